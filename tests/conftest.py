@@ -1,0 +1,32 @@
+import io, os, zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    "An empty archive folder of the test's own; the network is left alone."
+    folder = tmp_path / 'home'
+    folder.mkdir()
+    monkeypatch.setenv('MF_MOVIELENS_HOME', str(folder))
+    monkeypatch.delenv('MF_MOVIELENS_OFFLINE', raising=False)
+    return folder
+
+
+@pytest.fixture
+def real_archive():
+    "The path of the real ml-100k.zip."
+    path = Path(os.environ.get('MF_MOVIELENS_HOME', ''), 'ml-100k.zip')
+    if not path.is_file(): pytest.skip('real MovieLens 100K is not here: name its folder in MF_MOVIELENS_HOME')
+    return path
+
+
+@pytest.fixture
+def archive():
+    "The bytes of a small archive in the CSV format: 3 ratings, 2 users, 2 films."
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, 'w') as z:
+        z.writestr('small/ratings.csv', 'userId,movieId,rating,timestamp\n1,10,4.0,1\n1,20,3.5,2\n2,10,5.0,3\n')
+        z.writestr('small/movies.csv', 'movieId,title,genres\n10,A (1994),Drama\n20,B (1995),Comedy|Drama\n')
+    return raw.getvalue()

@@ -1,0 +1,149 @@
+"Downloads that fail, archives that are damaged, and processes that meet: what a notebook cannot show."
+import hashlib, os, subprocess, sys, threading, time
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+import mf_movielens.data as data
+from mf_movielens.data import DataError, Source, UnavailableError, fetch, load, read_archive
+
+
+@pytest.fixture
+def server(archive, monkeypatch):
+    "A server on this machine that answers as `server.answer` says; both addresses lead to it."
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args): pass
+        def do_GET(self):
+            server.asked.append(self.path)
+            status, body, length = server.answer(self.path)
+            self.send_response(status)
+            self.send_header('Content-Length', str(length or len(body)))
+            self.end_headers()
+            for j in range(0, len(body), 64):
+                self.wfile.write(body[j:j + 64])
+                time.sleep(server.pause)
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.daemon_threads = True
+    server.asked, server.pause, server.answer = [], 0, lambda path: (200, archive, None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f'http://127.0.0.1:{server.server_port}'
+    monkeypatch.setattr(data, 'GROUPLENS', f'{base}/first/')
+    monkeypatch.setattr(data, 'MIRROR', f'{base}/second/')
+    small = Source('small', 'csv', 3, 2, 2, 'sha256:' + hashlib.sha256(archive).hexdigest(), mirrored=True)
+    monkeypatch.setitem(data.SOURCES, 'small', small)
+    yield server
+    server.shutdown()
+
+
+def left(home): return sorted(p.name for p in home.iterdir())
+
+
+def test_downloads_once(home, server):
+    assert len(load('small').ratings) == 3 and len(load('small').ratings) == 3
+    assert server.asked == ['/first/small.zip'] and left(home) == ['small.zip']
+
+
+def test_goes_to_the_mirror(home, server, archive):
+    server.answer = lambda path: (503, b'', None) if 'first' in path else (200, archive, None)
+    assert len(load('small').ratings) == 3
+    assert server.asked == ['/first/small.zip', '/second/small.zip']
+
+
+@pytest.mark.parametrize('body', [b'<html>come back later</html>', b'PK\x03\x04 and then something else'])
+def test_a_wrong_file_is_never_kept(home, server, archive, body):
+    server.answer = lambda path: (200, body, None)
+    with pytest.raises(UnavailableError, match='checksum.*small.zip into'): fetch('small')
+    assert left(home) == []
+    server.answer = lambda path: (200, archive, None)
+    assert len(load('small').ratings) == 3  # the next call works
+
+
+def test_a_connection_that_breaks(home, server, archive):
+    server.answer = lambda path: (200, archive[:200], len(archive))
+    with pytest.raises(UnavailableError, match='Tried'): fetch('small')
+    assert left(home) == []
+
+
+def test_nobody_answers(home, monkeypatch):
+    monkeypatch.setattr(data, 'GROUPLENS', 'http://127.0.0.1:9/')
+    monkeypatch.setattr(data, 'MIRROR', 'http://127.0.0.1:9/')
+    with pytest.raises(UnavailableError, match='no connection.*MF_MOVIELENS_HOME'): load('ml-1m')
+    assert not load().is_real  # nobody named a set
+    assert left(home) == []
+
+
+def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
+    monkeypatch.setitem(data.SOURCES, 'small', replace(data.SOURCES['small'], changes=True, digest='sha256:' + '0' * 64, n_ratings=9))
+    assert len(load('small').ratings) == 3
+    said = capsys.readouterr().out
+    assert 'has changed' in said and 'replaces this set' in said
+
+
+def test_a_folder_that_cannot_be_written(home, server, tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('MF_MOVIELENS_HOME', str(tmp_path / 'file' / 'folder'))
+    with pytest.raises(UnavailableError, match='cannot be saved in'): fetch('small')
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full, which is always a full disk')
+def test_a_full_disk(home, server, monkeypatch):
+    import pooch.downloaders
+    monkeypatch.setattr('builtins.open', lambda f, *a, _open=open, **k: _open('/dev/full' if str(f).startswith(str(home)) else f, *a, **k))
+    with pytest.raises(UnavailableError, match='No space left'): fetch('small')
+    monkeypatch.undo()
+    assert left(home) == []
+
+
+CHILD = '''
+import sys, mf_movielens.data as data
+from mf_movielens.data import Source
+data.GROUPLENS = sys.argv[1]
+data.SOURCES['small'] = Source('small', 'csv', 3, 2, 2, sys.argv[2])
+print(len(data.load('small').ratings))
+'''
+
+
+def child(server, archive, **kwargs):
+    words = [sys.executable, '-c', CHILD, f'http://127.0.0.1:{server.server_port}/first/', 'sha256:' + hashlib.sha256(archive).hexdigest()]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def test_two_processes_at_once(home, server, archive):
+    server.pause = .05
+    both = [child(server, archive) for _ in range(2)]
+    assert [p.communicate(timeout=60)[0].strip() for p in both] == ['3', '3']
+    assert left(home) == ['small.zip']
+
+
+@pytest.mark.parametrize('signal', ['SIGINT', 'SIGKILL'])
+def test_interrupted(home, server, archive, signal):
+    import signal as signals
+    server.pause = .3
+    p = child(server, archive)
+    while not server.asked: time.sleep(.05)
+    time.sleep(.5)
+    p.send_signal(getattr(signals, signal))
+    p.communicate(timeout=60)
+    assert p.returncode != 0 and 'small.zip' not in left(home)
+    if signal == 'SIGINT': assert left(home) == []
+    server.pause = 0
+    assert len(load('small').ratings) == 3
+
+
+def test_real_archive_by_hand(real_archive):
+    ml = read_archive(real_archive, data.SOURCES['ml-100k'])
+    assert ml.is_real and len(ml.ratings) == 100_000
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 700), byte=st.integers(0, 255), cut=st.integers(0, 700) | st.none())
+def test_any_damage_is_a_data_error_or_harmless(tmp_path, archive, at, byte, cut):
+    raw = bytearray(archive)
+    raw[at % len(raw)] = byte
+    path = tmp_path / 'damaged.zip'
+    path.write_bytes(bytes(raw[:cut]))
+    try: found = read_archive(path, Source('small', 'csv', 3, 2, 2, ''))
+    except DataError as e: assert str(path) in str(e)
+    else: assert len(found.ratings) == 3

@@ -1,0 +1,44 @@
+"The package as others meet it: what importing it costs, and what it says of itself."
+import subprocess, sys
+from configparser import ConfigParser
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(p.stem for p in (ROOT / 'mf_movielens').glob('*.py') if not p.stem.startswith('_'))
+TRAINS = {'model', 'training'}  # the only ones that may import TensorFlow
+
+
+def loaded_by(module):
+    "The top-level modules that are loaded after an import in a fresh process."
+    words = f'import {module}, sys; print(*{{m.split(".")[0] for m in sys.modules}})'
+    return set(subprocess.run([sys.executable, '-c', words], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_imports_alone(module):
+    loaded = loaded_by(f'mf_movielens.{module}')
+    assert not loaded & {'nbdev', 'fastcore', 'execnb'}
+    assert ('tensorflow' in loaded) == (module in TRAINS)
+
+
+def test_metadata_comes_from_settings():
+    config = ConfigParser(delimiters=['='])
+    config.read(ROOT / 'settings.ini')
+    import mf_movielens
+    assert version('mf_movielens') == mf_movielens.__version__ == config['DEFAULT']['version']
+    assert [e.value for e in entry_points(group='console_scripts', name='mf-movielens')] == ['mf_movielens.cli:main']
+
+
+def test_no_movielens_rows_are_committed(real_archive):
+    "No file of the repository holds a line of the rating, film or user table."
+    import zipfile
+    with zipfile.ZipFile(real_archive) as z:
+        ratings = {line for line in z.read('ml-100k/u.data').decode().splitlines()}
+        users = {line for line in z.read('ml-100k/u.user').decode().splitlines()}
+    tracked = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split('\n')
+    for name in filter(None, tracked):
+        lines = set((ROOT / name).read_text(encoding='utf-8', errors='replace').splitlines())
+        assert not lines & ratings and not lines & users, name
