@@ -224,6 +224,11 @@ class MovieLens:
     is_real: bool          # False for made-up data
     archive: Path | None = None  # the zip that it was read from
 
+    @property
+    def titles(self):
+        "Titles by movie_id."
+        return self.movies.set_index('movie_id').title
+
     def __repr__(self):
         return (f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films by {len(self.users):,} users'
                 + ('' if self.is_real else ' (made up)'))

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['UnknownIdError', 'RatingsError', 'Vocabulary', 'Ratings', 'from_frame', 'to_unit', 'from_unit']
 
-# %% ../nbs/02_encoding.ipynb #2be5fa1a
-import difflib
+# %% ../nbs/02_encoding.ipynb #48c10c57
+import difflib, hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,11 @@ class UnknownIdError(LookupError):
 class RatingsError(ValueError):
     "A table of ratings, or a list of ids, that cannot be used as it is."
 
-# %% ../nbs/02_encoding.ipynb #6977a6be
+# %% ../nbs/02_encoding.ipynb #0bf16e7c
+def _int64(index, name):
+    if index.max() >= 2**63: raise RatingsError(f'{name} id {index.max()} is too large; whole numbers up to 2^63 - 1 can be ids, or text')
+    return index.astype('int64')
+
 def _as_index(ids, name):
     index = pd.Index(ids)
     if len(index) and not pd.api.types.is_integer_dtype(index):
@@ -30,6 +35,7 @@ def _as_index(ids, name):
         if odd:
             raise RatingsError(f'{name} ids must all be whole numbers or all be text; {odd[0]!r} is {type(odd[0]).__name__}')
         index = pd.Index(index.to_numpy(object), dtype=object)
+    elif len(index): index = _int64(index, name)
     if not index.is_unique:
         raise RatingsError(f'{name} {index[index.duplicated()][0]!r} stands in the list of ids more than once')
     return index
@@ -92,7 +98,7 @@ def _unknown(vocabulary, id, n):
     near = _suggestion(vocabulary, id)
     return words + (f" Did you mean {' or '.join(map(repr, near))}?" if near else '')
 
-# %% ../nbs/02_encoding.ipynb #99b4adc8
+# %% ../nbs/02_encoding.ipynb #885c1c08
 @dataclass(frozen=True, eq=False)
 class Ratings:
     "Encoded ratings: what every model in this package is fitted to."
@@ -103,6 +109,7 @@ class Ratings:
     items: Vocabulary             # item ids
     scale: tuple                  # (lowest, highest) rating that can be given
     timestamp: np.ndarray | None = None  # (n,) int64 Unix seconds, or absent
+    titles: np.ndarray | None = None     # (n_items,) what people call the items, or absent
 
     def __post_init__(self): _check(self)
     def __len__(self): return len(self.rating)
@@ -115,12 +122,17 @@ class Ratings:
         when = None if self.timestamp is None else self.timestamp[rows]
         return replace(self, user_ix=self.user_ix[rows], item_ix=self.item_ix[rows], rating=self.rating[rows], timestamp=when)
 
+    @cached_property
+    def fingerprint(self):
+        "A short hexadecimal digest of ids, pairs, ratings and scale."
+        return _fingerprint(self)
+
     def to_frame(self):
         "Back to a frame with ids: user_id, item_id, rating and, if known, timestamp."
         columns = {'user_id': self.users.decode(self.user_ix), 'item_id': self.items.decode(self.item_ix), 'rating': self.rating}
         return pd.DataFrame(columns if self.timestamp is None else columns | {'timestamp': self.timestamp})
 
-# %% ../nbs/02_encoding.ipynb #ecacfe79
+# %% ../nbs/02_encoding.ipynb #752c88db
 def _check(self):
     n, (low, high) = len(self.rating), self.scale
     if n == 0: raise RatingsError('there are no ratings')
@@ -130,6 +142,7 @@ def _check(self):
             raise RatingsError(f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}')
     if not np.isfinite(self.rating).all(): raise RatingsError('a rating is missing or infinite')
     if low > high: raise RatingsError(f'scale {self.scale}: the lowest must come first')
+    if self.titles is not None and len(self.titles) != len(self.items): raise RatingsError(f'{len(self.titles):,} titles for {len(self.items):,} items')
     outside = (self.rating < low) | (self.rating > high)
     if outside.any():
         raise RatingsError(f'{outside.sum():,} ratings lie outside the scale {low:g} to {high:g}, the first of them {self.rating[outside][0]:g}')
@@ -170,7 +183,16 @@ def _one_per_pair(df, user, item, rating, timestamp, duplicates):
         return df.assign(**{rating: mean}).drop_duplicates([user, item])
     raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
 
-# %% ../nbs/02_encoding.ipynb #1ce87cca
+# %% ../nbs/02_encoding.ipynb #4124f926
+def _titles(items, titles):
+    if titles is None: return None
+    titles = pd.Series(titles)
+    if not titles.index.is_unique: raise RatingsError(f'item {titles.index[titles.index.duplicated()][0]!r} has more than one title')
+    ids = pd.Series(items.index).astype(str).to_numpy(object)
+    found = titles.reindex(items.index).to_numpy(object)
+    return np.where(pd.isna(found), ids, found.astype(str)).astype(object)
+
+# %% ../nbs/02_encoding.ipynb #8a22432a
 def from_frame(
     df,                  # one row a rating
     user='user_id',      # column of user ids
@@ -179,6 +201,7 @@ def from_frame(
     timestamp=None,      # column of Unix seconds; None: `timestamp` where there is one
     scale=None,          # (lowest, highest) rating; None: what occurs in `df`
     duplicates='raise',  # the same pair twice: 'raise', keep the 'last', or their 'mean'
+    titles=None,         # what people call the items: by id, a Series or a dict
 ):                       # `Ratings`
     "Encode a frame of ratings, and refuse it with a reason where it is not sound."
     missing = [c for c in (user, item, rating, timestamp) if c is not None and c not in df]
@@ -191,9 +214,17 @@ def from_frame(
     stars = df[rating].to_numpy('float32')
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
     when = None if timestamp is None else _number(df, timestamp).astype('int64')
-    return Ratings(users.encode(u), items.encode(i), stars, users, items, scale, when)
+    return Ratings(users.encode(u), items.encode(i), stars, users, items, scale, when, _titles(items, titles))
 
 Ratings.from_frame = staticmethod(from_frame)
+
+# %% ../nbs/02_encoding.ipynb #1bd2b6a7
+def _fingerprint(self):
+    digest = hashlib.sha256(repr(self.scale).encode())
+    for a in (self.user_ix, self.item_ix, self.rating): digest.update(np.ascontiguousarray(a))
+    for v in (self.users, self.items):
+        digest.update('\0'.join(v.index).encode(errors='surrogatepass') if v.is_text else v.index.to_numpy('int64').tobytes())
+    return digest.hexdigest()[:16]
 
 # %% ../nbs/02_encoding.ipynb #c0d1e483
 def to_unit(

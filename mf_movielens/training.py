@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RECIPES', 'Recipe', 'to_factors', 'Fit', 'fit_net']
 
-# %% ../nbs/08_training.ipynb #a32cde53
-import hashlib, json, time
+# %% ../nbs/08_training.ipynb #47f49d75
+import json, time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 from .encoding import Ratings, to_unit
-from .factors import Factors, put_file
+from .factors import Factors, get_checkpoint, put_arrays
 from .metrics import rmse
 from .model import RecommenderNet
 
@@ -109,33 +109,24 @@ class Fit:
         now = self.factors
         return {name: rmse(part.rating, now.predict(part.user_ix, part.item_ix)) for name, part in (('rmse', self.train), ('val_rmse', self.valid))}
 
-# %% ../nbs/08_training.ipynb #80d662d8
+# %% ../nbs/08_training.ipynb #0af83964
 def _mark(fit):
     "Tell fits apart: the recipe, the seed and the ratings."
-    parts = [json.dumps(asdict(fit.recipe)), str(fit.seed)] + [a.tobytes() for p in (fit.train, fit.valid) if p is not None
-                                                              for a in (p.user_ix, p.item_ix, p.rating)]
-    return hashlib.sha256(b''.join(p if isinstance(p, bytes) else p.encode() for p in parts)).hexdigest()
+    return json.dumps([asdict(fit.recipe), fit.seed, fit.train.fingerprint, fit.valid and fit.valid.fingerprint])
 
 def _variables(fit): return [*fit.net.weights, *fit.net.optimizer.variables]
 
 def _write(self):
     arrays = {f'v{j}': v.numpy() for j, v in enumerate(_variables(self))} | {f'b{j}': b for j, b in enumerate(self.best or [])}
-    def write(part):
-        with open(part, 'wb') as f: np.savez(f, mark=_mark(self), records=json.dumps(self.records), **arrays)
-    put_file(self.checkpoint, write)
+    put_arrays(self.checkpoint, mark=_mark(self), records=json.dumps(self.records), **arrays)
 
 Fit.write = _write
 
-# %% ../nbs/08_training.ipynb #50d701ad
+# %% ../nbs/08_training.ipynb #56b2897c
 def _resume(self):
     "Go back to the checkpoint, if there is one."
     if not (self.checkpoint and self.checkpoint.exists()): return
-    try:
-        with np.load(self.checkpoint, allow_pickle=False) as z: kept = {k: z[k] for k in z.files}
-        mark, records = str(kept['mark']), json.loads(str(kept['records']))
-    except Exception as e: raise ValueError(f'{self.checkpoint} is not a checkpoint, or is damaged: {e}. Remove it to start afresh.') from e
-    if mark != _mark(self):
-        raise ValueError(f'{self.checkpoint} belongs to another fit: its recipe, seed or ratings differ. Remove it, or name another file.')
+    records, kept = get_checkpoint(self.checkpoint, _mark(self))
     for j, v in enumerate(_variables(self)): v.assign(kept[f'v{j}'])
     self.records, self.best = records, [kept[f'b{j}'] for j in range(len(self.net.weights)) if f'b{j}' in kept] or None
 

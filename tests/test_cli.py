@@ -1,7 +1,9 @@
 "The command as a person types it."
-import json, subprocess, sys
+import fcntl, json, os, pty, re, select, struct, subprocess, sys, termios, time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 COMMAND = Path(sys.executable).with_name('mf-movielens')
@@ -10,40 +12,150 @@ COMMAND = Path(sys.executable).with_name('mf-movielens')
 @pytest.fixture
 def run(home, tmp_path, monkeypatch):
     monkeypatch.setenv('MF_MOVIELENS_OFFLINE', '1')
-    return lambda *words: subprocess.run([COMMAND, *words], cwd=tmp_path, capture_output=True, text=True)
+    return lambda *words, **kwargs: subprocess.run([COMMAND, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, **kwargs)
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    "A saved model of the stand-in."
+    from mf_movielens.data import synthetic
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+    ml = synthetic()
+    return Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles), n_factors=8).save(tmp_path_factory.mktemp('m') / 'model.npz')
 
 
 @pytest.mark.parametrize('words, said', [
-    (['train', '--data', 'ml-100'], "no data set 'ml-100'"),
-    (['train', '--user', 'bob'], "user 'bob' is not among"),
-    (['train', '--recipe', 'best'], "no recipe 'best'"),
+    (['train', 'ml-100'], "no data set 'ml-100'"),
+    (['train', '--for', 'bob'], "user 'bob' is not among"),
+    (['train', '--solver', 'best'], "no solver 'best'"),
     (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
+    (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
+    (['recommend', '1'], 'there is no model'),
+    (['info', '--model', 'x.npz'], 'no model at x.npz'),
 ])
 def test_wrong_use_is_one_line_and_code_2(run, words, said):
     p = run(*words)
     assert p.returncode == 2 and said in p.stderr and p.stderr.count('\n') == 1 and 'Traceback' not in p.stderr
 
 
-@pytest.mark.parametrize('words', [['train', '--epochs', '0'], ['train', '--nothing'], ['nothing']])
+@pytest.mark.parametrize('words', [['train', '--rounds', '0'], ['train', '--nothing'], ['nothing'], ['recommend'], ['similar'], ['recommend', '1', '-n', '0'], ['train', 'x', '--scale', '1']])
 def test_options_are_checked(run, words):
     p = run(*words)
-    assert p.returncode == 2 and 'Traceback' not in p.stderr
+    assert p.returncode == 2 and 'Traceback' not in p.stderr and p.stderr
 
 
 def test_data_that_cannot_be_had_is_code_1(run):
-    p = run('train', '--data', 'ml-1m')
+    p = run('train', 'ml-1m')
     assert p.returncode == 1 and 'ml-1m.zip' in p.stderr and 'Traceback' not in p.stderr
 
 
-def test_train_on_the_stand_in(run, tmp_path):
-    p = run('train', '--epochs', '2', '--factors', '4')
+@pytest.mark.parametrize('solver', ['als', 'keras'])
+def test_train_on_the_stand_in(run, tmp_path, solver):
+    p = run('train', '--rounds', '2', '--factors', '4', '--solver', solver)
     assert p.returncode == 0 and p.stderr == '' and 'made-up' in p.stdout
     made = tmp_path / 'mf-movielens-out'
-    assert json.loads((made / 'metrics.json').read_text())['is_real'] is False
-    assert sorted(x.name for x in made.iterdir()) == ['curves.png', 'factors.npz', 'metrics.json', 'model.keras', 'predicted.png', 'recommendations.csv']
+    assert json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
+    assert sorted(x.name for x in made.iterdir()) == ['curves.png', 'map.png', 'metrics.json', 'model.npz', 'predicted.png', 'recommendations.csv']
     assert sorted(x.name for x in tmp_path.iterdir()) == ['home', 'mf-movielens-out']  # nothing else was written
+    for words in re.findall(r'^  mf-movielens (.*)$', p.stdout, flags=re.M):  # the advice at the end works as it stands
+        q = subprocess.run(f'{COMMAND} {words}', shell=True, cwd=tmp_path, capture_output=True, text=True)
+        assert q.returncode == 0 and len(q.stdout.splitlines()) == 11, words
 
 
-def test_help_shows_an_example(run):
-    p = run('train', '--help')
-    assert p.returncode == 0 and 'Examples' in p.stdout
+@pytest.mark.parametrize('command', ['train', 'recommend', 'rate', 'similar', 'explain', 'evaluate'])
+def test_help_shows_an_example(run, command):
+    p = run(command, '--help')
+    assert p.returncode == 0 and 'Example' in p.stdout
+
+
+def test_the_shell_can_complete(run):
+    p = run(env=os.environ | {'_MF_MOVIELENS_COMPLETE': 'complete_bash', 'COMP_WORDS': 'mf-movielens re', 'COMP_CWORD': '1'})
+    assert p.stdout.split() == ['recommend']
+
+
+def test_json_is_json_and_nothing_else(run, model):
+    for words in (['recommend', 587, 655], ['similar', 50], ['rate', '50=5'], ['info'], ['explain', 587, 50]):
+        p = run(*words, '--json', '--model', model)
+        assert p.returncode == 0 and p.stderr == '' and json.loads(p.stdout)
+    p = run('train', '--json', '--rounds', 1, '--factors', 2)
+    assert json.loads(p.stdout)['data'] == 'stand-in' and 'made-up stand-in' in p.stderr
+
+
+def test_reading_commands_are_quick_and_without_tensorflow(run, model):
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert run('recommend', 587, '--model', model).returncode == 0
+        took.append(time.perf_counter() - start)
+    print(f'recommend: {min(took):.2f} s')
+    assert min(took) < .8  # half a second on a quiet machine; this one may be busy
+    words = ("import sys; sys.argv = ['mf-movielens', 'recommend', '587', '--model', sys.argv[1]]\nimport mf_movielens.cli\n"
+             "try: mf_movielens.cli.main()\nexcept SystemExit: pass\nprint({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))")
+    assert subprocess.run([sys.executable, '-c', words, str(model)], capture_output=True, text=True, check=True).stdout.endswith('set()\n')
+
+
+def test_a_file_of_ones_own(run, tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(40 * 30, 500, replace=False)
+    table = pd.DataFrame({'Leserin': [f'leser{p // 30}' for p in pairs], 'Buch': [f'b{p % 30:03d}' for p in pairs], 'Sterne': rng.integers(1, 11, 500) / 2})
+    table.to_csv(tmp_path / 'circle.csv', sep=';', decimal=',', index=False)
+    pd.DataFrame({'Buch': [f'b{j:03d}' for j in range(30)], 'title': [f'Band {j}' for j in range(30)]}).to_csv(tmp_path / 'books.csv', index=False)
+    columns = ['--user-column', 'Leserin', '--item-column', 'Buch', '--rating-column', 'Sterne']
+    p = run('train', 'circle.csv', *columns, '--titles', 'books.csv', '--out', 'own')
+    assert p.returncode == 0 and 'semicolons' in p.stdout and '0.5 to 5' in p.stdout and 'Band ' in p.stdout
+    p = run('rate', 'Band 3=4,5', 'b004=1', '-n', 5, '--model', 'own/model.npz', '--json')
+    found = json.loads(p.stdout)
+    assert len(found) == 5 and not {'b003', 'b004'} & {r['item'] for r in found}
+    p = run('evaluate', 'circle.csv', *columns, '--model', 'own/model.npz', '--json')
+    assert json.loads(p.stdout)['ratings'] == 500
+    (tmp_path / 'other.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;3\nnobody;b001;3\n')
+    assert 'nobody' in run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz').stderr
+    assert json.loads(run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz', '--unknown', 'ignore', '--json').stdout)['unknown'] == 1
+    (tmp_path / 'bad.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;gut\n')
+    p = run('train', 'bad.csv', *columns)
+    assert p.returncode == 2 and "line 2: this is not a rating: 'gut'" in p.stderr and p.stderr.count('\n') == 1
+
+
+def test_damaged_models_are_code_1(run, model, tmp_path):
+    (tmp_path / 'cut.npz').write_bytes(model.read_bytes()[:2000])
+    p = run('recommend', 587, '--model', 'cut.npz')
+    assert p.returncode == 1 and 'damaged' in p.stderr and p.stderr.count('\n') == 1
+
+
+def test_a_closed_pipe_is_no_traceback(run, model):
+    p = subprocess.run(f'{COMMAND} recommend $(seq 1 900) --model {model} | head -1', shell=True, capture_output=True, text=True)
+    assert 'Traceback' not in p.stderr and len(p.stdout.splitlines()) == 1
+
+
+def in_a_terminal(words, cwd, env, answers=(), until=None):
+    "Run the command in a terminal: type each answer when the text before it has been shown; give what was shown and the exit code."
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execve(COMMAND, [str(COMMAND), *map(str, words)], env)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 100, 0, 0))
+    shown, answers, deadline = '', list(answers), time.time() + 60
+    while time.time() < deadline:
+        if select.select([fd], [], [], .1)[0]:
+            try: piece = os.read(fd, 4096).decode(errors='replace')
+            except OSError: break
+            if not piece: break
+            shown += piece
+        if answers and answers[0][0] in shown: os.write(fd, answers.pop(0)[1].encode())
+    return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_rate_asks_a_person(model, tmp_path):
+    shown, code = in_a_terminal(['rate', '--model', model, '-n', 3], tmp_path, dict(os.environ), [('Enter: do not know', '5\n'), (': ', '2\n'), ('): ', 'q\n')])
+    assert code == 0 and 'similarity' not in shown and ' rank ' in shown and len(re.findall(r'^ +[123] ', shown, flags=re.M)) == 3
+
+
+def test_a_bar_in_a_terminal_and_control_c(tmp_path, home):
+    env = os.environ | {'MF_MOVIELENS_OFFLINE': '1'}
+    shown, code = in_a_terminal(['train', 'stand-in', '--rounds', 150, '--factors', 100], tmp_path, env, [('alternating', '\x03')])
+    assert code in (1, 130) and 'alternating' in shown and 'Traceback' not in shown
+    shown, code = in_a_terminal(['train', 'stand-in', '--rounds', 152, '--factors', 100], tmp_path, env)
+    assert code == 0 and 'saved in' in shown  # more rounds of the same fit: it goes on where it was
+    shown, code = in_a_terminal(['rate', '--model', tmp_path / 'mf-movielens-out/model.npz'], tmp_path, env, [('do not know', '\x03')])
+    assert code in (1, 130) and 'Traceback' not in shown

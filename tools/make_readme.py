@@ -29,7 +29,9 @@ def readme():
     "The text; links are made absolute, so that it also reads well on a package index."
     nb = nbformat.read(ROOT / 'nbs' / 'index.ipynb', as_version=4)
     nb.cells = [shown(c) for c in nb.cells if not HIDDEN.search(c.source)]
-    for c in nb.cells: c.source = re.sub(r'^#\|.*\n', '', c.source, flags=re.M)
+    for c in nb.cells:
+        c.source = re.sub(r'^#\|.*\n', '', c.source, flags=re.M)
+        for output in c.get('outputs', []): output.get('data', {}).pop('text/html', None)  # package indexes strip style sheets and show their text
     nb.metadata['language_info'] = {'name': 'python'}
     text, _ = MarkdownExporter().from_notebook_node(nb)
     blob, raw = addresses()

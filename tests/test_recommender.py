@@ -1,0 +1,152 @@
+"A recommender for any ids and ratings, its file, and what opening it costs."
+import subprocess, sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from mf_movielens.encoding import Ratings, RatingsError
+from mf_movielens.recommender import ModelFileError, Recommender
+
+ids = st.lists(st.integers(-2**62, 2**62), min_size=3, max_size=8, unique=True) | st.lists(st.text(), min_size=3, max_size=8, unique=True)
+
+
+@st.composite
+def tables(draw):
+    "A frame of half-star ratings of some pairs of any users and items."
+    users, items = draw(ids), draw(ids)
+    pairs = draw(st.lists(st.tuples(st.sampled_from(users), st.sampled_from(items)), min_size=4, unique=True))
+    stars = draw(st.lists(st.integers(1, 10), min_size=len(pairs), max_size=len(pairs)))
+    return pd.DataFrame({'user_id': pd.Series([u for u, _ in pairs], dtype=object), 'item_id': pd.Series([i for _, i in pairs], dtype=object)}).infer_objects().assign(rating=np.array(stars) / 2)
+
+
+def fitted(table, **settings):
+    return Recommender.fit(Ratings.from_frame(table, item='item_id', scale=(.5, 5)), n_factors=3, n_iterations=3, **settings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_recommends_what_is_known_unseen_and_in_order(table):
+    model = fitted(table)
+    found, seen = model.recommend(), set(zip(table.user_id, table.item_id))
+    assert not seen & set(zip(found.user, found.item)) and set(found.item) <= set(table.item_id)
+    assert len(found) + len(seen) == table.user_id.nunique() * table.item_id.nunique()  # fewer than ten are left, so all of them
+    for _, own in found.groupby('user'): assert (np.diff(own.score) <= 1e-6).all() and own['rank'].tolist() == list(range(1, len(own) + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_a_newcomer_with_the_same_ratings_is_told_the_same(table):
+    model = fitted(table)
+    for user, own in table.groupby('user_id'):
+        folded = model.fold_in(dict(zip(own.item_id, own.rating)))
+        again = model.recommend(user)
+        assert np.allclose(folded.score, again.score, atol=1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_an_explanation_adds_up(table):
+    model = fitted(table)
+    user, item = table.user_id.iloc[0], table.item_id.iloc[-1]
+    assert abs(model.explain(user, item).stars.sum() - model.predict(user, item)) < 3e-3
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables(), st.booleans())
+def test_save_then_load_is_the_identity(tmp_path, table, titled):
+    titles = {i: f'{i}\0 (1999)' for i in table.item_id} if titled else None
+    ratings = Ratings.from_frame(table, item='item_id', scale=(.5, 5), titles=titles)
+    model = Recommender.fit(ratings, n_factors=3, n_iterations=3)
+    again = Recommender.load(model.save(tmp_path / 'm.npz'))
+    assert again.users == model.users and again.items == model.items and again.settings == model.settings
+    for a in ('user_bias', 'item_bias', 'user_factors', 'item_factors'):
+        one, two = getattr(model.factors, a), getattr(again.factors, a)
+        assert one.dtype == two.dtype and (one == two).all()
+    assert (again.factors.mu, again.factors.scale) == (model.factors.mu, model.factors.scale)
+    assert all((getattr(again.seen, a) == getattr(model.seen, a)).all() for a in ('start', 'other', 'rating'))
+    assert (again.titles is None) == (model.titles is None) and (not titled or (again.titles == model.titles).all())
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(60 * 40, 700, replace=False)
+    table = pd.DataFrame({'user_id': pairs // 40, 'item_id': pairs % 40, 'rating': rng.integers(1, 6, 700) * 1.})
+    return fitted(table).save(tmp_path_factory.mktemp('model') / 'model.npz')
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 40_000), byte=st.integers(0, 255), cut=st.integers(0, 40_000) | st.none())
+def test_any_damage_is_said_or_harmless(tmp_path, small, at, byte, cut):
+    raw = bytearray(small.read_bytes())
+    raw[at % len(raw)] = byte
+    path = tmp_path / 'damaged.npz'
+    path.write_bytes(bytes(raw[:cut]))
+    try: found = Recommender.load(path)
+    except ModelFileError as e: assert str(path) in str(e)
+    else: assert len(found.recommend()) > 0
+
+
+@pytest.mark.parametrize('content', [b'', b'PK', b'\x80\x04.', b'a,b\n1,2\n'])
+def test_a_foreign_file_is_refused(tmp_path, content):
+    (tmp_path / 'm.npz').write_bytes(content)
+    with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(tmp_path / 'm.npz')
+
+
+def test_pickles_are_never_opened(tmp_path):
+    np.savez(tmp_path / 'm.npz', format=np.array(object(), dtype=object), version=1)
+    with pytest.raises(ModelFileError): Recommender.load(tmp_path / 'm.npz')
+
+
+def test_no_file_is_the_systems_own_error(tmp_path):
+    with pytest.raises(FileNotFoundError): Recommender.load(tmp_path / 'nowhere.npz')
+
+
+def test_opens_fast_in_a_fresh_process_and_without_tensorflow(tmp_path):
+    from mf_movielens.data import synthetic
+    ml = synthetic()
+    path = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles)).save(tmp_path / 'm.npz')
+    words = ('import sys, time; s = time.perf_counter()\nfrom mf_movielens.recommender import Recommender\ni = time.perf_counter()\n'
+             'm = Recommender.load(sys.argv[1]); t = time.perf_counter(); m.recommend(m.users.index[0])\n'
+             'print(i - s, t - i, time.perf_counter() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)')
+    runs = [subprocess.run([sys.executable, '-c', words, str(path)], capture_output=True, text=True, check=True).stdout.split() for _ in range(5)]
+    assert all(r[3:] == ['False', 'False'] for r in runs)
+    imported, opened, answered = (min(float(r[j]) for r in runs) for j in range(3))  # the best of five: this machine may be busy
+    print(f'import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s')
+    assert opened < .3 and imported + opened < .6 and answered < .1
+
+
+def test_factors_of_other_origin(tmp_path):
+    from mf_movielens.baselines import damped_biases
+    from mf_movielens.factors import Factors
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({'user_id': np.repeat(np.arange(6), 4), 'item_id': np.tile(np.arange(8), 3), 'rating': rng.integers(1, 6, 24) * 1.}).drop_duplicates(['user_id', 'item_id'])
+    ratings = Ratings.from_frame(table, item='item_id', scale=(1, 5))
+    biases = Recommender.of(damped_biases(ratings), ratings)
+    assert len(biases.recommend(0)) == 4 and len(biases.fold_in({0: 5})) == 7
+    with pytest.raises(ValueError, match='no factors'): biases.similar(0)
+    normal = lambda *shape: rng.normal(0, .3, shape).astype('float32')
+    squeezed = Recommender.of(Factors(0., normal(6), normal(8), normal(6, 3), normal(8, 3), (1, 5), 'sigmoid'), ratings)
+    assert squeezed.recommend().score.between(1, 5).all() and squeezed.fold_in({0: 5, 1: 1}).score.between(1, 5).all()
+    with pytest.raises(ValueError, match='identity'): squeezed.explain(0, 1)
+    with pytest.raises(ValueError, match='do not go with'): Recommender.of(Factors(0., normal(5), normal(8), normal(5, 1), normal(8, 1), (1, 5)), ratings)
+
+
+def test_blocks_of_users_are_as_one(monkeypatch):
+    import mf_movielens.recommender as module
+    rng = np.random.default_rng(2)
+    pairs = rng.choice(300 * 50, 3000, replace=False)
+    model = fitted(pd.DataFrame({'user_id': pairs // 50, 'item_id': pairs % 50, 'rating': rng.integers(1, 6, 3000) * 1.}))
+    whole = model.recommend()
+    monkeypatch.setattr(module, 'BLOCK', 50 * 7)  # seven users at a time
+    assert np.allclose(model.recommend().score, whole.score, atol=1e-4)
+
+
+def test_a_newcomers_frame_is_checked(small):
+    model = Recommender.load(small)
+    good = pd.DataFrame({'user': ['x', 'x', 'y'], 'item': [0, 1, 2], 'rating': [5, 1, 3]})
+    assert model.fold_in(good, n=2).user.tolist() == ['x', 'x', 'y', 'y']
+    for bad in (good.assign(rating=9), good.drop(columns='rating'), good.drop(columns='item'), good.assign(item=0)):
+        with pytest.raises(RatingsError): model.fold_in(bad)
