@@ -7,8 +7,8 @@ __all__ = ['app', 'OUT', 'Model', 'Number', 'Json', 'UserColumn', 'ItemColumn', 
            'Duplicates', 'Separator', 'Item', 'WrongUse', 'train', 'recommend', 'similar', 'explain', 'info',
            'evaluate', 'rate', 'main']
 
-# %% ../nbs/16_cli.ipynb #f00c647b
-import json, os, sys
+# %% ../nbs/16_cli.ipynb #9d1fe4f7
+import json, os, sys, warnings
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +46,7 @@ def _options(show: Annotated[bool, typer.Option('--version', callback=_show_vers
 
 def _option(*names, help, **more): return typer.Option(*names, help=help, show_default=more.pop('show_default', False), **more)
 
-# %% ../nbs/16_cli.ipynb #e46ec716
+# %% ../nbs/16_cli.ipynb #3501be28
 OUT = Path('mf-movielens-out')
 Model = Annotated[Path, typer.Option('--model', '-m', help='A model that train has saved.')]
 Number = Annotated[int, typer.Option('-n', min=1, help='How many.')]
@@ -54,13 +54,13 @@ Json = Annotated[bool, typer.Option('--json', help='Answer in JSON, for programs
 UserColumn = Annotated[Optional[str], _option('--user-column', help='Column of user ids; its place from 0 where there is no header. Guessed if its name tells.')]
 ItemColumn = Annotated[Optional[str], _option('--item-column', help='Column of item ids.')]
 RatingColumn = Annotated[Optional[str], _option('--rating-column', help='Column of ratings.')]
-TimeColumn = Annotated[Optional[str], _option('--timestamp-column', help='Column of moments.')]
-Titles = Annotated[Optional[str], _option('--titles', help='Column of titles, or a second file with ids and titles.')]
+TimeColumn = Annotated[Optional[str], _option('--timestamp-column', help='Column of moments, or none.')]
+Titles = Annotated[Optional[str], _option('--titles', help='Column of titles, or a second file with ids and titles, or none.')]
 Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest and highest rating that can be given, such as 0.5 5. Detected if not said.')]
 Duplicates = Annotated[str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')]
 Separator = Annotated[Optional[str], _option('--separator', help='What separates the columns. Detected if not said.')]
 
-# %% ../nbs/16_cli.ipynb #cf7ef231
+# %% ../nbs/16_cli.ipynb #d7ebe79d
 @contextmanager
 def _notes(to_stderr):
     with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
@@ -68,7 +68,7 @@ def _notes(to_stderr):
 def _file(path, **columns):
     if not Path(path).is_file():
         raise WrongUse(f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in')
-    return load_ratings(path, **{k: v for k, v in columns.items() if v})
+    return load_ratings(path, **{k: False if v == 'none' else v for k, v in columns.items() if v})
 
 def _ratings(data, **columns):
     "(name, is it real, `Ratings`)"
@@ -80,7 +80,12 @@ def _ratings(data, **columns):
 
 def _id(vocabulary, word):
     "A word of the command line as an id."
-    return int(word) if not vocabulary.is_text and word.lstrip('-').isdigit() else word
+    return int(word) if not vocabulary.is_text and word.lstrip('-').isdecimal() else word
+
+def _item(model, word):
+    "A word of the command line as an item id, or else as a title: 1984 is a book."
+    id = _id(model.items, word)
+    return id if id in model.items else word
 
 # %% ../nbs/16_cli.ipynb #d573cd9d
 def _folder(out):
@@ -131,17 +136,19 @@ def _measured(split, solver, settings, checkpoint):
     models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), f'{model.factors.k} factors, {solver}': model.factors}
     return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix)
 
-# %% ../nbs/16_cli.ipynb #b7b18737
+# %% ../nbs/16_cli.ipynb #dbec1f24
 def _save(out, name, model, report, recommended, curves, actual, predicted):
     from mf_movielens.plots import plot_curves, plot_map, plot_predicted
     model.save(out / 'model.npz')
     put_file(out / 'metrics.json', lambda p: p.write_text(json.dumps(report, indent=1) + '\n'))
     put_file(out / 'recommendations.csv', lambda p: recommended.to_csv(p, index=False))
-    figures = {'curves.png': plot_curves(curves, f'Training on {name}') if len(curves) else None,
-               'predicted.png': plot_predicted(actual, predicted, f'{name}, hidden tenth'),
-               'map.png': plot_map(model) if model.factors.k > 1 and (model.counts > 0).sum() > 2 else None}
-    figures = {file: figure for file, figure in figures.items() if figure is not None}
-    for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph')  # a title in a script that the font does not hold is drawn as boxes
+        figures = {'curves.png': plot_curves(curves, f'Training on {name}') if len(curves) else None,
+                   'predicted.png': plot_predicted(actual, predicted, f'{name}, hidden tenth'),
+                   'map.png': plot_map(model) if model.factors.k > 1 and (model.counts > 0).sum() > 2 else None}
+        figures = {file: figure for file, figure in figures.items() if figure is not None}
+        for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
     return ['model.npz', 'metrics.json', 'recommendations.csv', *figures]
 
 def _show(frame, as_json, decimals=2):
@@ -211,20 +218,24 @@ def recommend(
     frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen)
     _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json)
 
-# %% ../nbs/16_cli.ipynb #b0f9c7e7
+# %% ../nbs/16_cli.ipynb #1023b4d1
 Item = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
 
 @app.command(epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5')
-def similar(item: Item, n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False):
+def similar(
+    item: Item, n: Number = 10, model: Model = OUT / 'model.npz',
+    min_ratings: Annotated[Optional[int], _option('--min-ratings', min=0, help='Leave out items with fewer ratings. By default a twentieth of what the most rated one has.')] = None,
+    as_json: Json = False,
+):
     "Find items that the same people like."
     m = _open(model)
-    _show(m.similar(_id(m.items, item), n), as_json)
+    _show(m.similar(_item(m, item), n, min_ratings), as_json)
 
 @app.command(epilog='Example:  mf-movielens explain 196 "Fargo (1996)"')
 def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: Item, n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell which of a user's ratings carry a prediction, the n that carry most."
     m = _open(model)
-    user, item = _id(m.users, user), _id(m.items, item)
+    user, item = _id(m.users, user), _item(m, item)
     parts, stars = m.explain(user, item), m.predict(user, m.items.index[m.find(item)])
     if as_json: return _show(parts, True)
     others = parts[parts.part == 'a rating'][n:]
@@ -253,13 +264,13 @@ def evaluate(
     found = m.evaluate(ratings, unknown)
     print(found.to_json() if as_json else found.round(4).to_string())
 
-# %% ../nbs/16_cli.ipynb #73ba93ca
+# %% ../nbs/16_cli.ipynb #1a4af2d7
 def _said(model, words):
     "Ratings from words such as 'Fargo (1996)=5'."
     ratings = {}
     for word in words:
         item, _, stars = word.rpartition('=')
-        try: ratings[_id(model.items, item)] = float(stars.replace(',', '.'))
+        try: ratings[_item(model, item)] = float(stars.replace(',', '.'))
         except ValueError: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"') from None
     return ratings
 

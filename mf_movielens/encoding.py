@@ -82,12 +82,12 @@ Vocabulary.__eq__ = lambda self, other: isinstance(other, Vocabulary) and self.i
 Vocabulary.__contains__ = lambda self, id: bool(self.encode([id], unknown='ignore')[0] >= 0)
 Vocabulary.__repr__ = lambda self: f"{len(self):,} {self.name}s, whose ids are {_kind(self)}"
 
-# %% ../nbs/02_encoding.ipynb #4c0f61f1
+# %% ../nbs/02_encoding.ipynb #28416450
 def _kind(vocabulary): return 'text' if vocabulary.is_text else 'whole numbers'
 
 def _suggestion(vocabulary, id):
     if not vocabulary.is_text:
-        return [int(id)] if isinstance(id, str) and id.strip().isdigit() and int(id) in vocabulary else []
+        return [int(id)] if isinstance(id, str) and id.strip().isdecimal() and int(id) in vocabulary else []
     near = difflib.get_close_matches(str(id), vocabulary.index, n=3)
     return [str(id)] if str(id) in vocabulary else near
 

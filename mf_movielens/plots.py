@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 # %% ../nbs/13_plots.ipynb #0ca8dd61
 __all__ = ['plot_curves', 'plot_predicted', 'item_axes', 'plot_map', 'plot_factor']
 
-# %% ../nbs/13_plots.ipynb #57d74293
+# %% ../nbs/13_plots.ipynb #1233e044
 def _on_white(draw):
     "Draw in matplotlib's own style."
     @wraps(draw)
@@ -36,7 +36,7 @@ def _axes(title, xlabel, ylabel, size=(6, 3.6)):
     fig = _Picture(figsize=size, layout='constrained', facecolor='white')
     FigureCanvasAgg(fig)
     ax = fig.subplots()
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.set(title=title.replace('$', r'\$'), xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=.3)
     ax.set_axisbelow(True)
     return fig, ax
@@ -85,7 +85,7 @@ def item_axes(
     axes = U * size
     return axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])  # a direction has two ends; the longer one is taken as positive
 
-# %% ../nbs/13_plots.ipynb #f1023dae
+# %% ../nbs/13_plots.ipynb #7b066470
 def _well_known(model, n): return np.argsort(-model.counts, kind='stable')[:min(n, int((model.counts > 0).sum()))]
 
 def _short(model, row, longest=32):
@@ -106,10 +106,10 @@ def plot_factor(
     rows = np.concatenate([order[:n], order[max(n, len(order) - n):]])
     fig, ax = _axes(f'Axis {axis + 1}', 'stars, for a typical user', '', (6, .25 * len(rows) + 1))
     ax.barh(np.arange(len(rows)), x[rows], color=np.where(x[rows] < 0, '#d55e00', '#0072b2'))
-    ax.set_yticks(np.arange(len(rows)), [_short(model, r) for r in rows])
+    ax.set_yticks(np.arange(len(rows)), [_short(model, r) for r in rows], parse_math=False)
     return fig
 
-# %% ../nbs/13_plots.ipynb #610af3c0
+# %% ../nbs/13_plots.ipynb #edeca4d4
 COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c564b', '#444444']  # told apart by nearly everybody (Okabe and Ito)
 PLACES = [(x, y) for d in (6, 11) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))]
 
@@ -118,7 +118,7 @@ def _place(ax, texts, points, taken=()):
     renderer, taken, frame = ax.figure.canvas.get_renderer(), list(taken), ax.get_window_extent()
     dots = ax.transData.transform(points)
     for text, point in zip(texts, points):
-        note = ax.annotate(text, point, xytext=(0, 0), textcoords='offset points', fontsize=7)
+        note = ax.annotate(text, point, xytext=(0, 0), textcoords='offset points', fontsize=7, parse_math=False)
         for dx, dy in PLACES:
             note.set(position=(dx, dy), ha='left' if dx > 0 else 'right' if dx else 'center', va='bottom' if dy > 0 else 'top' if dy else 'center')
             box = note.get_window_extent(renderer).padded(2)

@@ -64,7 +64,7 @@ def _layout(path, encoding, sep, least=3):
     first = next(iter(_cut(lines[:1], sep)))
     return sep, None if any(map(_is_number, first)) else [name.strip() for name in first]
 
-# %% ../nbs/11_reading.ipynb #fdb633c4
+# %% ../nbs/11_reading.ipynb #ec316004
 THINGS = 'item movie film book product anime game song track artist recipe restaurant business beer article'.split()
 PEOPLE = 'user member customer reviewer reader viewer person account profile'.split()
 NAMES = dict(
@@ -72,7 +72,7 @@ NAMES = dict(
     item={*THINGS, *(t + 'id' for t in THINGS), 'iid', 'isbn', 'asin'},
     rating={'rating', 'ratings', 'star', 'stars', 'score', 'points', 'grade', 'overall', 'vote', *(t + 'rating' for t in THINGS + ['user'])},
     timestamp={'timestamp', 'time', 'date', 'datetime', 'unixtime', 'unixreviewtime', 'ratedat', 'createdat'},
-    titles={'title', 'name', *(t + 'title' for t in THINGS), *(t + 'name' for t in THINGS)})
+    titles={'title', *(t + 'title' for t in THINGS), *(t + 'name' for t in THINGS)})
 
 def _candidates(columns, kind):
     return [c for c in columns if re.sub(r'[\W_]', '', str(c).lower()) in NAMES[kind]]
@@ -105,7 +105,7 @@ def _by_place(where, width, named):
     named = {kind: usual.get(kind) if place is None else place for kind, place in named.items()}
     return {k: int(v) if isinstance(v, str) and v.isdigit() else v for k, v in named.items()}
 
-# %% ../nbs/11_reading.ipynb #bb873b31
+# %% ../nbs/11_reading.ipynb #7f1ab231
 PIECE = 2**20  # lines at a time
 
 def _table(path, sep, encoding, least=3):
@@ -117,7 +117,8 @@ def _table(path, sep, encoding, least=3):
     how = dict(sep=sep, encoding=encoding, header=None if names is None else 0, dtype=str, index_col=False, keep_default_na=False, na_values=[''],
                skip_blank_lines=False, skipinitialspace=True, engine='python' if len(sep) > 1 else 'c', chunksize=PIECE)
     try:
-        with warnings.catch_warnings(action='error', category=pd.errors.ParserWarning), pd.read_csv(path, **how) as chunks:
+        with warnings.catch_warnings(), pd.read_csv(path, **how) as chunks:
+            warnings.simplefilter('error', pd.errors.ParserWarning)
             df = _joined([chunk.astype('category') for chunk in chunks])
     except (ValueError, EOFError, zlib.error, OSError, pd.errors.ParserWarning) as e: raise _unreadable(path, e, encoding, sep) from e
     df.columns = [c.strip() if isinstance(c, str) else c for c in df.columns]
@@ -184,7 +185,7 @@ def _scale(rating):
         if low <= levels[0] and levels[-1] <= high and np.isin(levels, np.arange(low, high + step, step)).all(): return low, high
     return float(levels[0]), float(levels[-1])
 
-# %% ../nbs/11_reading.ipynb #f5ed40f7
+# %% ../nbs/11_reading.ipynb #ea960121
 def _titles(titles, item):
     "Titles by item id. `titles` goes by the text of an id, so that 7 and '7' are one."
     titles = pd.Series(titles)
@@ -196,11 +197,11 @@ def _titles_of(source, item_column):
     "Titles from a second file."
     df, *_ = _table(Path(source), None, None, least=2)
     item = _choose(source, list(df), item_column if item_column in df else None, 'item')
-    title = _choose(source, list(df), None, 'titles')
+    title = _choose(source, list(df), None, 'titles') or ('name' if 'name' in df else None)
     if title is None: raise RatingsError(f'{source}: no column is called title or name; the columns are {", ".join(map(repr, df))}')
     return df.dropna(subset=[item]).set_index(item)[title].astype(object)
 
-# %% ../nbs/11_reading.ipynb #c3629e09
+# %% ../nbs/11_reading.ipynb #5733ba7a
 def load_ratings(
     source,              # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
     user=None,           # column of user ids: its name, or its place from 0 where there is no header; None: guess
@@ -219,15 +220,15 @@ def load_ratings(
     in_file = titles is None or titles is False or isinstance(titles, (str, int)) and titles in list(df)
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if in_file else False)
     roles = _roles(where, list(df), _by_place(where, df.shape[1], named) if 'no header' in how else named)
-    clean = _clean(where, df, roles)
+    clean, note = _clean(where, df, roles, timestamp is None)
     if in_file: titles = roles['titles'] and df.drop_duplicates(roles['item']).set_index(roles['item'])[roles['titles']].astype(object)
     elif isinstance(titles, (str, Path)): titles = _titles_of(titles, roles['item'])
     scale = scale or _scale(clean.rating)
     ratings = Ratings.from_frame(clean, item='item_id', scale=scale, duplicates=duplicates, titles=None if titles is None else _titles(titles, clean.item_id))
-    if say: say(_told(where, how, roles, ratings, titles))
+    if say: say(_told(where, how, roles, ratings, titles) + note)
     return ratings
 
-# %% ../nbs/11_reading.ipynb #a6934e68
+# %% ../nbs/11_reading.ipynb #26dfb1e4
 def _source(source, sep, encoding):
     "(what messages call it, a frame, how it was read)"
     if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame'
@@ -242,8 +243,8 @@ def _parquet(path):
     except ImportError as e: raise RatingsError(f"{path}: parquet needs one more package: pip install 'mf_movielens[parquet]'") from e
     except Exception as e: raise RatingsError(f'{path} is not a parquet file, or is damaged: {e}') from e
 
-def _clean(where, df, roles):
-    "A frame of user_id, item_id, rating and perhaps timestamp, all of it sound."
+def _clean(where, df, roles, may_skip):
+    "A frame of user_id, item_id, rating and perhaps timestamp, all of it sound; and what is to be said besides."
     if df.empty: raise RatingsError(f'{where} holds no ratings')
     for kind in ('user', 'item'):
         missing = df[roles[kind]].isna().to_numpy()
@@ -252,7 +253,11 @@ def _clean(where, df, roles):
     if not np.isfinite(number).all(): _complain(where, df[roles['rating']], ~np.isfinite(number), 'this is not a rating:')
     clean = {'user_id': _plain(df[roles['user']]), 'item_id': _plain(df[roles['item']]), 'rating': number}
     clean = {k: np.asarray(v) for k, v in clean.items()}
-    return pd.DataFrame(clean if roles['timestamp'] is None else clean | {'timestamp': _seconds(where, df[roles['timestamp']])})
+    if roles['timestamp'] is None: return pd.DataFrame(clean), ''
+    try: return pd.DataFrame(clean | {'timestamp': _seconds(where, df[roles['timestamp']])}), ''
+    except RatingsError as e:
+        if not may_skip: raise
+        return pd.DataFrame(clean), f'. Column {roles["timestamp"]!r} was left alone: {e}'
 
 def _told(where, how, roles, ratings, titles):
     taken = ', '.join(f'{kind} from {column!r}' for kind, column in roles.items() if column is not None)

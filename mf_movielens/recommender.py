@@ -44,7 +44,7 @@ class Recommender:
     @property
     def penalties(self): return tuple(self.settings[k] for k in ('reg', 'bias_reg', 'damping'))
 
-# %% ../nbs/12_recommender.ipynb #703abb39
+# %% ../nbs/12_recommender.ipynb #0ea5b090
 def of(
     factors,      # `Factors`, however they were fitted
     ratings,      # the `Ratings` that they were fitted to
@@ -57,7 +57,7 @@ def of(
     n, m = len(ratings.users), len(ratings.items)
     if (len(factors.user_bias), len(factors.item_bias)) != (n, m): raise ValueError(f'{factors} do not go with {ratings}')
     seen = _side(ratings.user_ix, ratings.item_ix, ratings.rating, n, m)
-    settings = dict(settings, reg=reg, bias_reg=bias_reg, damping=damping, fingerprint=ratings.fingerprint)
+    settings = dict({k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}, reg=float(reg), bias_reg=float(bias_reg), damping=float(damping), fingerprint=ratings.fingerprint)
     return Recommender(factors, ratings.users, ratings.items, seen, settings, ratings.titles)
 
 Recommender.of = staticmethod(of)
@@ -117,7 +117,7 @@ def predict(
 
 Recommender.predict = predict
 
-# %% ../nbs/12_recommender.ipynb #48f9e1d0
+# %% ../nbs/12_recommender.ipynb #00a02bb9
 BLOCK = 2**22  # scores at a time
 
 def _best(x, n):
@@ -129,6 +129,7 @@ def _lists(factors, bias, table, n, start, hidden, candidates):
     "For user rows (bias and table), blocks of: row, rank from 0, item row, score before the link."
     if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
     only = slice(None) if candidates is None else candidates
+    if candidates is not None and not len(candidates): return
     block = max(1, BLOCK // len(factors.item_bias))
     for at in range(0, len(bias), block):
         x = factors.mu + bias[at:at + block, None] + factors.item_bias + table[at:at + block] @ factors.item_factors.T
@@ -140,8 +141,10 @@ def _lists(factors, bias, table, n, start, hidden, candidates):
         row, rank = np.nonzero(score > -np.inf)
         yield at + row, rank, places[row, rank] if candidates is None else candidates[places[row, rank]], score[row, rank]
 
-# %% ../nbs/12_recommender.ipynb #79ebe8ff
-def _frame(self, ids, row, rank, item, score):
+# %% ../nbs/12_recommender.ipynb #ce227d53
+def _frame(self, ids, blocks):
+    "Lists as a tidy frame."
+    row, rank, item, score = (np.concatenate(part) for part in zip((np.zeros(0, int),) * 4, *blocks))
     columns = {'user': ids[row], 'rank': rank + 1, 'item': self.items.index.to_numpy()[item]}
     if self.titles is not None: columns['title'] = self.titles[item]
     return pd.DataFrame(columns | {'score': _link(score, self.factors.link, self.factors.scale)})
@@ -163,9 +166,7 @@ def recommend(
     start = np.concatenate([[0], size.cumsum()])
     hidden = self.seen.other[np.arange(start[-1]) + np.repeat(self.seen.start[rows] - start[:-1], size)]
     chosen = None if candidates is None else np.unique(self.items.encode(candidates))
-    found = list(_lists(f, f.user_bias[rows], f.user_factors[rows], n, start, hidden, chosen))
-    row, rank, item, score = (np.concatenate(part) for part in zip(*found)) if found else (np.zeros(0, int),) * 4
-    return _frame(self, self.users.index.to_numpy()[rows], row, rank, item, score)
+    return _frame(self, self.users.index.to_numpy()[rows], _lists(f, f.user_bias[rows], f.user_factors[rows], n, start, hidden, chosen))
 
 Recommender.recommend = recommend
 
@@ -210,7 +211,7 @@ def _near(self, text, n=3):
     rows = {r for k in found or difflib.get_close_matches(part, keys, n) for r in self.by_title[k]}
     return sorted(rows, key=lambda r: -self.counts[r])[:n]
 
-# %% ../nbs/12_recommender.ipynb #591d1027
+# %% ../nbs/12_recommender.ipynb #cf4cff88
 def similar(
     self,
     item,           # an id, or a title
@@ -227,7 +228,7 @@ def similar(
     if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
     rows = _best(x[None], n)[0]
     rows = rows[x[rows] > -np.inf]
-    return _frame(self, np.zeros(1), np.zeros(len(rows), int), np.arange(len(rows)), rows, x[rows]).drop(columns=['user', 'score']).assign(similarity=x[rows])
+    return _frame(self, np.zeros(1), [(np.zeros(len(rows), int), np.arange(len(rows)), rows, x[rows])]).drop(columns=['user', 'score']).assign(similarity=x[rows])
 
 Recommender.similar = similar
 
@@ -249,7 +250,7 @@ def _check_scale(self, stars):
     bad = ~((stars >= low) & (stars <= high))
     if bad.any(): raise RatingsError(f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}')
 
-# %% ../nbs/12_recommender.ipynb #8e6648f7
+# %% ../nbs/12_recommender.ipynb #d98ac3ea
 def fold_in(
     self,
     ratings,            # {item: rating} of one person, by id or title; or a frame of user, item, rating for many, by id
@@ -265,8 +266,7 @@ def fold_in(
     mine = _side(row, items, stars, len(ids), len(self.items))
     chosen = None if candidates is None else np.unique(self.items.encode(candidates))
     start = mine.start if exclude_seen else np.zeros_like(mine.start)
-    found = list(_lists(self.factors, bias, table, n, start, mine.other, chosen))
-    frame = _frame(self, ids, *(np.concatenate(part) for part in zip(*found)))
+    frame = _frame(self, ids, _lists(self.factors, bias, table, n, start, mine.other, chosen))
     return frame.drop(columns='user') if users is None else frame
 
 Recommender.fold_in = fold_in

@@ -159,3 +159,18 @@ def test_a_bar_in_a_terminal_and_control_c(tmp_path, home):
     assert code == 0 and 'saved in' in shown  # more rounds of the same fit: it goes on where it was
     shown, code = in_a_terminal(['rate', '--model', tmp_path / 'mf-movielens-out/model.npz'], tmp_path, env, [('do not know', '\x03')])
     assert code in (1, 130) and 'Traceback' not in shown
+
+
+def test_titles_in_any_script(run, tmp_path):
+    (tmp_path / 'r.csv').write_text('user,item,rating,title\n' + ''.join(f'{u},{i},{(u * i) % 5 + 1},{t}\n' for u in range(6) for i, t in enumerate(['千と千尋', 'Ca$h and $ense', '1984', 'Amélie 😀', '_^{\\x}$'])))
+    p = run('train', 'r.csv')
+    assert p.returncode == 0 and p.stderr == '' and 'map.png' in p.stdout
+    assert run('similar', '1984').returncode == 0 and '千と千尋' in run('rate', '1984=5', '3=1').stdout  # a title that is a number, and an id
+
+
+def test_columns_can_be_declined(run, tmp_path):
+    (tmp_path / 'r.csv').write_text('user,item,rating,date\na,x,3,1.4.2024\nb,x,4,2.4.2024\na,y,4,2.4.2024\n')
+    p = run('train', 'r.csv')
+    assert p.returncode == 0 and "'date' was left alone" in p.stdout
+    assert 'left alone' not in run('train', 'r.csv', '--timestamp-column', 'none').stdout
+    assert "'1.4.2024'" in run('train', 'r.csv', '--timestamp-column', 'date').stderr

@@ -30,3 +30,7 @@ def test_the_order_of_rows_does_not_matter(pairs, random):
     key = ['user_id', 'item_id']
     one, two = (Ratings.from_frame(d).to_frame().sort_values(key).reset_index(drop=True) for d in (df, shuffled))
     pd.testing.assert_frame_equal(one, two)
+
+
+def test_digits_that_are_no_numbers():
+    with pytest.raises(UnknownIdError): Vocabulary([1, 2]).encode(['²'])
