@@ -93,7 +93,7 @@ def numba():
     P, Q = np.zeros((n_users, k + 1), 'float32'), np.random.default_rng(0).normal(0, .1, (n_items, k + 1)).astype('float32')
     Q[:, -1] = 0
     centred = r - r.mean(dtype='float64').astype('float32')
-    half(*side(u[:9], i[:9], n_users), P.copy(), Q, ridge)  # compiles; half a minute is not counted
+    half(*side(u[:9], i[:9], n_users), P.copy(), Q, ridge)  # compiles, which is counted as importing
     yield
     yield
     by_user, by_item = side(u, i, n_users), side(i, u, n_items)

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-# %% ../nbs/09_als.ipynb #b18b3b39
-from .encoding import Ratings
-from .factors import Factors, get_checkpoint, put_arrays
-from .metrics import rmse
+# %% ../nbs/09_als.ipynb #43efd17b
+from .factors import Factors, _rows, get_checkpoint, put_arrays
 
 # %% ../nbs/09_als.ipynb #366c138a
 __all__ = ['fit_als', 'fit_users', 'objective']
 
-# %% ../nbs/09_als.ipynb #953e67c3
+# %% ../nbs/09_als.ipynb #004e7120
+def _unit(scale, link='identity'):
+    "A fourth of the width of the scale: one star, where there are five."
+    return ((scale[1] - scale[0]) / 4 or 1.) if link == 'identity' else 1.
+
 def objective(
     factors,       # `Factors` with the identity link
     ratings,       # `Ratings`
@@ -32,7 +34,8 @@ def objective(
     block=2**20,   # ratings at a time, which bounds the memory
 ):                 # one float
     "Sum the squared errors and the penalties: what the fit makes small."
-    f, total = factors, 0.
+    if factors.link != 'identity': raise ValueError('the objective is that of the identity link')
+    f, total, unit = factors, 0., _unit(factors.scale)
     for at in range(0, len(ratings), block):
         u, i, r = (a[at:at + block] for a in (ratings.user_ix, ratings.item_ix, ratings.rating))
         x = f.mu + f.user_bias[u] + f.item_bias[i] + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
@@ -40,7 +43,7 @@ def objective(
     for rows, bias, table in ((ratings.user_ix, f.user_bias, f.user_factors), (ratings.item_ix, f.item_bias, f.item_factors)):
         count = np.bincount(rows, minlength=len(bias))
         p2, b2 = (table.astype('float64') ** 2).sum(1), bias.astype('float64') ** 2
-        total += float(count @ (reg * p2 + bias_reg * b2) + damping * (p2 + b2).sum())
+        total += float(count @ (unit * reg * p2 + bias_reg * b2) + damping * (unit * p2 + b2).sum())
     return total
 
 # %% ../nbs/09_als.ipynb #c4689352
@@ -60,7 +63,7 @@ def _side(rows, other, rating, n_rows, n_other):
     start = np.concatenate([[0], np.bincount(rows, minlength=n_rows).cumsum()])
     return _Side(start, other[order], rating[order].astype('float32', copy=False), n_other)
 
-# %% ../nbs/09_als.ipynb #225474dc
+# %% ../nbs/09_als.ipynb #603b02ab
 def _chunks(
     start,  # as in `_Side`
     k,      # columns
@@ -68,9 +71,9 @@ def _chunks(
     "Put rows of like length together."
     count = np.diff(start)
     rows = np.argsort(-count, kind='stable')[:np.count_nonzero(count)]
-    slots, found, at = max(1, 2**20 // k), [], 0
+    slots, most, found, at = 2**20 // k, 2**24 // k**2, [], 0  # an exact solution needs k x k numbers for each row
     while at < len(rows):
-        found.append(rows[at:at + max(1, slots // int(count[rows[at]]))])
+        found.append(rows[at:at + max(1, min(slots // int(count[rows[at]]), most))])
         at += len(found[-1])
     return found
 
@@ -103,20 +106,22 @@ def _nearly(X, y, ridge, row, n_steps=3):
         way = rest + (size / np.maximum(old, 1e-30))[:, None] * way
     return row
 
-# %% ../nbs/09_als.ipynb #2c862958
-def _half(side, mine, theirs, reg, bias_reg, damping, solve, run):
+# %% ../nbs/09_als.ipynb #646be717
+def _ridge(k, unit, reg, bias_reg, damping):
+    "What each rating and each row add to the diagonal; (k + 1,) each, the bias last."
+    return np.array([unit * reg] * k + [bias_reg], 'float32'), np.array([unit * damping] * k + [damping], 'float32')
+
+def _half(side, mine, theirs, ridge, solve, run):
     "Refit every row of `mine`, in place, to the rows of `theirs`; biases are the last column."
-    k = mine.shape[1]
-    ridge = np.full(k, reg, 'float32')
-    ridge[-1] = bias_reg
+    k, (each, whole) = mine.shape[1], ridge
     table, offset = np.zeros((side.n_other + 1, k), 'float32'), np.zeros(side.n_other + 1, 'float32')
     table[:-1, :-1], table[:-1, -1], offset[:-1] = theirs[:, :-1], 1, theirs[:, -1]
     def work(rows):
         X, y, count = _gather(side, rows, table, offset)
-        mine[rows] = solve(X, y, ridge * count + np.float32(damping), mine[rows])
+        mine[rows] = solve(X, y, each * count + whole, mine[rows])
     for _ in run(work, _chunks(side.start, k)): pass
 
-# %% ../nbs/09_als.ipynb #8f95e0b4
+# %% ../nbs/09_als.ipynb #327a6d34
 def fit_users(
     factors,      # `Factors`, whose item side is used
     user_ix,      # (n,) rows of the new table, 0 to `n_users` - 1
@@ -127,12 +132,13 @@ def fit_users(
     bias_reg,     # penalty on biases, for each rating
     damping,      # penalty on both, for each row
 ):                # (n_users,) biases, (n_users, k) factors
-    "Fit rows for users to an item side that stays as it is, exactly."
+    "Fit rows for users to an item side that stays as it is, exactly; `IndexError` for rows outside the tables."
     f, rating = factors, np.asarray(rating, 'float32')
+    user_ix, item_ix = _rows(user_ix, n_users, 'user'), _rows(item_ix, len(f.item_bias), 'item')
     target = rating if f.link == 'identity' else _unsqueezed(rating, f.scale)
     side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), target - np.float32(f.mu), n_users, len(f.item_bias))
     rows = np.zeros((n_users, f.k + 1), 'float32')
-    _half(side, rows, np.column_stack([f.item_factors, f.item_bias]).astype('float32', copy=False), reg, bias_reg, damping, _exactly, map)
+    _half(side, rows, np.column_stack([f.item_factors, f.item_bias]).astype('float32', copy=False), _ridge(f.k, _unit(f.scale, f.link), reg, bias_reg, damping), _exactly, map)
     return rows[:, -1], rows[:, :-1]
 
 def _unsqueezed(rating, scale):
@@ -141,7 +147,7 @@ def _unsqueezed(rating, scale):
     share = np.clip((rating - low) / ((high - low) or 1), .01, .99)
     return np.log(share / (1 - share))
 
-# %% ../nbs/09_als.ipynb #164bcabc
+# %% ../nbs/09_als.ipynb #dbc5ba04
 def _five(mu, P, Q, scale):
     return Factors(float(mu), P[:, -1].copy(), Q[:, -1].copy(), P[:, :-1].copy(), Q[:, :-1].copy(), scale)
 
@@ -149,7 +155,7 @@ def _beginning(ratings, n_factors, seed, start):
     "The first tables, biases in the last column: random films, or those of `start`."
     n, m = len(ratings.users), len(ratings.items)
     if start is None:
-        Q = np.random.default_rng(seed).normal(0, .1, (m, n_factors + 1)).astype('float32')
+        Q = np.random.default_rng(seed).normal(0, .1 * np.sqrt(_unit(ratings.scale)), (m, n_factors + 1)).astype('float32')
         Q[:, -1] = 0
         P = np.zeros((n, n_factors + 1), 'float32')
     else:
@@ -159,22 +165,24 @@ def _beginning(ratings, n_factors, seed, start):
     for table, rows in ((P, ratings.user_ix), (Q, ratings.item_ix)): table[np.bincount(rows, minlength=len(table)) == 0] = 0
     return P, Q
 
-# %% ../nbs/09_als.ipynb #feb237b3
+# %% ../nbs/09_als.ipynb #be4924b2
 @contextmanager
 def _halves(ratings, P, Q, reg, bias_reg, damping, n_threads):
     "Two functions that refit the users and the items, in place."
     u, i, rest = ratings.user_ix, ratings.item_ix, ratings.rating - ratings.rating.mean(dtype='float64').astype('float32')
     by_user, by_item = _side(u, i, rest, len(P), len(Q)), _side(i, u, rest, len(Q), len(P))
     del rest
-    with ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
-        yield (lambda solve=_nearly: _half(by_user, P, Q, reg, bias_reg, damping, solve, pool.map),
-               lambda solve=_nearly: _half(by_item, Q, P, reg, bias_reg, damping, solve, pool.map))
+    from threadpoolctl import threadpool_limits
+    ridge = _ridge(P.shape[1] - 1, _unit(ratings.scale), reg, bias_reg, damping)
+    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
+        yield (lambda solve=_nearly: _half(by_user, P, Q, ridge, solve, pool.map),
+               lambda solve=_nearly: _half(by_item, Q, P, ridge, solve, pool.map))
 
 def _bar(total, done, progress):
     from tqdm import tqdm
     return tqdm(total=total, initial=done, desc='alternating', unit='round', leave=False, disable=None if progress is None else not progress)
 
-# %% ../nbs/09_als.ipynb #d80d5cc8
+# %% ../nbs/09_als.ipynb #1dc7fcb5
 class _Fit:
     "Two tables in the making, and a record of each round."
     def __init__(self, ratings, valid, penalties, P, Q):
@@ -184,11 +192,13 @@ class _Fit:
     @property
     def factors(self): return _five(self.ratings.rating.mean(dtype='float64'), self.P, self.Q, self.ratings.scale)
 
-    def resume(self, path, mark):
+    def resume(self, path, n_iterations, mark):
         self.path, self.mark = Path(path), mark
         if self.path.exists():
             self.records, kept = get_checkpoint(path, mark)
             self.P[:], self.Q[:], self.best = kept['P'], kept['Q'], kept.get('best')
+        if len(self.records) > n_iterations:
+            raise ValueError(f'{path} holds {len(self.records)} rounds, more than the {n_iterations} that are asked for. Remove it, or name another file.')
 
     def note(self, record, patience):
         self.records.append(record)
@@ -197,6 +207,15 @@ class _Fit:
         if self.path: put_arrays(self.path, mark=self.mark, records=json.dumps(self.records), P=self.P, Q=self.Q, **best)
 
     def waited(self): return len(self.records) - 1 - int(np.argmin([r['val_rmse'] for r in self.records]))
+
+    def rounds(self, n_iterations, patience, tell):
+        "The rounds that are still to be made; each record is told, those of a checkpoint first."
+        told = 0
+        while True:
+            for record in self.records[told:] if tell else (): tell(record)
+            told = len(self.records)
+            if told >= n_iterations or (patience and told and self.waited() >= patience): return
+            yield told + 1
 
 # %% ../nbs/09_als.ipynb #9761e913
 def _error(five, part, block=2**20):
@@ -210,11 +229,12 @@ def _measure(fit):
     record = dict(objective=objective(now, fit.ratings, *fit.penalties), rmse=_error(now, fit.ratings))
     return record if fit.valid is None else record | dict(val_rmse=_error(now, fit.valid))
 
-# %% ../nbs/09_als.ipynb #0c731e21
-def _check(ratings, patience, valid, **numbers):
-    low = dict(n_factors=1, n_iterations=1, reg=1e-6, bias_reg=1e-6, damping=0)
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= low[name]): raise ValueError(f'{name}={value!r}: it must be at least {low[name]}')
+# %% ../nbs/09_als.ipynb #8e5ef055
+def _check(ratings, patience, valid, n_threads, **numbers):
+    for name, low in dict(reg=1e-6, bias_reg=1e-6, damping=0).items():
+        if not low <= numbers[name] <= 1e6: raise ValueError(f'{name}={numbers[name]!r}: it must lie between {low} and a million')
+    for name, value in dict(n_factors=numbers['n_factors'], n_iterations=numbers['n_iterations'], patience=patience, n_threads=n_threads).items():
+        if value is not None and (int(value) != value or value < 1): raise ValueError(f'{name}={value!r}: it must be a whole number from 1 upwards')
     if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
     if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items):
         raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
@@ -224,12 +244,12 @@ def _mark(ratings, valid, start, **settings):
     begun = start and hashlib.sha256(b''.join(a.tobytes() for a in (start.user_bias, start.item_bias, start.user_factors, start.item_factors))).hexdigest()
     return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint])
 
-# %% ../nbs/09_als.ipynb #ea003fe3
+# %% ../nbs/09_als.ipynb #575e011c
 def fit_als(
     ratings,            # `Ratings` to fit to
     n_factors=64,       # columns
-    reg=.08,            # penalty on factors, for each rating
-    bias_reg=.02,       # penalty on biases, for each rating
+    reg=.08,            # penalty on factors, for each rating; above 0
+    bias_reg=.02,       # penalty on biases, for each rating; above 0
     damping=4,          # penalty on both, for each row: what keeps rows with few ratings near the mean
     n_iterations=10,    # rounds: users, then items
     seed=0,             # of the first item factors
@@ -237,21 +257,19 @@ def fit_als(
     patience=None,      # stop after so many rounds without progress on `valid`, and keep the best
     start=None,         # `Factors` to begin from; None: random
     checkpoint=None,    # a file to write after each round, and to go on from
-    on_iteration=None,  # called with each round's record: iteration, objective, rmse and, with `valid`, val_rmse
+    on_iteration=None,  # called with each round's record, those of a checkpoint too: iteration, objective, rmse and, with `valid`, val_rmse
     n_threads=None,     # None: as many as there are cores
     progress=None,      # show a bar: True, False, or None for a terminal only
 ):                      # `Factors`
-    "Fit factors and biases by alternating least squares."
-    _check(ratings, patience, valid, n_factors=n_factors, n_iterations=n_iterations, reg=reg, bias_reg=bias_reg, damping=damping)
-    penalties, watched = (reg, bias_reg, damping), valid is not None or on_iteration is not None
+    "Fit factors and biases by alternating least squares; `ValueError` for settings that make no sense."
+    _check(ratings, patience, valid, n_threads, n_factors=n_factors, n_iterations=n_iterations, reg=reg, bias_reg=bias_reg, damping=damping)
+    penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
     fit = _Fit(ratings, valid, penalties, *_beginning(ratings, n_factors, seed, start))
-    if checkpoint: fit.resume(checkpoint, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
+    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items), _bar(n_iterations, len(fit.records), progress) as bar:
-        for iteration in range(len(fit.records) + 1, n_iterations + 1):
-            if patience and fit.records and fit.waited() >= patience: break
+        for iteration in fit.rounds(n_iterations, patience, tell):
             users(); items()
-            fit.note(dict(iteration=iteration) | (_measure(fit) if watched else {}), patience)
-            if on_iteration: on_iteration(fit.records[-1])
+            fit.note(dict(iteration=iteration) | (_measure(fit) if tell else {}), patience)
             bar.update()
         if fit.best is not None: fit.Q[:] = fit.best
         users(_exactly)

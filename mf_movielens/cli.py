@@ -7,9 +7,10 @@ __all__ = ['app', 'OUT', 'Model', 'Number', 'Json', 'UserColumn', 'ItemColumn', 
            'Duplicates', 'Separator', 'Item', 'WrongUse', 'train', 'recommend', 'similar', 'explain', 'info',
            'evaluate', 'rate', 'main']
 
-# %% ../nbs/16_cli.ipynb #9d1fe4f7
-import json, os, sys, warnings
+# %% ../nbs/16_cli.ipynb #c48eb1ff
+import json, os, re, shlex, sys, warnings
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Optional
@@ -18,13 +19,13 @@ import numpy as np
 import pandas as pd
 import typer
 
-# %% ../nbs/16_cli.ipynb #49d3b57d
+# %% ../nbs/16_cli.ipynb #4eb23be5
 from .baselines import damped_biases, global_mean
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from .encoding import Ratings, RatingsError, UnknownIdError
 from .factors import put_file
 from .metrics import compare, interval, mae
-from .reading import load_ratings
+from .reading import FLAGS, load_ratings
 from .recommender import SOLVERS, ModelFileError, Recommender
 from .splits import random_split
 
@@ -60,27 +61,28 @@ Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest
 Duplicates = Annotated[str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')]
 Separator = Annotated[Optional[str], _option('--separator', help='What separates the columns. Detected if not said.')]
 
-# %% ../nbs/16_cli.ipynb #d7ebe79d
+# %% ../nbs/16_cli.ipynb #7524c687
 @contextmanager
 def _notes(to_stderr):
     with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
 
 def _file(path, **columns):
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise WrongUse(f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in')
     return load_ratings(path, **{k: False if v == 'none' else v for k, v in columns.items() if v})
 
 def _ratings(data, **columns):
     "(name, is it real, `Ratings`)"
+    data = data.lower() if data and data.lower() in SOURCES else data
     if data not in (None, 'stand-in', *SOURCES): return Path(data).name, True, _file(data, **columns)
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
-    if odd: raise WrongUse(f'--{odd[0]} goes with a file of your own; {data or "ml-100k"} has columns that are known')
+    if odd: raise WrongUse(f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known')
     ml = synthetic() if data == 'stand-in' else load(data)
-    return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles)
+    return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=columns['duplicates'])
 
 def _id(vocabulary, word):
     "A word of the command line as an id."
-    return int(word) if not vocabulary.is_text and word.lstrip('-').isdecimal() else word
+    return int(word) if not vocabulary.is_text and re.fullmatch(r'-?\d+', word) else word
 
 def _item(model, word):
     "A word of the command line as an item id, or else as a title: 1984 is a book."
@@ -136,7 +138,7 @@ def _measured(split, solver, settings, checkpoint):
     models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), f'{model.factors.k} factors, {solver}': model.factors}
     return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix)
 
-# %% ../nbs/16_cli.ipynb #dbec1f24
+# %% ../nbs/16_cli.ipynb #c38d354b
 def _save(out, name, model, report, recommended, curves, actual, predicted):
     from mf_movielens.plots import plot_curves, plot_map, plot_predicted
     model.save(out / 'model.npz')
@@ -148,6 +150,7 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
                    'predicted.png': plot_predicted(actual, predicted, f'{name}, hidden tenth'),
                    'map.png': plot_map(model) if model.factors.k > 1 and (model.counts > 0).sum() > 2 else None}
         figures = {file: figure for file, figure in figures.items() if figure is not None}
+        (out / 'map.png').unlink(missing_ok=True); (out / 'curves.png').unlink(missing_ok=True)  # of an earlier model, perhaps
         for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
     return ['model.npz', 'metrics.json', 'recommendations.csv', *figures]
 
@@ -156,7 +159,7 @@ def _show(frame, as_json, decimals=2):
     if as_json: return print(frame.to_json(orient='records', force_ascii=False))
     print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing')
 
-# %% ../nbs/16_cli.ipynb #00371c0f
+# %% ../nbs/16_cli.ipynb #57441fca
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
 def train(
     data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
@@ -166,7 +169,7 @@ def train(
     factors: Annotated[Optional[int], _option('--factors', min=1, help='Number of factors. By default 64, with keras 75.')] = None,
     reg: Annotated[Optional[float], _option('--reg', help='Penalty on factors for each rating. By default 0.08, with keras 0.1.')] = None,
     rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (als, by default 10) or epochs (keras, 20).')] = None,
-    seed: Annotated[int, typer.Option(help='Of the first numbers and the shuffles.')] = 0,
+    seed: Annotated[int, typer.Option(min=0, help='Of the first numbers and the shuffles.')] = 0,
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
     titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False,
 ):
@@ -179,11 +182,12 @@ def train(
     ratings.users.encode([who])
     _train(name, is_real, ratings, who, _folder(out), solver, settings, as_json)
 
-# %% ../nbs/16_cli.ipynb #0e958036
+# %% ../nbs/16_cli.ipynb #a2f8b4a6
 def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     split, kept = random_split(ratings), [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
     curves, table, gain, predicted = _measured(split, solver, settings, kept[0])
     model = _fit(ratings, solver, settings, checkpoint=kept[1])
+    model = replace(model, settings=model.settings | dict(data=name, is_real=is_real))
     recommended = model.recommend(who)
     report = dict(data=name, is_real=is_real, split=split.name, version=version('mf_movielens'), settings=model.settings,
                   metrics=table.round(4).to_dict('index'), gain_over_biases=np.round(gain, 4).tolist())
@@ -191,18 +195,23 @@ def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     for path in kept: path.unlink(missing_ok=True)
     if as_json: return print(json.dumps(report))
     label = '' if is_real else ', on made-up data'
-    print(f'{name}: {ratings}\n\nerror on {len(split.test):,} hidden ratings, in stars, with 95 % intervals{label}\n{table.round(4).to_string()}')
-    print(f'factors against biases: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})\n\nfor user {who}{label}')
+    low, high = ratings.scale
+    print(f'{name}: {ratings}\n\nerror on {len(split.test):,} hidden ratings, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
+    print(f'factors against biases: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
+    if gain[2] >= 0: print('so it is not certain that the factors help here; there may be too few ratings for them. Fewer --factors or a larger --reg may do better')
+    print(f'\nfor user {who}{label}')
     _show(recommended.drop(columns='user'), False)
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
 
 def _next(model, out):
-    item, words = int(np.argmax(model.counts)), '' if out == OUT else f' --model {out / "model.npz"}'
+    item, words = int(np.argmax(model.counts)), '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}'
     thing = str(model.items.index[item] if model.titles is None else model.titles[item])
-    return f'\n\nnow try:\n  mf-movielens recommend {model.users.index[0]}{words}\n  mf-movielens similar "{thing}"{words}\n  mf-movielens rate "{thing}={model.factors.scale[1]:g}"{words}'
+    asked = (['recommend', str(model.users.index[0])], ['similar', thing], ['rate', f'{thing}={model.factors.scale[1]:g}'])
+    return '\n\nnow try:\n' + '\n'.join(f'  mf-movielens {shlex.join(a)}{words}' for a in asked)
 
-# %% ../nbs/16_cli.ipynb #d0ec919c
+# %% ../nbs/16_cli.ipynb #16c3f590
 def _open(path):
+    if path.is_dir(): path = path / 'model.npz'
     if not path.exists(): raise WrongUse(f'there is no model at {path}; make one with: mf-movielens train, or name one with --model')
     return Recommender.load(path)
 
@@ -218,7 +227,7 @@ def recommend(
     frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen)
     _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json)
 
-# %% ../nbs/16_cli.ipynb #1023b4d1
+# %% ../nbs/16_cli.ipynb #6ee7d0cb
 Item = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
 
 @app.command(epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5')
@@ -236,14 +245,15 @@ def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: It
     "Tell which of a user's ratings carry a prediction, the n that carry most."
     m = _open(model)
     user, item = _id(m.users, user), _item(m, item)
-    parts, stars = m.explain(user, item), m.predict(user, m.items.index[m.find(item)])
-    if as_json: return _show(parts, True)
+    parts, stars = m.explain(user, item), m.predict(user, item)
     others = parts[parts.part == 'a rating'][n:]
-    shown = parts.drop(others.index).round(2).astype(object)
+    rest = pd.DataFrame({'part': [f'{len(others)} more ratings'], 'stars': [others.stars.sum()]})
+    parts = pd.concat([parts.drop(others.index), *([rest] if len(others) else []), pd.DataFrame({'part': ['together'], 'stars': [stars]})], ignore_index=True)
+    if as_json: return _show(parts, True)
+    shown = parts.round(2).astype(object)
     _show(shown.where(shown.notna(), ''), False)
-    print((f'and {len(others)} more ratings with {others.stars.sum():+.2f}\n' if len(others) else '') + f'together: {stars:.2f}')
 
-# %% ../nbs/16_cli.ipynb #d55edfeb
+# %% ../nbs/16_cli.ipynb #8aaef134
 @app.command()
 def info(model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell what a model is and how it was fitted."
@@ -252,7 +262,7 @@ def info(model: Model = OUT / 'model.npz', as_json: Json = False):
 
 @app.command(epilog='Example:  mf-movielens evaluate test.csv --unknown ignore')
 def evaluate(
-    test: Annotated[str, typer.Argument(help='A file of ratings that the model has not seen.')],
+    test: Annotated[Path, typer.Argument(exists=True, help='A file of ratings that the model has not seen.')],
     model: Model = OUT / 'model.npz',
     unknown: Annotated[str, typer.Option(help='Pairs with an id that the model does not know: raise, or ignore and count them.')] = 'raise',
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
@@ -261,15 +271,18 @@ def evaluate(
     "Measure the error on other ratings, in stars."
     m = _open(model)
     with _notes(as_json): ratings = _file(test, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column, duplicates=duplicates, sep=separator)
-    found = m.evaluate(ratings, unknown)
-    print(found.to_json() if as_json else found.round(4).to_string())
+    try: found = m.evaluate(ratings, unknown)
+    except UnknownIdError as e: raise WrongUse(f'{e} With --unknown ignore, such pairs are left out and counted.') from e
+    if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to, so the error is too small', file=sys.stderr)
+    print(json.dumps(found.to_dict()) if as_json else found.map(lambda x: round(x, 4)).to_string())
 
-# %% ../nbs/16_cli.ipynb #1a4af2d7
+# %% ../nbs/16_cli.ipynb #782b01b8
 def _said(model, words):
     "Ratings from words such as 'Fargo (1996)=5'."
     ratings = {}
     for word in words:
-        item, _, stars = word.rpartition('=')
+        item, _, stars = (part.strip() for part in word.rpartition('='))
+        if _item(model, item) in ratings: raise WrongUse(f'{item!r} is rated twice')
         try: ratings[_item(model, item)] = float(stars.replace(',', '.'))
         except ValueError: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"') from None
     return ratings
@@ -290,7 +303,7 @@ def _answer(question, low, high):
 def _asked(model, enough=8, at_most=100):
     "Ratings from a person at the keyboard."
     (low, high), ratings = model.factors.scale, {}
-    print(f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. q: enough.', file=sys.stderr)
+    print(f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. q: enough. {enough} answers will do.', file=sys.stderr)
     for row in np.argsort(-model.counts, kind='stable')[:at_most]:
         stars = _answer(model.items.index[row] if model.titles is None else model.titles[row], low, high)
         if stars is False: break
@@ -309,11 +322,14 @@ def rate(
     m = _open(model)
     _show(m.fold_in(_said(m, ratings) if ratings else _asked(m), n), as_json)
 
-# %% ../nbs/16_cli.ipynb #29e3daa1
+# %% ../nbs/16_cli.ipynb #615583fc
 def main():
     "Run the command line; errors are one line and an exit code."
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace')  # a letter that the terminal cannot show
     try: app(prog_name='mf-movielens')
     except (UnavailableError, ModelFileError, OSError, FloatingPointError) as e: _fail(e, 1)
+    except MemoryError as e: _fail(f'there is not enough memory: {e}', 1)
     except (WrongUse, UnknownIdError, DataError, RatingsError, ValueError) as e: _fail(e, 2)
 
 def _fail(error, code):

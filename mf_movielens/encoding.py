@@ -167,21 +167,20 @@ def _ids(df, column, name):
     if pd.api.types.is_float_dtype(values) and (values == values.round()).all(): values = values.astype('int64')
     return Vocabulary.of(values, name), values
 
-# %% ../nbs/02_encoding.ipynb #b77351fe
+# %% ../nbs/02_encoding.ipynb #00e6390a
 def _one_per_pair(df, user, item, rating, timestamp, duplicates):
+    if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
     again = df.duplicated([user, item], keep=False)
     if not again.any(): return df
     if duplicates == 'raise':
-        first = df[again].iloc[0]
-        raise RatingsError(f'{again.sum():,} rows share their user and item with another, such as user {first[user]!r} with item {first[item]!r}. '
+        who, what = (df[c][again].tolist()[0] for c in (user, item))
+        raise RatingsError(f'{again.sum():,} rows share their user and item with another, such as user {who!r} with item {what!r}. '
                            "Say duplicates='last' to keep the last rating of each, or 'mean' to average them.")
     if duplicates == 'last':
         if timestamp: df = df.sort_values(timestamp, kind='stable')
         return df.drop_duplicates([user, item], keep='last').sort_index(kind='stable')
-    if duplicates == 'mean':
-        mean = df.groupby([user, item], sort=False)[rating].transform('mean')
-        return df.assign(**{rating: mean}).drop_duplicates([user, item])
-    raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
+    mean = df.groupby([user, item], sort=False)[rating].transform('mean')
+    return df.assign(**{rating: mean}).drop_duplicates([user, item])
 
 # %% ../nbs/02_encoding.ipynb #4124f926
 def _titles(items, titles):
@@ -192,7 +191,7 @@ def _titles(items, titles):
     found = titles.reindex(items.index).to_numpy(object)
     return np.where(pd.isna(found), ids, found.astype(str)).astype(object)
 
-# %% ../nbs/02_encoding.ipynb #8a22432a
+# %% ../nbs/02_encoding.ipynb #3a22b900
 def from_frame(
     df,                  # one row a rating
     user='user_id',      # column of user ids
@@ -205,7 +204,7 @@ def from_frame(
 ):                       # `Ratings`
     "Encode a frame of ratings, and refuse it with a reason where it is not sound."
     missing = [c for c in (user, item, rating, timestamp) if c is not None and c not in df]
-    if missing: raise RatingsError(f'there is no column {missing[0]!r}; the columns are {", ".join(map(repr, df.columns))}')
+    if missing: raise RatingsError(f'there is no column {missing[0]!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…')
     if df.empty: raise RatingsError('the frame has no rows, so there are no ratings')
     if timestamp is None and 'timestamp' in df: timestamp = 'timestamp'
     df = df.reset_index(drop=True).assign(**{rating: _number(df, rating)})

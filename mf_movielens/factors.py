@@ -97,7 +97,7 @@ def top_items(
     best = np.argsort(-x, kind='stable')[:min(n, int(np.isfinite(x).sum()))]
     return best, _link(x[best], factors.link, factors.scale)
 
-# %% ../nbs/05_factors.ipynb #fa77b917
+# %% ../nbs/05_factors.ipynb #414bfbeb
 def put_file(
     path,   # where the file is to be
     write,  # called with a path beside it, writes the file there
@@ -108,10 +108,13 @@ def put_file(
     try:
         write(part)
         os.replace(part, path)
+    except OSError as e:
+        if e.filename == str(part): e.filename, e.filename2 = str(path), None  # nobody knows the other name
+        raise
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/05_factors.ipynb #3d177a58
+# %% ../nbs/05_factors.ipynb #4606329c
 def put_arrays(
     path,      # ends in .npz
     **arrays,  # by name
@@ -132,7 +135,9 @@ def get_arrays(
     except OSError as e:
         if e.errno: raise  # no such file, no permission: the system says it best
         raise ValueError(f'{path} is not {what}, or is damaged: {e}') from e
-    except Exception as e: raise ValueError(f'{path} is not {what}, or is damaged: {e}') from e
+    except Exception as e:
+        reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
+        raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
     return arrays
 
 # %% ../nbs/05_factors.ipynb #32e75109

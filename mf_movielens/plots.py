@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['COLOURS', 'PLACES', 'plot_curves', 'plot_predicted', 'item_axes', 'plot_factor', 'plot_map']
 
-# %% ../nbs/13_plots.ipynb #b01872af
+# %% ../nbs/13_plots.ipynb #976bc3c8
 import io, re
 from functools import wraps
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -41,22 +42,23 @@ def _axes(title, xlabel, ylabel, size=(6, 3.6)):
     ax.set_axisbelow(True)
     return fig, ax
 
-# %% ../nbs/13_plots.ipynb #c88a03c6
+# %% ../nbs/13_plots.ipynb #1ac28dcb
 @_on_white
 def plot_curves(
-    history,            # frame with epoch or iteration, rmse and val_rmse: `Fit.history`, or the records of `fit_als`
+    history,            # epoch or iteration, rmse and, if known, val_rmse: `Fit.history`, or a list of the records of `fit_als`
     title='Training',
 ):                      # a `Figure`
     "Draw the training curve and the held-out curve."
+    history = pd.DataFrame(history)
     step = 'epoch' if 'epoch' in history else 'iteration'
     fig, ax = _axes(title, step, 'RMSE, stars')
     ax.plot(history[step], history['rmse'], marker='.', label='training')
-    ax.plot(history[step], history['val_rmse'], marker='.', label='held out')
+    if 'val_rmse' in history: ax.plot(history[step], history['val_rmse'], marker='.', label='held out')
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return fig
 
-# %% ../nbs/13_plots.ipynb #75cf8448
+# %% ../nbs/13_plots.ipynb #cfb135ac
 @_on_white
 def plot_predicted(
     actual,     # (n,) ratings
@@ -66,6 +68,11 @@ def plot_predicted(
     "Draw the predictions for each rating that was given."
     actual, predicted = np.asarray(actual), np.asarray(predicted)
     levels = np.unique(actual)
+    if len(levels) > 21:
+        edges = np.linspace(levels[0], levels[-1], 11)
+        levels = (edges[1:] + edges[:-1]) / 2
+        actual = levels[np.searchsorted(edges[1:-1], actual, side='right')]
+        levels = np.unique(actual)
     fig, ax = _axes(title, 'stars given', 'stars predicted')
     ax.boxplot([predicted[actual == level] for level in levels], positions=levels, widths=.6 * np.diff(levels).min(initial=1),
                manage_ticks=False, sym='', whis=(5, 95))
@@ -73,11 +80,11 @@ def plot_predicted(
     ax.legend()
     return fig
 
-# %% ../nbs/13_plots.ipynb #7d462afe
+# %% ../nbs/13_plots.ipynb #c713122b
 def item_axes(
     factors,  # `Factors` with one factor or more
-):            # (n_items, k): how many stars each axis moves an item for a typical user (root mean square), greatest axis first
-    "Rotate the item factors so that the first axes say most."
+):            # (n_items, at most k): how many stars each axis moves an item for a typical user (root mean square), greatest axis first
+    "Measure items by what users make of them, along axes of which the first say most."
     if factors.k < 1: raise ValueError('there are no factors to look at; this model has biases alone')
     P, Q = factors.user_factors.astype('float64'), factors.item_factors.astype('float64')
     spread, turn = np.linalg.eigh(P.T @ P / len(P))
@@ -85,13 +92,18 @@ def item_axes(
     axes = U * size
     return axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])  # a direction has two ends; the longer one is taken as positive
 
-# %% ../nbs/13_plots.ipynb #7b066470
+# %% ../nbs/13_plots.ipynb #b2ac4e53
 def _well_known(model, n): return np.argsort(-model.counts, kind='stable')[:min(n, int((model.counts > 0).sum()))]
 
 def _short(model, row, longest=32):
     title = str(model.items.index[row] if model.titles is None else model.titles[row])
     title = re.sub(r'^(.*), (The|A|An|Les?|La|Das|Der|Die)$', r'\2 \1', re.sub(r'\s*\(\d{4}\)$', '', title))
     return title if len(title) <= longest else title[:longest - 1].rstrip() + '…'
+
+def _along(model, axes):
+    found = item_axes(model.factors)
+    if not all(0 <= a < found.shape[1] for a in axes): raise ValueError(f'axes {list(axes)}: this model has the axes 0 to {found.shape[1] - 1}')
+    return found[:, axes]
 
 @_on_white
 def plot_factor(
@@ -101,7 +113,7 @@ def plot_factor(
     among=300,  # the items with the most ratings, from which they are taken
 ):              # a `Figure`
     "Draw the items most at home at each end of one axis."
-    known, x = _well_known(model, among), item_axes(model.factors)[:, axis]
+    known, x = _well_known(model, among), _along(model, [axis])[:, 0]
     order = known[np.argsort(x[known])]
     rows = np.concatenate([order[:n], order[max(n, len(order) - n):]])
     fig, ax = _axes(f'Axis {axis + 1}', 'stars, for a typical user', '', (6, .25 * len(rows) + 1))
@@ -128,7 +140,7 @@ def _place(ax, texts, points, taken=()):
                 break
         else: note.remove()
 
-# %% ../nbs/13_plots.ipynb #d2622a3d
+# %% ../nbs/13_plots.ipynb #2f79ab2a
 @_on_white
 def plot_map(
     model,        # `Recommender` with two factors or more
@@ -136,12 +148,12 @@ def plot_map(
     n=60,         # the items with the most ratings
     axes=(0, 1),  # which two of `item_axes`
 ):                # a `Figure`
-    "Draw a map of the best known items, those that the same people like beside each other."
+    "Draw the best known items along two axes, those that the same people like close by."
     if model.factors.k < 2: raise ValueError(f'a map needs two factors, and this model has {model.factors.k}')
     rows = _well_known(model, n)
-    points = item_axes(model.factors)[np.ix_(rows, list(axes))]
+    points = _along(model, list(axes))[rows]
     fig, ax = _axes('What the same people like', f'axis {axes[0] + 1}', f'axis {axes[1] + 1}', (9, 6.5))
-    words = np.array(['' if groups is None else str(groups.get(i, 'other')) for i in model.items.index[rows]], object)
+    words = pd.Series({} if groups is None else groups, dtype=object).reindex(model.items.index[rows]).fillna('other').astype(str).to_numpy()
     kinds, counts = np.unique(words, return_counts=True)
     kept = [k for k in kinds[np.argsort(-counts, kind='stable')] if k != 'other'][:len(COLOURS) - 1]
     for kind, colour in zip([*kept, 'other'], COLOURS):

@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/12_recommender.ipynb #e12d3454
-from .als import _side, fit_als, fit_users
+# %% ../nbs/12_recommender.ipynb #39a233fc
+from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
 from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
 from .factors import ARRAYS, Factors, _link, get_arrays, put_arrays
 from .metrics import interval, mae
@@ -23,14 +23,14 @@ from .metrics import interval, mae
 # %% ../nbs/12_recommender.ipynb #f697925c
 __all__ = ['Recommender', 'ModelFileError', 'SOLVERS']
 
-# %% ../nbs/12_recommender.ipynb #59027fcb
+# %% ../nbs/12_recommender.ipynb #cd43fd13
 @dataclass(frozen=True, eq=False)
 class Recommender:
     "Fitted factors that are asked by outside ids."
     factors: Factors
     users: Vocabulary
     items: Vocabulary
-    seen: object               # what each user has rated, row after row: `start`, `other` (item rows) and `rating`
+    seen: _Side                # what each user has rated, row after row: `start`, `other` (item rows) and `rating`
     settings: dict             # how it was fitted: solver, reg, bias_reg and so on
     titles: np.ndarray | None  # (n_items,) or absent
 
@@ -62,35 +62,51 @@ def of(
 
 Recommender.of = staticmethod(of)
 
-# %% ../nbs/12_recommender.ipynb #c240c0e9
+# %% ../nbs/12_recommender.ipynb #5850dabc
 def _by_als(ratings, **settings):
     known = inspect.signature(fit_als).parameters
     defaults = {k: known[k].default for k in ('n_factors', 'reg', 'bias_reg', 'damping', 'n_iterations', 'seed')}
     return fit_als(ratings, **settings), defaults | {k: v for k, v in settings.items() if k in defaults}
 
-def _by_keras(ratings, n_factors=75, reg=.1, bias_reg=.02, damping=0, n_epochs=20, seed=0, **settings):
+def _in_units(ratings, unit):
+    "The same ratings on a scale that is four wide, for which the network's learning rate was chosen."
+    return replace(ratings, rating=(ratings.rating / unit).astype('float32'), scale=tuple(float(np.float32(end / unit)) for end in ratings.scale))
+
+def _by_keras(ratings, n_factors=75, reg=.1, bias_reg=.02, damping=2, n_epochs=20, seed=0, **settings):
     from mf_movielens.training import RECIPES, fit_net
     recipe = replace(RECIPES['tuned'], embedding_size=n_factors, reg=reg, bias_reg=bias_reg, epochs=n_epochs)
-    f = fit_net(ratings, recipe, seed=seed, **settings).factors
+    unit, tell = _unit(ratings.scale), settings.pop('on_epoch', None)
+    if settings.get('valid'): settings['valid'] = _in_units(settings['valid'], unit)
+    if tell: settings['on_epoch'] = lambda record: tell({k: v * unit if 'rmse' in k else v for k, v in record.items()})
+    f = fit_net(_in_units(ratings, unit), recipe, seed=seed, **settings).factors
+    f = Factors(f.mu * unit, f.user_bias * np.float32(unit), f.item_bias * np.float32(unit), f.user_factors * np.float32(unit**.5), f.item_factors * np.float32(unit**.5), ratings.scale)
     b, p = fit_users(f, ratings.user_ix, ratings.item_ix, ratings.rating, len(ratings.users), reg, bias_reg, damping)
     return replace(f, user_bias=b, user_factors=p), dict(n_factors=n_factors, reg=reg, bias_reg=bias_reg, damping=damping, n_epochs=n_epochs, seed=seed)
 
 SOLVERS = {'als': _by_als, 'keras': _by_keras}
 
-# %% ../nbs/12_recommender.ipynb #a53ec441
+def _check_settings(solver, settings):
+    known = [*inspect.signature(fit_als if solver == 'als' else _by_keras).parameters][1:]
+    if solver == 'keras': known = [*known[:-1], 'valid', 'patience', 'checkpoint', 'on_epoch']
+    odd = [name for name in settings if name not in known]
+    if odd: raise TypeError(f'{odd[0]!r} is not a setting of {solver}; there are {", ".join(known)}')
+
+# %% ../nbs/12_recommender.ipynb #fd8371ea
 def fit(
     ratings,       # `Ratings`
     solver='als',  # 'als', or 'keras', which takes longer and imports TensorFlow
-    **settings,    # of `fit_als`; for 'keras' n_factors, reg, bias_reg, n_epochs, seed, and what else `fit_net` takes
+    **settings,    # of `fit_als`; for 'keras' n_factors, reg, bias_reg, damping, n_epochs, seed, and what else `fit_net` takes
 ):                 # `Recommender`
-    "Fit factors to ratings, and make a recommender of them."
+    "Fit factors to ratings, and make a recommender of them; `ValueError` for settings that make no sense."
     if solver not in SOLVERS: raise ValueError(f'{solver!r} is not a solver; there are {", ".join(SOLVERS)}')
+    if not isinstance(ratings, Ratings): raise TypeError(f'fit takes Ratings, not {type(ratings).__name__}; make them with load_ratings or Ratings.from_frame')
+    _check_settings(solver, settings)
     factors, used = SOLVERS[solver](ratings, **settings)
     return of(factors, ratings, solver=solver, **used)
 
 Recommender.fit = staticmethod(fit)
 
-# %% ../nbs/12_recommender.ipynb #a23a1ce3
+# %% ../nbs/12_recommender.ipynb #ee1c54f0
 PAIR = dict(user=('user', 'user_id'), item=('item', 'item_id', 'movie_id'))  # what the columns of a frame of pairs may be called
 
 def _column(df, kind):
@@ -98,22 +114,31 @@ def _column(df, kind):
     if len(found) != 1: raise RatingsError(f'a frame needs one column called {" or ".join(PAIR[kind])}; the columns are {", ".join(map(repr, df.columns))}')
     return df[found[0]]
 
-def _listed(ids): return ids if np.iterable(ids) and not isinstance(ids, str) else [ids]
+def _listed(ids):
+    if isinstance(ids, (list, tuple, np.ndarray, pd.Series, pd.Index)): return ids
+    return list(ids) if np.iterable(ids) and not isinstance(ids, str) else [ids]
+
+def _item_rows(self, items, unknown='raise'):
+    "Rows of ids; what is no id may be a title, if it has to be found."
+    rows = self.items.encode(_listed(items), 'ignore')
+    if unknown == 'ignore' or (rows >= 0).all(): return rows
+    return np.array([r if r >= 0 else self.find(item) for r, item in zip(rows, _listed(items))], 'int32')
 
 def predict(
     self,
     user,             # an id, (n,) ids, or a frame with a user and an item column
-    item=None,        # an id or (n,) ids
+    item=None,        # an id or (n,) ids; a title does, too
     unknown='raise',  # or 'ignore': nan for a pair with an unknown id
 ):                    # a float, (n,) floats, or a Series with the frame's index; on the scale
-    "Predict ratings of pairs of ids."
+    "Predict ratings of pairs of ids; `UnknownIdError` for an id that is not known."
     if isinstance(user, pd.DataFrame):
         pairs = _column(user, 'user').to_numpy(), _column(user, 'item').to_numpy()
         return pd.Series(self.predict(*pairs, unknown=unknown), index=user.index, name='prediction')
-    u, i = np.broadcast_arrays(self.users.encode(_listed(user), unknown), self.items.encode(_listed(item), unknown))
+    if item is None: raise TypeError('predict takes users and items, or one frame with both')
+    u, i = np.broadcast_arrays(self.users.encode(_listed(user), unknown), _item_rows(self, item, unknown))
     known = (u >= 0) & (i >= 0)
     stars = np.where(known, self.factors.predict(np.maximum(u, 0), np.maximum(i, 0)), np.nan)
-    return float(stars[0]) if _listed(user) is not user and _listed(item) is not item else stars
+    return float(stars[0]) if all(isinstance(x, str) or not np.iterable(x) for x in (user, item)) else stars
 
 Recommender.predict = predict
 
@@ -141,7 +166,7 @@ def _lists(factors, bias, table, n, start, hidden, candidates):
         row, rank = np.nonzero(score > -np.inf)
         yield at + row, rank, places[row, rank] if candidates is None else candidates[places[row, rank]], score[row, rank]
 
-# %% ../nbs/12_recommender.ipynb #ce227d53
+# %% ../nbs/12_recommender.ipynb #d82d1ad3
 def _frame(self, ids, blocks):
     "Lists as a tidy frame."
     row, rank, item, score = (np.concatenate(part) for part in zip((np.zeros(0, int),) * 4, *blocks))
@@ -150,34 +175,36 @@ def _frame(self, ids, blocks):
     return pd.DataFrame(columns | {'score': _link(score, self.factors.link, self.factors.scale)})
 
 def _rows(self, users, unknown):
-    return np.arange(len(self.users)) if users is None else (rows := self.users.encode(_listed(users), unknown))[rows >= 0]
+    if users is None: return np.arange(len(self.users))
+    rows = self.users.encode(_listed(users), unknown)
+    return rows[rows >= 0]
 
 def recommend(
     self,
     users=None,         # an id or (n,) ids; None: everybody
-    n=10,               # items for each
+    n=10,               # at most so many items for each
     exclude_seen=True,  # leave out what the user has rated
-    candidates=None,    # (m,) item ids to choose from; None: all
+    candidates=None,    # (m,) items to choose from, by id or title; None: all
     unknown='raise',    # or 'ignore': leave out users who are not known
 ):                      # frame of user, rank, item, title (if known), score (on the scale), best first
-    "Find the items with the highest predicted ratings for each user."
+    "Find the items with the highest predicted ratings; `UnknownIdError` for an id that is not known."
     f, rows = self.factors, _rows(self, users, unknown)
     size = np.diff(self.seen.start)[rows] if exclude_seen else np.zeros(len(rows), int)
     start = np.concatenate([[0], size.cumsum()])
     hidden = self.seen.other[np.arange(start[-1]) + np.repeat(self.seen.start[rows] - start[:-1], size)]
-    chosen = None if candidates is None else np.unique(self.items.encode(candidates))
+    chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     return _frame(self, self.users.index.to_numpy()[rows], _lists(f, f.user_bias[rows], f.user_factors[rows], n, start, hidden, chosen))
 
 Recommender.recommend = recommend
 
-# %% ../nbs/12_recommender.ipynb #4853da31
+# %% ../nbs/12_recommender.ipynb #06586530
 def _key(title): return re.sub(r'\s*\(\d{4}\)$', '', title.strip()).casefold()
 
 @cached_property
 def _by_title(self):
     "Item rows by title without case, and by title without year."
     found = {}
-    for row, title in enumerate(self.titles if self.titles is not None else ()):
+    for row, title in enumerate(self.titles if self.titles is not None else self.items.index if self.items.is_text else ()):
         for key in {title.strip().casefold(), _key(title)}: found.setdefault(key, []).append(row)
     return found
 
@@ -192,12 +219,13 @@ def find(
     self,
     item,  # an id, or a title
 ):         # its row
-    "Find the row of one item by its id or title; `UnknownIdError` if there is none, or more than one."
+    "Find an item's row by its id or title; `UnknownIdError` if none or many bear it."
+    if np.iterable(item) and not isinstance(item, str): raise TypeError(f'one item is asked for, not {item!r}')
     if item in self.items: return int(self.items.encode([item])[0])
     rows = self.by_title.get(item.strip().casefold(), []) if isinstance(item, str) else []
     if len(rows) == 1: return rows[0]
     if rows: raise UnknownIdError(f'{len(rows)} items are called {item!r}: ' + ', '.join(_name(self, r) for r in rows) + '. Say which by its id.')
-    if not isinstance(item, str) or self.titles is None: self.items.encode([item])
+    if not isinstance(item, str) or not self.by_title: self.items.encode([item])
     near = _near(self, item)
     raise UnknownIdError(f'no item has the id or the title {item!r}.' + (f' Did you mean {" or ".join(_name(self, r) for r in near)}?' if near else ''))
 
@@ -211,14 +239,14 @@ def _near(self, text, n=3):
     rows = {r for k in found or difflib.get_close_matches(part, keys, n) for r in self.by_title[k]}
     return sorted(rows, key=lambda r: -self.counts[r])[:n]
 
-# %% ../nbs/12_recommender.ipynb #cf4cff88
+# %% ../nbs/12_recommender.ipynb #0cf472f9
 def similar(
     self,
     item,           # an id, or a title
-    n=10,
+    n=10,           # at most so many items
     min_ratings=None,  # leave out items with fewer ratings, whose factors are mostly chance; None: a twentieth of the most
 ):                  # frame of rank, item, title (if known), similarity (-1 to 1), most similar first
-    "Find the items whose factors point the same way."
+    "Find the items whose factors point the same way; `UnknownIdError` if there is no such item."
     row, Q = self.find(item), self.factors.item_factors
     length, least = np.linalg.norm(Q, axis=1), self.counts.max() / 20 if min_ratings is None else min_ratings
     if not length[row]: raise ValueError(f'nothing is known about item {_name(self, row)}: nobody rated it, or the model has no factors')
@@ -228,20 +256,25 @@ def similar(
     if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
     rows = _best(x[None], n)[0]
     rows = rows[x[rows] > -np.inf]
-    return _frame(self, np.zeros(1), [(np.zeros(len(rows), int), np.arange(len(rows)), rows, x[rows])]).drop(columns=['user', 'score']).assign(similarity=x[rows])
+    titles = {} if self.titles is None else {'title': self.titles[rows]}
+    return pd.DataFrame({'rank': np.arange(1, len(rows) + 1), 'item': self.items.decode(rows)} | titles | {'similarity': x[rows]})
 
 Recommender.similar = similar
 
-# %% ../nbs/12_recommender.ipynb #1362cf03
+# %% ../nbs/12_recommender.ipynb #f977ecee
 def _history(self, user):
     "Item rows and ratings of a known user, or of a newcomer, who is a dict of ratings by id or title."
     if isinstance(user, pd.Series): user = user.to_dict()
     if not isinstance(user, dict):
+        if np.iterable(user) and not isinstance(user, str): raise TypeError(f'one user is asked for, not {user!r}')
         row = self.users.encode([user])[0]
         mine = slice(self.seen.start[row], self.seen.start[row + 1])
         return self.seen.other[mine], self.seen.rating[mine]
-    rows, stars = np.array([self.find(item) for item in user], 'int32'), np.array(list(user.values()), 'float32')
-    if len(np.unique(rows)) < len(rows): raise RatingsError('an item is rated twice, perhaps once by its id and once by its title')
+    rows = np.array([self.find(item) for item in user], 'int32')
+    again = rows[pd.Index(rows).duplicated()]
+    if len(again): raise RatingsError(f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title')
+    try: stars = np.array(list(user.values()), 'float32')
+    except (TypeError, ValueError) as e: raise RatingsError(f'a rating is no number: {e}') from e
     _check_scale(self, stars)
     return rows, stars
 
@@ -250,21 +283,23 @@ def _check_scale(self, stars):
     bad = ~((stars >= low) & (stars <= high))
     if bad.any(): raise RatingsError(f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}')
 
-# %% ../nbs/12_recommender.ipynb #d98ac3ea
+# %% ../nbs/12_recommender.ipynb #cd254792
 def fold_in(
     self,
-    ratings,            # {item: rating} of one person, by id or title; or a frame of user, item, rating for many, by id
-    n=10,
+    ratings,            # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many, by id; without user it is one person's
+    n=10,               # at most so many items for each
     exclude_seen=True,  # leave out what was rated
-    candidates=None,    # (m,) item ids to choose from; None: all
+    candidates=None,    # (m,) items to choose from, by id or title; None: all
 ):                      # frame of rank, item, title (if known) and score; of many people also user
-    "Recommend to newcomers by what they rate, without fitting again."
+    "Recommend to newcomers by what they rate; `RatingsError` or `UnknownIdError` for what cannot be."
+    if not isinstance(ratings, (dict, pd.Series, pd.DataFrame)): raise TypeError(f'fold_in takes a dict, a Series or a frame of ratings, not {ratings!r}; for a known user there is recommend')
+    if isinstance(ratings, pd.DataFrame) and not {*PAIR['user']} & {*ratings}: ratings = dict(zip(_column(ratings, 'item'), ratings['rating']))
     if isinstance(ratings, pd.DataFrame): users, ids, items, stars = _many(self, ratings)
     else: (items, stars), users, ids = _history(self, ratings), None, np.zeros(1)
     row = np.zeros(len(items), int) if users is None else users
     bias, table = fit_users(self.factors, row, items, stars, len(ids), *self.penalties)
     mine = _side(row, items, stars, len(ids), len(self.items))
-    chosen = None if candidates is None else np.unique(self.items.encode(candidates))
+    chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     start = mine.start if exclude_seen else np.zeros_like(mine.start)
     frame = _frame(self, ids, _lists(self.factors, bias, table, n, start, mine.other, chosen))
     return frame.drop(columns='user') if users is None else frame
@@ -278,19 +313,18 @@ def _many(self, df):
     _check_scale(self, fresh.rating)
     return fresh.user_ix, fresh.users.index.to_numpy(), self.items.encode(fresh.items.decode(fresh.item_ix)), fresh.rating
 
-# %% ../nbs/12_recommender.ipynb #a083ee4d
+# %% ../nbs/12_recommender.ipynb #2cf3fd89
 def explain(
     self,
     user,  # a known id, or a newcomer's {item: rating}
     item,  # an id, or a title
-):         # frame of part, item, title (if known), rating, stars: first what is so for all, then the ratings that carry most
-    "Take a prediction apart into what each of the user's ratings adds; the stars sum to the prediction."
+):         # frame of part, item, title (if known), rating, stars, which sum to the prediction: first what is so for all, then the ratings that carry most
+    "Take a prediction apart into the stars that each of the user's ratings adds."
     f, row, (rows, stars) = self.factors, self.find(item), _history(self, user)
     if f.link != 'identity': raise ValueError('only a model with the identity link is a sum that can be taken apart')
     X = np.column_stack([f.item_factors, np.ones(len(f.item_bias))]).astype('float64')
-    reg, bias_reg, damping = self.penalties
-    ridge = np.append(np.full(f.k, reg), bias_reg) * len(rows) + damping
-    A = X[rows].T @ X[rows] + np.diag(np.maximum(ridge, 1e-9))
+    each, whole = _ridge(f.k, _unit(f.scale), *self.penalties)
+    A = X[rows].T @ X[rows] + np.diag(np.maximum(each * len(rows) + whole, 1e-9))
     carried = X[rows] @ np.linalg.solve(A, X[row]) * (stars - f.mu - f.item_bias[rows])
     order = np.argsort(-np.abs(carried), kind='stable')
     base = [('the mean', f.mu), ('the item', float(f.item_bias[row]))]
@@ -317,19 +351,27 @@ def _named(self, parts):
     if self.titles is not None: columns['title'] = [self.titles[r] if k else '' for r, k in zip(row, known)]
     return pd.DataFrame(columns | {'rating': parts.rating, 'stars': parts.stars})
 
-# %% ../nbs/12_recommender.ipynb #619ecd10
+# %% ../nbs/12_recommender.ipynb #bbfb4741
 def evaluate(
     self,
     test,             # `Ratings` that were not fitted to
     unknown='raise',  # or 'ignore': leave out pairs with an unknown id, and count them
-):                    # Series of ratings, unknown, rmse, low, high (95 %), mae; in stars
-    "Measure the error on other ratings."
+):                    # Series of ratings, unknown, seen (in the fit), rmse, low, high (95 %), mae; on the scale
+    "Measure the error on other ratings; `RatingsError` if they are on another scale."
+    if not isinstance(test, Ratings): raise TypeError(f'evaluate takes Ratings, not {type(test).__name__}; make them with load_ratings or Ratings.from_frame')
+    _check_scale(self, test.rating)
     p = self.predict(test.users.decode(test.user_ix), test.items.decode(test.item_ix), unknown)
     known = np.isfinite(p)
     if not known.any(): raise RatingsError(f'none of the {len(test):,} ratings is of a user and an item that the model knows')
     actual, p = test.rating[known], p[known]
     value, low, high = interval(actual, p, groups=test.user_ix[known])
-    return pd.Series({'ratings': len(p), 'unknown': int((~known).sum()), 'rmse': value, 'low': low, 'high': high, 'mae': mae(actual, p)})
+    return pd.Series({'ratings': len(p), 'unknown': int((~known).sum()), 'seen': _seen(self, test), 'rmse': value, 'low': low, 'high': high, 'mae': mae(actual, p)}, dtype=object)
+
+def _seen(self, test):
+    "Count the pairs that the model was fitted to."
+    u, i = self.users.encode(test.users.index, 'ignore')[test.user_ix].astype('int64'), self.items.encode(test.items.index, 'ignore')[test.item_ix]
+    pairs = np.repeat(np.arange(len(self.users)), np.diff(self.seen.start)) * len(self.items) + self.seen.other
+    return int(np.isin((u * len(self.items) + i)[(u >= 0) & (i >= 0)], pairs).sum())
 
 Recommender.evaluate = evaluate
 
@@ -344,7 +386,7 @@ def summary(
 
 Recommender.summary = summary
 
-# %% ../nbs/12_recommender.ipynb #fe68b4a3
+# %% ../nbs/12_recommender.ipynb #ccdda6dc
 class ModelFileError(ValueError):
     "A file that is not a recommender, is damaged, or comes from a newer version."
 
@@ -356,12 +398,12 @@ def _pack(name, texts):
 
 def _unpack(name, arrays):
     raw, ends = arrays[f'{name}_text'].tobytes(), arrays[f'{name}_ends'].tolist()
-    return np.array([raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip([0, *ends], ends)] + [None], object)[:-1]
+    return np.array([raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip([0, *ends], ends)], object)
 
 def _ids(name, vocabulary): return _pack(name, vocabulary.index) if vocabulary.is_text else {f'{name}_ids': vocabulary.index.to_numpy('int64')}
 def _vocabulary(name, arrays): return Vocabulary(arrays[f'{name}_ids'] if f'{name}_ids' in arrays else _unpack(name, arrays), name)
 
-# %% ../nbs/12_recommender.ipynb #2225208a
+# %% ../nbs/12_recommender.ipynb #be5027e2
 def save(
     self,
     path,  # ends in .npz
@@ -372,19 +414,22 @@ def save(
                       seen_start=self.seen.start, seen_item=self.seen.other, seen_rating=self.seen.rating, **_ids('user', self.users), **_ids('item', self.items), **titles)
 
 def _restored(a):
+    if not all(a[k].dtype.kind == 'f' for k in ARRAYS[1:5]): raise ValueError('its factors are no numbers')
     f = Factors(float(a['mu']), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
     users, items = _vocabulary('user', a), _vocabulary('item', a)
     titles, start, item, rating = _unpack('title', a) if 'title_text' in a else None, a['seen_start'], a['seen_item'], a['seen_rating']
     user = np.repeat(np.arange(len(start) - 1, dtype='int32'), np.diff(start))
     ratings = Ratings(user, item, rating, users, items, f.scale, titles=titles)  # looks at everything
     if (len(users), len(items), len(start)) != (len(f.user_bias), len(f.item_bias), len(users) + 1): raise ValueError('its tables are of different lengths')
-    return Recommender(f, users, items, _side(user, item, rating, len(users), len(items)), json.loads(str(a['settings'])), ratings.titles)
+    model = Recommender(f, users, items, _side(user, item, rating, len(users), len(items)), json.loads(str(a['settings'])), ratings.titles)
+    if not all(isinstance(p, float) and 0 <= p < np.inf for p in model.penalties): raise ValueError('its penalties are no numbers')
+    return model
 
-# %% ../nbs/12_recommender.ipynb #aebd163a
+# %% ../nbs/12_recommender.ipynb #b520ec94
 def load_recommender(
     path,  # a file that `save` wrote
 ):         # `Recommender`
-    "Load a recommender; `ModelFileError` if the file is something else, damaged, or from a newer version."
+    "Load a recommender; `ModelFileError` if it is none, damaged, or from a newer version."
     try: a = get_arrays(path, 'a saved recommender', ('format', 'version'))
     except ValueError as e: raise ModelFileError(str(e)) from e
     if str(a['format']) != FORMAT: raise ModelFileError(f'{path} is not a saved recommender')

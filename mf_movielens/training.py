@@ -149,7 +149,7 @@ def _compile(net, recipe, steps):
     net.compile(keras.optimizers.Adam(rate), recipe.loss, steps_per_execution=steps, jit_compile=False)
     net.optimizer.build(net.trainable_variables)
 
-# %% ../nbs/08_training.ipynb #816d797c
+# %% ../nbs/08_training.ipynb #94c0db6b
 def fit_net(
     ratings,         # `Ratings` to fit to
     recipe='tuned',  # a name in `RECIPES`, or a `Recipe`
@@ -157,7 +157,7 @@ def fit_net(
     seed=0,          # of the first factors and of the shuffles
     patience=None,   # stop after so many epochs without progress on `valid`, and keep the best
     checkpoint=None, # a file to write after each epoch, and to go on from
-    on_epoch=None,   # called with each epoch's record
+    on_epoch=None,   # called with each epoch's record, those of a checkpoint too
 ):                   # `Fit`
     "Train a `RecommenderNet`."
     if isinstance(recipe, str) and recipe not in RECIPES: raise ValueError(f'{recipe!r} is not a recipe; there are {", ".join(RECIPES)}')
@@ -168,6 +168,8 @@ def fit_net(
     fit = Fit(net, ratings, valid, recipe, seed, checkpoint)
     fit.resume()
     keeper, done = _Keeper(fit, patience, on_epoch), len(fit.records)
+    if done > recipe.epochs: raise ValueError(f'{checkpoint} holds {done} epochs, more than the {recipe.epochs} that are asked for. Remove it, or name another file.')
+    for record in fit.records if on_epoch else (): on_epoch(record)
     if done < recipe.epochs and not (patience and done and keeper.waited() >= patience):
         batches = _batches(np.stack([ratings.user_ix, ratings.item_ix], 1), target, recipe.batch_size, seed, done)
         net.fit(batches, initial_epoch=done, epochs=recipe.epochs, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[keeper])

@@ -114,7 +114,7 @@ def test_a_file_of_ones_own(run, tmp_path):
     assert json.loads(run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz', '--unknown', 'ignore', '--json').stdout)['unknown'] == 1
     (tmp_path / 'bad.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;gut\n')
     p = run('train', 'bad.csv', *columns)
-    assert p.returncode == 2 and "line 2: this is not a rating: 'gut'" in p.stderr and p.stderr.count('\n') == 1
+    assert p.returncode == 2 and "line 2, column 'Sterne': 'gut' is not a rating" in p.stderr and p.stderr.count('\n') == 1
 
 
 def test_damaged_models_are_code_1(run, model, tmp_path):
@@ -174,3 +174,30 @@ def test_columns_can_be_declined(run, tmp_path):
     assert p.returncode == 0 and "'date' was left alone" in p.stdout
     assert 'left alone' not in run('train', 'r.csv', '--timestamp-column', 'none').stdout
     assert "'1.4.2024'" in run('train', 'r.csv', '--timestamp-column', 'date').stderr
+
+
+def test_slips_are_understood_or_said(run, model, tmp_path):
+    (tmp_path / 'r.csv').write_text('user,item,rating\na,x,3\nb,x,4\na,y,4\nb,y,2\n')
+    (tmp_path / 't.csv').write_text('ISBN;Titel\nz;Zett\n')
+    for words, code, said in [
+        (['info', '-m', model.parent], 0, ''), (['train', '.'], 2, 'is a folder'), (['train', 'r.csv', '--titles', 'nope.csv'], 2, "neither a file nor a column"),
+        (['train', 'r.csv', '--titles', 't.csv', '--item-column', 'item'], 2, 'none of the 2 items has a title'), (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
+        (['train', 'r.csv', '--reg', 'inf'], 2, 'must lie between'), (['train', 'r.csv', '--duplicates', 'foo'], 2, "duplicates='foo'"),
+        (['train', 'ml-100k', '--user-column', 'x'], 2, '--user-column goes with a file'), (['evaluate', 'ml-100k', '-m', model], 2, 'does not exist'),
+        (['train', 'r.csv', '--scale', '1', '3'], 2, 'outside the scale'), (['rate', '50 = 5', '-m', model], 0, '')]:
+        p = run(*words)
+        assert p.returncode == code and said in ' '.join(p.stderr.split()) and 'Traceback' not in p.stderr, (words, p.stderr)
+
+
+def test_an_honest_note_on_ratings_that_were_fitted(run, tmp_path):
+    rows = [f'u{u},i{i},{(u * i) % 5 + 1}' for u in range(8) for i in range(8)]
+    (tmp_path / 'r.csv').write_text('user,item,rating\n' + '\n'.join(rows) + '\n')
+    assert run('train', 'r.csv').returncode == 0
+    p = run('evaluate', 'r.csv', '--json')
+    assert json.loads(p.stdout)['seen'] == 64 and 'fitted to' in p.stderr
+
+
+def test_stale_plots_go(run, tmp_path):
+    assert run('train', 'stand-in', '--factors', 2, '--rounds', 1, '--out', 'o').returncode == 0
+    assert run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode == 0
+    assert not (tmp_path / 'o/map.png').exists() and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
