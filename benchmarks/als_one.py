@@ -57,9 +57,8 @@ def lenskit():
 def numba():
     "The same rounds as ours, three steps of conjugate gradients a row, as loops that are compiled: the other engine that we could have had."
     from numba import njit, prange
-    damping = np.float32(4)
     @njit(parallel=True, fastmath=True)
-    def half(start, other, rating, mine, theirs, ridge):
+    def half(start, other, rating, mine, theirs, ridge, damping):
         k = mine.shape[1]
         for row in prange(len(start) - 1):
             a, b = start[row], start[row + 1]
@@ -88,19 +87,20 @@ def numba():
                 new = (rest * rest).sum()
                 way[:] = rest + (new / max(size, np.float32(1e-30))) * way
                 size = new
-    ridge = np.full(k + 1, .08, 'float32'); ridge[-1] = .02
+    unit = (high - low) / 4
+    ridge, damping = np.array([.08 * unit] * k + [.02], 'float32'), np.array([4 * unit] * k + [4], 'float32')
     side = lambda rows, other, n: (np.r_[0, np.bincount(rows, minlength=n).cumsum()], other[(o := np.argsort(rows, kind='stable'))], centred[o])
     P, Q = np.zeros((n_users, k + 1), 'float32'), np.random.default_rng(0).normal(0, .1, (n_items, k + 1)).astype('float32')
     Q[:, -1] = 0
     centred = r - r.mean(dtype='float64').astype('float32')
-    half(*side(u[:9], i[:9], n_users), P.copy(), Q, ridge)  # compiles, which is counted as importing
+    half(*side(u[:9], i[:9], n_users), P.copy(), Q, ridge, damping)  # compiles, which is counted as importing
     yield
     yield
     by_user, by_item = side(u, i, n_users), side(i, u, n_items)
     for _ in range(rounds):
-        half(*by_user, P, Q, ridge)
-        half(*by_item, Q, P, ridge)
-    half(*by_user, P, Q, ridge)
+        half(*by_user, P, Q, ridge, damping)
+        half(*by_item, Q, P, ridge, damping)
+    half(*by_user, P, Q, ridge, damping)
     yield
     yield r.mean(dtype='float64') + P[test[0], -1] + Q[test[1], -1] + np.einsum('nk,nk->n', P[test[0], :-1], Q[test[1], :-1])
 
