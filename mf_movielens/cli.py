@@ -61,7 +61,7 @@ Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest
 Duplicates = Annotated[str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')]
 Separator = Annotated[Optional[str], _option('--separator', help='What separates the columns. Detected if not said.')]
 
-# %% ../nbs/16_cli.ipynb #7524c687
+# %% ../nbs/16_cli.ipynb #5c2709ce
 @contextmanager
 def _notes(to_stderr):
     with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
@@ -78,6 +78,7 @@ def _ratings(data, **columns):
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
     if odd: raise WrongUse(f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known')
     ml = synthetic() if data == 'stand-in' else load(data)
+    print(ml)
     return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=columns['duplicates'])
 
 def _id(vocabulary, word):
@@ -182,7 +183,7 @@ def train(
     ratings.users.encode([who])
     _train(name, is_real, ratings, who, _folder(out), solver, settings, as_json)
 
-# %% ../nbs/16_cli.ipynb #a2f8b4a6
+# %% ../nbs/16_cli.ipynb #49082d1d
 def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     split, kept = random_split(ratings), [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
     curves, table, gain, predicted = _measured(split, solver, settings, kept[0])
@@ -196,7 +197,7 @@ def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     if as_json: return print(json.dumps(report))
     label = '' if is_real else ', on made-up data'
     low, high = ratings.scale
-    print(f'{name}: {ratings}\n\nerror on {len(split.test):,} hidden ratings, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
+    print(f'\nerror on {len(split.test):,} hidden ratings, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
     print(f'factors against biases: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
     if gain[2] >= 0: print('so it is not certain that the factors help here; there may be too few ratings for them. Fewer --factors or a larger --reg may do better')
     print(f'\nfor user {who}{label}')
@@ -253,7 +254,7 @@ def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: It
     shown = parts.round(2).astype(object)
     _show(shown.where(shown.notna(), ''), False)
 
-# %% ../nbs/16_cli.ipynb #8aaef134
+# %% ../nbs/16_cli.ipynb #8f51b222
 @app.command()
 def info(model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell what a model is and how it was fitted."
@@ -274,7 +275,7 @@ def evaluate(
     try: found = m.evaluate(ratings, unknown)
     except UnknownIdError as e: raise WrongUse(f'{e} With --unknown ignore, such pairs are left out and counted.') from e
     if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to, so the error is too small', file=sys.stderr)
-    print(json.dumps(found.to_dict()) if as_json else found.map(lambda x: round(x, 4)).to_string())
+    print(json.dumps(found.to_dict()) if as_json else found.map(lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)).to_string())
 
 # %% ../nbs/16_cli.ipynb #782b01b8
 def _said(model, words):

@@ -1,4 +1,4 @@
-import io, os, zipfile
+import io, os, time, zipfile
 from pathlib import Path
 
 import pytest
@@ -30,3 +30,23 @@ def archive():
         z.writestr('small/ratings.csv', 'userId,movieId,rating,timestamp\n1,10,4.0,1\n1,20,3.5,2\n2,10,5.0,3\n')
         z.writestr('small/movies.csv', 'movieId,title,genres\n10,A (1994),Drama\n20,B (1995),Comedy|Drama\n')
     return raw.getvalue()
+
+
+@pytest.fixture
+def kill_and_resume():
+    "A function that starts a fit again and again, kills it three times after a round, and lets it end."
+    def run(start, checkpoint, out):
+        kills = 0
+        while not out.exists():
+            p = start(checkpoint, out)
+            seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            while p.poll() is None and kills < 3:
+                if checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen:
+                    time.sleep(.15)
+                    p.kill()
+                    kills += 1
+                    break
+                time.sleep(.01)
+            p.communicate(timeout=120)
+        assert kills == 3
+    return run

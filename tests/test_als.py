@@ -1,5 +1,5 @@
 "Alternating least squares: properties for any ratings, and fits that are killed."
-import subprocess, sys, time
+import subprocess, sys
 
 import numpy as np
 import pytest
@@ -78,21 +78,9 @@ f.save(out)
 def start(*words): return subprocess.Popen([sys.executable, '-c', CHILD, *map(str, words)])
 
 
-def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path):
+def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, kill_and_resume):
     checkpoint, out, whole = tmp_path / 'fit.npz', tmp_path / 'resumed.npz', tmp_path / 'whole.npz'
-    kills = 0
-    while not out.exists():
-        p = start(checkpoint, out)
-        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while p.poll() is None and kills < 3:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen:
-                time.sleep(.15)
-                p.kill()
-                kills += 1
-                break
-            time.sleep(.01)
-        p.wait(120)
-    assert kills == 3
+    kill_and_resume(start, checkpoint, out)
     assert start('-', whole).wait(120) == 0  # another process, undisturbed: the same numbers to the last bit
     with np.load(out) as a, np.load(whole) as b:
         assert all((a[k] == b[k]).all() for k in a.files)

@@ -1,5 +1,5 @@
 "Training that is killed, and models that are opened elsewhere."
-import json, subprocess, sys, time
+import json, subprocess, sys
 
 import numpy as np
 import pytest
@@ -23,21 +23,9 @@ def start(*words):
     return subprocess.Popen([sys.executable, '-c', CHILD, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path):
+def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, kill_and_resume):
     checkpoint, out, whole = tmp_path / 'fit.npz', tmp_path / 'resumed.npz', tmp_path / 'whole.npz'
-    kills = 0
-    while not out.exists():
-        p = start(checkpoint, out)
-        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while p.poll() is None and kills < 3:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen:
-                time.sleep(.15)
-                p.kill()
-                kills += 1
-                break
-            time.sleep(.01)
-        p.communicate(timeout=120)
-    assert kills == 3
+    kill_and_resume(start, checkpoint, out)
     p = start('-', whole)
     assert p.communicate(timeout=120)[0].strip() == '12'
     with np.load(out) as a, np.load(whole) as b:
