@@ -61,7 +61,7 @@ Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest
 Duplicates = Annotated[str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')]
 Separator = Annotated[Optional[str], _option('--separator', help='What separates the columns. Detected if not said.')]
 
-# %% ../nbs/16_cli.ipynb #5c2709ce
+# %% ../nbs/16_cli.ipynb #d59c7806
 @contextmanager
 def _notes(to_stderr):
     with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
@@ -84,6 +84,8 @@ def _ratings(data, **columns):
 def _id(vocabulary, word):
     "A word of the command line as an id."
     return int(word) if not vocabulary.is_text and re.fullmatch(r'-?\d+', word) else word
+
+def _known(vocabulary, id): return vocabulary.decode(vocabulary.encode([id])).tolist()[0]
 
 def _item(model, word):
     "A word of the command line as an item id, or else as a title: 1984 is a book."
@@ -160,7 +162,7 @@ def _show(frame, as_json, decimals=2):
     if as_json: return print(frame.to_json(orient='records', force_ascii=False))
     print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing')
 
-# %% ../nbs/16_cli.ipynb #57441fca
+# %% ../nbs/16_cli.ipynb #2a4486c4
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
 def train(
     data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
@@ -172,16 +174,14 @@ def train(
     rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (als, by default 10) or epochs (keras, 20).')] = None,
     seed: Annotated[int, typer.Option(min=0, help='Of the first numbers and the shuffles.')] = 0,
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
-    titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False,
-):
+    titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False):
     "Train a model, compare it with baselines, recommend ten items, and save it all. If it is killed, the same command goes on where it was."
     settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
     with _notes(as_json):
         name, is_real, ratings = _ratings(data, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column,
                                           titles=titles, scale=scale, duplicates=duplicates, sep=separator)
     who = ratings.users.index[0] if user is None else _id(ratings.users, user)
-    ratings.users.encode([who])
-    _train(name, is_real, ratings, who, _folder(out), solver, settings, as_json)
+    _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, as_json)
 
 # %% ../nbs/16_cli.ipynb #49082d1d
 def _train(name, is_real, ratings, who, out, solver, settings, as_json):

@@ -114,7 +114,23 @@ def _by_place(where, width, named):
     named = {kind: usual.get(kind) if place is None else place for kind, place in named.items()}
     return {k: int(v) if isinstance(v, str) and v.isdigit() else v for k, v in named.items()}
 
-# %% ../nbs/11_reading.ipynb #f6550a64
+# %% ../nbs/11_reading.ipynb #9e301d61
+def _unreadable(path, error, *how):
+    if getattr(error, 'errno', None): return error  # no permission, a broken disk: the system says it best
+    if 'EOF inside string' in str(error): return RatingsError(f'{path}: a quotation mark is opened and never closed')
+    try: place = how and _too_wide(path, *how)
+    except (OSError, EOFError, zlib.error, csv.Error): place = None
+    return RatingsError(f'{path}{place}' if place else f'{path}: {error}')
+
+def _too_wide(path, encoding, sep):
+    "Find the first line with more columns than the first one; a part of a message."
+    with _open(path) as f:
+        for n, row in enumerate(_cut(io.TextIOWrapper(f, encoding, errors='replace', newline=''), sep), 1):
+            if n == 1: width = len(row)
+            if len(row) > width: return f', line {n}: {len(row)} columns, but {width} in the first line. A value that holds the separator must be in quotes'
+    return None
+
+# %% ../nbs/11_reading.ipynb #35a8e445
 PIECE = 2**20  # lines at a time
 
 def _table(path, sep, encoding, least=3):
@@ -133,21 +149,6 @@ def _table(path, sep, encoding, least=3):
     df.columns = [c.strip() if isinstance(c, str) else c for c in df.columns]
     df.index += 1 + (names is not None)
     return df.dropna(how='all'), sep, names is not None, encoding
-
-def _unreadable(path, error, *how):
-    if getattr(error, 'errno', None): return error  # no permission, a broken disk: the system says it best
-    if 'EOF inside string' in str(error): return RatingsError(f'{path}: a quotation mark is opened and never closed')
-    try: place = how and _too_wide(path, *how)
-    except (OSError, EOFError, zlib.error, csv.Error): place = None
-    return RatingsError(f'{path}{place}' if place else f'{path}: {error}')
-
-def _too_wide(path, encoding, sep):
-    "Find the first line with more columns than the first one; a part of a message."
-    with _open(path) as f:
-        for n, row in enumerate(_cut(io.TextIOWrapper(f, encoding, errors='replace', newline=''), sep), 1):
-            if n == 1: width = len(row)
-            if len(row) > width: return f', line {n}: {len(row)} columns, but {width} in the first line. A value that holds the separator must be in quotes'
-    return None
 
 def _stripped(column):
     "A column as categories, without blanks around them; nothing but blanks is nothing."
@@ -205,29 +206,37 @@ def _scale(rating):
         if low <= levels[0] and levels[-1] <= high and np.isin(levels, np.arange(low, high + step, step)).all(): return low, high
     return float(levels[0]), float(levels[-1])
 
-# %% ../nbs/11_reading.ipynb #2e5d0c7b
-def _titles(titles, item):
-    "Titles by item id. `titles` goes by the text of an id, so that 7 and '7' are one."
-    titles = pd.Series(titles)
-    titles = titles.set_axis(titles.index.map(str))
-    titles, ids = titles[~titles.index.duplicated()], pd.unique(item)
-    return pd.Series(titles.reindex(pd.Index(ids).map(str)).to_numpy(object), index=ids, dtype=object)
+# %% ../nbs/11_reading.ipynb #977b56b0
+def _in_table(df, item, title):
+    "Titles by id, from two columns of a table."
+    kept = df.dropna(subset=[item]).drop_duplicates(item)
+    return pd.Series(kept[title].astype(object).to_numpy(), index=np.asarray(_plain(kept[item])))
 
-def _titles_of(source, item_column, where, ratings):
+def _from_elsewhere(source, item_column, where, ratings):
     "Titles from a second file or frame."
-    if isinstance(source, pd.DataFrame): return _titles_in('the frame of titles', source, True, item_column)
-    if not Path(source).is_file(): raise RatingsError(f'titles={str(source)!r} is neither a file nor a column of {where}; the columns are {_names(list(ratings))}')
-    df, _, has_header, _ = _table(Path(source), None, None, least=2)
-    return _titles_in(source, df, has_header, item_column)
-
-def _titles_in(source, df, has_header, item_column):
-    item = _choose(source, list(df), item_column if item_column in df else None, 'item') if has_header else 0
-    title = (_choose(source, list(df), None, 'titles') or ('name' if 'name' in df else None)) if has_header else 1
+    if isinstance(source, pd.DataFrame): df, has_header = source, True
+    elif Path(source).is_file(): df, _, has_header, _ = _table(Path(source), None, None, least=2)
+    else: raise RatingsError(f'titles={str(source)!r} is neither a file nor a column of {where}; the columns are {_names(list(ratings))}')
+    where = 'the frame of titles' if df is source else source
+    item = _choose(where, list(df), item_column if item_column in df else None, 'item') if has_header else 0
+    title = (_choose(where, list(df), None, 'titles') or ('name' if 'name' in df else None)) if has_header else 1
     if title is None and df.shape[1] == 2: title = next(c for c in df if c != item)
-    if title is None: raise RatingsError(f'{source}: no column is called title or name; the columns are {_names(list(df))}')
-    return df.dropna(subset=[item]).set_index(item)[title].astype(object)
+    if title is None: raise RatingsError(f'{where}: no column is called title or name; the columns are {_names(list(df))}')
+    return _in_table(df, item, title)
 
-# %% ../nbs/11_reading.ipynb #696def4b
+# %% ../nbs/11_reading.ipynb #64b560c4
+def _titles(where, df, roles, titles, item):
+    "Titles by item id, or None. They are looked up by the text of an id, so that 7 and '7' are one."
+    if roles['titles'] is not None: titles = _in_table(df, roles['item'], roles['titles'])
+    elif isinstance(titles, (str, Path, pd.DataFrame)): titles = _from_elsewhere(titles, roles['item'], where, df)
+    elif titles is None or titles is False: return None
+    titles, ids = pd.Series(titles), pd.unique(item)
+    titles = titles.set_axis(titles.index.map(str))
+    found = pd.Series(titles[~titles.index.duplicated()].reindex(pd.Index(ids).map(str)).to_numpy(object), index=ids, dtype=object)
+    if found.isna().all(): raise RatingsError(f'{where}: none of the {len(found):,} items has a title; the first item is {ids[:1].tolist()[0]!r}. Are the ids of the titles of another kind?')
+    return found
+
+# %% ../nbs/11_reading.ipynb #3a2c9cf3
 def load_ratings(
     source,              # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
     user=None,           # column of user ids: its name, or its place from 0 where there is no header; None: guess
@@ -247,10 +256,7 @@ def load_ratings(
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if in_file else False)
     roles = _roles(where, list(df), _by_place(where, df.shape[1], named) if 'no header' in how else named)
     clean, note = _clean(where, df, roles, timestamp is None)
-    if in_file: titles = roles['titles'] and df.drop_duplicates(roles['item']).set_index(roles['item'])[roles['titles']].astype(object)
-    elif isinstance(titles, (str, Path, pd.DataFrame)): titles = _titles_of(titles, roles['item'], where, df)
-    if titles is not None: titles = _titles(titles, clean.item_id)
-    if titles is not None and titles.isna().all(): raise RatingsError(f'{where}: none of the {len(titles):,} items has a title; the first item is {titles.index[0]!r}. Are the ids of the titles of another kind?')
+    titles = _titles(where, df, roles, None if in_file else titles, clean.item_id)
     try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or _scale(clean.rating), duplicates=duplicates, titles=titles)
     except RatingsError as e: raise RatingsError(f'{where}: {e}' + (' (on the command line: --duplicates)' if 'duplicates=' in str(e) else '')) from e
     if say: say(_told(where, how, roles, ratings, titles) + note)
