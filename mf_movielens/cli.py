@@ -183,7 +183,7 @@ def train(
     who = ratings.users.index[0] if user is None else _id(ratings.users, user)
     _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, as_json)
 
-# %% ../nbs/16_cli.ipynb #49082d1d
+# %% ../nbs/16_cli.ipynb #fa7adc4f
 def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     split, kept = random_split(ratings), [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
     curves, table, gain, predicted = _measured(split, solver, settings, kept[0])
@@ -199,7 +199,7 @@ def _train(name, is_real, ratings, who, out, solver, settings, as_json):
     low, high = ratings.scale
     print(f'\nerror on {len(split.test):,} hidden ratings, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
     print(f'factors against biases: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
-    if gain[2] >= 0: print('so it is not certain that the factors help here; there may be too few ratings for them. Fewer --factors or a larger --reg may do better')
+    if gain[2] >= 0: print(f'so the factors {"do harm" if gain[1] > 0 else "may not help"} here: there are too few ratings, or no taste in them; a larger --reg may do better')
     print(f'\nfor user {who}{label}')
     _show(recommended.drop(columns='user'), False)
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))

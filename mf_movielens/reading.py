@@ -206,29 +206,38 @@ def _scale(rating):
         if low <= levels[0] and levels[-1] <= high and np.isin(levels, np.arange(low, high + step, step)).all(): return low, high
     return float(levels[0]), float(levels[-1])
 
-# %% ../nbs/11_reading.ipynb #977b56b0
+# %% ../nbs/11_reading.ipynb #eebbf247
 def _in_table(df, item, title):
     "Titles by id, from two columns of a table."
     kept = df.dropna(subset=[item]).drop_duplicates(item)
     return pd.Series(kept[title].astype(object).to_numpy(), index=np.asarray(_plain(kept[item])))
 
-def _from_elsewhere(source, item_column, where, ratings):
+def _id_column(where, df, item_column, ids):
+    "The column of item ids in a table of titles: of the same name, of a telling name, or one that holds most of the ids."
+    if item_column in df: return item_column
+    if len(told := _candidates(df, 'item')) == 1: return told[0]
+    known = set(map(str, ids))
+    found = [c for c in df if len(known & set(df[c].dropna().astype(str))) > len(known) / 2]
+    if len(found) == 1: return found[0]
+    raise RatingsError(f'{where}: no column holds the ids of the items, such as {ids[:1].tolist()[0]!r}; the columns are {_names(list(df))}')
+
+def _from_elsewhere(source, item_column, ids, where, ratings):
     "Titles from a second file or frame."
     if isinstance(source, pd.DataFrame): df, has_header = source, True
     elif Path(source).is_file(): df, _, has_header, _ = _table(Path(source), None, None, least=2)
     else: raise RatingsError(f'titles={str(source)!r} is neither a file nor a column of {where}; the columns are {_names(list(ratings))}')
     where = 'the frame of titles' if df is source else source
-    item = _choose(where, list(df), item_column if item_column in df else None, 'item') if has_header else 0
+    item = _id_column(where, df, item_column, ids) if has_header else 0
     title = (_choose(where, list(df), None, 'titles') or ('name' if 'name' in df else None)) if has_header else 1
     if title is None and df.shape[1] == 2: title = next(c for c in df if c != item)
     if title is None: raise RatingsError(f'{where}: no column is called title or name; the columns are {_names(list(df))}')
     return _in_table(df, item, title)
 
-# %% ../nbs/11_reading.ipynb #64b560c4
+# %% ../nbs/11_reading.ipynb #81704a80
 def _titles(where, df, roles, titles, item):
     "Titles by item id, or None. They are looked up by the text of an id, so that 7 and '7' are one."
     if roles['titles'] is not None: titles = _in_table(df, roles['item'], roles['titles'])
-    elif isinstance(titles, (str, Path, pd.DataFrame)): titles = _from_elsewhere(titles, roles['item'], where, df)
+    elif isinstance(titles, (str, Path, pd.DataFrame)): titles = _from_elsewhere(titles, roles['item'], pd.unique(item), where, df)
     elif titles is None or titles is False: return None
     titles, ids = pd.Series(titles), pd.unique(item)
     titles = titles.set_axis(titles.index.map(str))

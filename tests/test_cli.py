@@ -179,9 +179,10 @@ def test_columns_can_be_declined(run, tmp_path):
 def test_slips_are_understood_or_said(run, model, tmp_path):
     (tmp_path / 'r.csv').write_text('user,item,rating\na,x,3\nb,x,4\na,y,4\nb,y,2\n')
     (tmp_path / 't.csv').write_text('ISBN;Titel\nz;Zett\n')
+    (tmp_path / 'o.csv').write_text('this,that\nz,Zett\n')
     for words, code, said in [
         (['info', '-m', model.parent], 0, ''), (['train', '.'], 2, 'is a folder'), (['train', 'r.csv', '--titles', 'nope.csv'], 2, "neither a file nor a column"),
-        (['train', 'r.csv', '--titles', 't.csv', '--item-column', 'item'], 2, 'none of the 2 items has a title'), (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
+        (['train', 'r.csv', '--titles', 't.csv', '--item-column', 'item'], 2, 'none of the 2 items has a title'), (['train', 'r.csv', '--titles', 'o.csv'], 2, 'no column holds the ids'), (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
         (['train', 'r.csv', '--reg', 'inf'], 2, 'must lie between'), (['train', 'r.csv', '--duplicates', 'foo'], 2, "duplicates='foo'"),
         (['train', 'ml-100k', '--user-column', 'x'], 2, '--user-column goes with a file'), (['evaluate', 'ml-100k', '-m', model], 2, 'does not exist'),
         (['train', 'r.csv', '--scale', '1', '3'], 2, 'outside the scale'), (['rate', '50 = 5', '-m', model], 0, '')]:
