@@ -78,7 +78,7 @@ NAMES = dict(
 def _candidates(columns, kind):
     return [c for c in columns if re.sub(r'[\W_]', '', str(c).lower()) in NAMES[kind]]
 
-# %% ../nbs/11_reading.ipynb #104f13d0
+# %% ../nbs/11_reading.ipynb #d5857451
 FLAGS = dict(user='--user-column', item='--item-column', rating='--rating-column', timestamp='--timestamp-column', titles='--titles', sep='--separator', scale='--scale')
 
 def _names(columns): return ', '.join(map(repr, columns[:20])) + (f' and {len(columns) - 20:,} more' if len(columns) > 20 else '')
@@ -97,8 +97,8 @@ def _choose(where, columns, named, kind):
 
 def _roles(where, columns, named):
     "Columns by kind. Where things have a title and no id, the title is the id."
-    if named['item'] is None and not _candidates(columns, 'item'):
-        named = named | {'item': next(iter(c for c in [_candidates(columns, 'titles')] if len(c) == 1), [None])[0]}
+    titled = _candidates(columns, 'titles')
+    if named['item'] is None and not _candidates(columns, 'item') and len(titled) == 1: named = named | {'item': titled[0]}
     chosen = {kind: _choose(where, columns, named[kind], kind) for kind in NAMES}
     if chosen['titles'] == chosen['item']: chosen['titles'] = None
     taken = [c for c in chosen.values() if c is not None]
@@ -106,13 +106,13 @@ def _roles(where, columns, named):
     if twice: raise RatingsError(f'{where}: column {twice[0]!r} is taken for {" and ".join(k for k, c in chosen.items() if c == twice[0])}; name a column for each')
     return chosen
 
-# %% ../nbs/11_reading.ipynb #ce6d1c91
+# %% ../nbs/11_reading.ipynb #b37f768a
 def _by_place(where, width, named):
     if width not in (3, 4) and any(named[kind] is None for kind in ('user', 'item', 'rating')):
         raise RatingsError(f'{where} has no header and {width} columns. Name their places, from 0: user=0, item=1, rating=2 in Python, --user-column 0 and so on')
     usual = dict(user=0, item=1, rating=2, timestamp=3 if width == 4 else None) if width in (3, 4) else {}
     named = {kind: usual.get(kind) if place is None else place for kind, place in named.items()}
-    return {k: int(v) if isinstance(v, str) and v.isdigit() else v for k, v in named.items()}
+    return {k: int(v) if isinstance(v, str) and v.isdecimal() else v for k, v in named.items()}
 
 # %% ../nbs/11_reading.ipynb #9e301d61
 def _unreadable(path, error, *how):
@@ -245,7 +245,7 @@ def _titles(where, df, roles, titles, item):
     if found.isna().all(): raise RatingsError(f'{where}: none of the {len(found):,} items has a title; the first item is {ids[:1].tolist()[0]!r}. Are the ids of the titles of another kind?')
     return found
 
-# %% ../nbs/11_reading.ipynb #3a2c9cf3
+# %% ../nbs/11_reading.ipynb #a3994557
 def load_ratings(
     source,              # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
     user=None,           # column of user ids: its name, or its place from 0 where there is no header; None: guess
@@ -260,10 +260,10 @@ def load_ratings(
     say=print,           # called with one line that tells what was taken for what; None: silent
 ):                       # `Ratings`; `RatingsError` names line, value and way out
     "Load ratings from a file or frame of any sensible shape."
-    where, df, how = _source(source, {'\\t': '\t'}.get(sep, sep), encoding)
+    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding)
     in_file = titles is None or titles is False or isinstance(titles, (str, int)) and titles in list(df)
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if in_file else False)
-    roles = _roles(where, list(df), _by_place(where, df.shape[1], named) if 'no header' in how else named)
+    roles = _roles(where, list(df), named if has_header else _by_place(where, df.shape[1], named))
     clean, note = _clean(where, df, roles, timestamp is None)
     titles = _titles(where, df, roles, None if in_file else titles, clean.item_id)
     try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or _scale(clean.rating), duplicates=duplicates, titles=titles)
@@ -271,17 +271,17 @@ def load_ratings(
     if say: say(_told(where, how, roles, ratings, titles) + note)
     return ratings
 
-# %% ../nbs/11_reading.ipynb #a09de031
+# %% ../nbs/11_reading.ipynb #b8be9181
 def _source(source, sep, encoding):
-    "(what messages call it, a frame, how it was read)"
-    if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame'
+    "(what messages call it, a frame, how it was read, have the columns names)"
+    if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame', True
     path = Path(source)
     if path.is_dir(): raise RatingsError(f'{path} is a folder; name the file in it')
     if not path.is_file(): raise FileNotFoundError(2, 'there is no such file', str(path))
-    if path.suffix in ('.parquet', '.pq'): return path, _parquet(path), 'parquet'
+    if path.suffix in ('.parquet', '.pq'): return path, _parquet(path), 'parquet', True
     df, sep, has_header, encoding = _table(path, sep, encoding)
     letters = '' if encoding in ('utf-8', 'utf-8-sig') else f', letters in {encoding}'
-    return path, df, f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}'
+    return path, df, f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}', has_header
 
 def _parquet(path):
     try: return pd.read_parquet(path)

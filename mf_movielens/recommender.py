@@ -23,7 +23,7 @@ from .metrics import interval, mae
 # %% ../nbs/12_recommender.ipynb #f697925c
 __all__ = ['Recommender', 'ModelFileError', 'SOLVERS']
 
-# %% ../nbs/12_recommender.ipynb #cd43fd13
+# %% ../nbs/12_recommender.ipynb #36fee0e8
 @dataclass(frozen=True, eq=False)
 class Recommender:
     "Fitted factors that are asked by outside ids."
@@ -40,6 +40,11 @@ class Recommender:
     def counts(self):
         "The number of ratings of each item; (n_items,)."
         return np.bincount(self.seen.other, minlength=len(self.items))
+
+    @cached_property
+    def by_title(self):
+        "Item rows by title without case, and by title without year."
+        return _by_title(self)
 
     @property
     def penalties(self): return tuple(self.settings[k] for k in ('reg', 'bias_reg', 'damping'))
@@ -197,19 +202,14 @@ def recommend(
 
 Recommender.recommend = recommend
 
-# %% ../nbs/12_recommender.ipynb #06586530
+# %% ../nbs/12_recommender.ipynb #86af60e6
 def _key(title): return re.sub(r'\s*\(\d{4}\)$', '', title.strip()).casefold()
 
-@cached_property
 def _by_title(self):
-    "Item rows by title without case, and by title without year."
     found = {}
     for row, title in enumerate(self.titles if self.titles is not None else self.items.index if self.items.is_text else ()):
         for key in {title.strip().casefold(), _key(title)}: found.setdefault(key, []).append(row)
     return found
-
-Recommender.by_title = _by_title
-_by_title.__set_name__(Recommender, 'by_title')
 
 def _name(self, row):
     id = self.items.index[[row]].tolist()[0]
@@ -283,35 +283,36 @@ def _check_scale(self, stars):
     bad = ~((stars >= low) & (stars <= high))
     if bad.any(): raise RatingsError(f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}')
 
-# %% ../nbs/12_recommender.ipynb #cd254792
+# %% ../nbs/12_recommender.ipynb #aa896cb0
 def fold_in(
     self,
-    ratings,            # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many, by id; without user it is one person's
+    ratings,            # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many; without user it is one person's
     n=10,               # at most so many items for each
     exclude_seen=True,  # leave out what was rated
     candidates=None,    # (m,) items to choose from, by id or title; None: all
 ):                      # frame of rank, item, title (if known) and score; of many people also user
     "Recommend to newcomers by what they rate; `RatingsError` or `UnknownIdError` for what cannot be."
     if not isinstance(ratings, (dict, pd.Series, pd.DataFrame)): raise TypeError(f'fold_in takes a dict, a Series or a frame of ratings, not {ratings!r}; for a known user there is recommend')
-    if isinstance(ratings, pd.DataFrame) and not {*PAIR['user']} & {*ratings}: ratings = dict(zip(_column(ratings, 'item'), ratings['rating']))
-    if isinstance(ratings, pd.DataFrame): users, ids, items, stars = _many(self, ratings)
-    else: (items, stars), users, ids = _history(self, ratings), None, np.zeros(1)
-    row = np.zeros(len(items), int) if users is None else users
+    one = not isinstance(ratings, pd.DataFrame) or not {*PAIR['user']} & {*ratings}
+    if isinstance(ratings, pd.DataFrame): row, ids, items, stars = _many(self, ratings.assign(user=0) if one else ratings)
+    else:
+        items, stars = _history(self, ratings)
+        row, ids = np.zeros(len(items), int), np.zeros(1)
     bias, table = fit_users(self.factors, row, items, stars, len(ids), *self.penalties)
     mine = _side(row, items, stars, len(ids), len(self.items))
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     start = mine.start if exclude_seen else np.zeros_like(mine.start)
     frame = _frame(self, ids, _lists(self.factors, bias, table, n, start, mine.other, chosen))
-    return frame.drop(columns='user') if users is None else frame
+    return frame.drop(columns='user') if one else frame
 
 Recommender.fold_in = fold_in
 
-# %% ../nbs/12_recommender.ipynb #7ed20024
+# %% ../nbs/12_recommender.ipynb #424e012e
 def _many(self, df):
     if 'rating' not in df: raise RatingsError(f"a frame of newcomers needs a column 'rating'; the columns are {', '.join(map(repr, df.columns))}")
     fresh = Ratings.from_frame(pd.DataFrame({'user': _column(df, 'user'), 'item': _column(df, 'item'), 'rating': df.rating}), 'user', 'item')
     _check_scale(self, fresh.rating)
-    return fresh.user_ix, fresh.users.index.to_numpy(), self.items.encode(fresh.items.decode(fresh.item_ix)), fresh.rating
+    return fresh.user_ix, fresh.users.index.to_numpy(), _item_rows(self, fresh.items.decode(fresh.item_ix)), fresh.rating
 
 # %% ../nbs/12_recommender.ipynb #2cf3fd89
 def explain(

@@ -149,7 +149,9 @@ def test_a_newcomers_frame_is_checked(small):
     model = Recommender.load(small)
     good = pd.DataFrame({'user': ['x', 'x', 'y'], 'item': [0, 1, 2], 'rating': [5, 1, 3]})
     assert model.fold_in(good, n=2).user.tolist() == ['x', 'x', 'y', 'y']
-    for bad in (good.assign(rating=9), good.drop(columns='rating'), good.drop(columns='item'), good.assign(item=0)):
+    alone = good.drop(columns='user')
+    pd.testing.assert_frame_equal(model.fold_in(alone), model.fold_in(dict(zip(good.item, good.rating))))
+    for bad in (good.assign(rating=9), good.drop(columns='rating'), good.drop(columns='item'), good.assign(item=0), alone.drop(columns='rating'), alone.assign(item=0)):
         with pytest.raises(RatingsError): model.fold_in(bad)
 
 
