@@ -86,16 +86,19 @@ def _gather(side, rows, table, offset):
     other = np.where(real, side.other[at], side.n_other)
     return table[other], np.where(real, side.rating[at], 0) - offset[other], count.astype('float32')[:, None]
 
-# %% ../nbs/09_als.ipynb #b27acc3a
-def _exactly(X, y, ridge, row):
-    "Solve the normal equations of each row of a chunk."
+# %% ../nbs/09_als.ipynb #6511fb02
+def _exactly(X, y, ridge, row, gram=None):
+    "Solve the normal equations of each row of a chunk; `gram` (k, k) is added to all of them."
     A = X.transpose(0, 2, 1) @ X
+    if gram is not None: A += gram
     A[:, np.arange(A.shape[1]), np.arange(A.shape[1])] += ridge
     return np.linalg.solve(A, (y[:, None] @ X)[:, 0][..., None])[..., 0]
 
-def _nearly(X, y, ridge, row, n_steps=3):
+def _nearly(X, y, ridge, row, gram=None, n_steps=3):
     "Walk towards the solution of each row, from `row`, by conjugate gradients."
-    times = lambda v: ((X @ v[..., None])[:, None, :, 0] @ X)[:, 0] + ridge * v
+    def times(v):
+        turned = ((X @ v[..., None])[:, None, :, 0] @ X)[:, 0] + ridge * v
+        return turned if gram is None else turned + v @ gram
     rest = (y[:, None] @ X)[:, 0] - times(row)
     way, size = rest, (rest * rest).sum(1)
     for _ in range(n_steps):
@@ -182,15 +185,12 @@ def _bar(total, done, progress):
     from tqdm import tqdm
     return tqdm(total=total, initial=done, desc='alternating', unit='round', leave=False, disable=None if progress is None else not progress)
 
-# %% ../nbs/09_als.ipynb #1dc7fcb5
+# %% ../nbs/09_als.ipynb #124c337f
 class _Fit:
     "Two tables in the making, and a record of each round."
-    def __init__(self, ratings, valid, penalties, P, Q):
-        self.ratings, self.valid, self.penalties, self.P, self.Q = ratings, valid, penalties, P, Q
+    def __init__(self, P, Q, watched, sign=1):
+        self.P, self.Q, self.watched, self.sign = P, Q, watched, sign  # the name of the number to watch; 1 if small is good, -1 if large is
         self.records, self.best, self.path = [], None, None
-
-    @property
-    def factors(self): return _five(self.ratings.rating.mean(dtype='float64'), self.P, self.Q, self.ratings.scale)
 
     def resume(self, path, n_iterations, mark):
         self.path, self.mark = Path(path), mark
@@ -206,7 +206,7 @@ class _Fit:
         best = {} if self.best is None else {'best': self.best}
         if self.path: put_arrays(self.path, mark=self.mark, records=json.dumps(self.records), P=self.P, Q=self.Q, **best)
 
-    def waited(self): return len(self.records) - 1 - int(np.argmin([r['val_rmse'] for r in self.records]))
+    def waited(self): return len(self.records) - 1 - int(np.argmin([self.sign * r[self.watched] for r in self.records]))
 
     def rounds(self, n_iterations, patience, tell):
         "The rounds that are still to be made; each record is told, those of a checkpoint first."
@@ -217,23 +217,23 @@ class _Fit:
             if told >= n_iterations or (patience and told and self.waited() >= patience): return
             yield told + 1
 
-# %% ../nbs/09_als.ipynb #9761e913
+# %% ../nbs/09_als.ipynb #e6ef19be
 def _error(five, part, block=2**20):
     "The RMSE of a `Ratings`, some at a time."
     errors = ((part.rating[j:j + block] - five.predict(part.user_ix[j:j + block], part.item_ix[j:j + block])).astype('float64')
               for j in range(0, len(part), block))
     return float(np.sqrt(sum(e @ e for e in errors) / len(part)))
 
-def _measure(fit):
-    now = fit.factors
-    record = dict(objective=objective(now, fit.ratings, *fit.penalties), rmse=_error(now, fit.ratings))
-    return record if fit.valid is None else record | dict(val_rmse=_error(now, fit.valid))
+def _measure(now, ratings, valid, penalties):
+    record = dict(objective=objective(now, ratings, *penalties), rmse=_error(now, ratings))
+    return record if valid is None else record | dict(val_rmse=_error(now, valid))
 
-# %% ../nbs/09_als.ipynb #8e5ef055
-def _check(ratings, patience, valid, n_threads, **numbers):
-    for name, low in dict(reg=1e-6, bias_reg=1e-6, damping=0).items():
-        if not low <= numbers[name] <= 1e6: raise ValueError(f'{name}={numbers[name]!r}: it must lie between {low} and a million')
-    for name, value in dict(n_factors=numbers['n_factors'], n_iterations=numbers['n_iterations'], patience=patience, n_threads=n_threads).items():
+# %% ../nbs/09_als.ipynb #4f0da0df
+def _check(ratings, patience, valid, n_threads, n_factors, n_iterations, **penalties):
+    for name, value in penalties.items():
+        low = 0 if name == 'damping' else 1e-6
+        if not low <= value <= 1e6: raise ValueError(f'{name}={value!r}: it must lie between {low} and a million')
+    for name, value in dict(n_factors=n_factors, n_iterations=n_iterations, patience=patience, n_threads=n_threads).items():
         if value is not None and (int(value) != value or value < 1): raise ValueError(f'{name}={value!r}: it must be a whole number from 1 upwards')
     if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
     if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items):
@@ -244,7 +244,7 @@ def _mark(ratings, valid, start, **settings):
     begun = start and hashlib.sha256(b''.join(a.tobytes() for a in (start.user_bias, start.item_bias, start.user_factors, start.item_factors))).hexdigest()
     return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint])
 
-# %% ../nbs/09_als.ipynb #575e011c
+# %% ../nbs/09_als.ipynb #70f30871
 def fit_als(
     ratings,            # `Ratings` to fit to
     n_factors=64,       # columns
@@ -264,13 +264,13 @@ def fit_als(
     "Fit factors and biases by alternating least squares; `ValueError` for settings that make no sense."
     _check(ratings, patience, valid, n_threads, n_factors=n_factors, n_iterations=n_iterations, reg=reg, bias_reg=bias_reg, damping=damping)
     penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
-    fit = _Fit(ratings, valid, penalties, *_beginning(ratings, n_factors, seed, start))
+    fit, mean = _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'), ratings.rating.mean(dtype='float64')
     if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items), _bar(n_iterations, len(fit.records), progress) as bar:
         for iteration in fit.rounds(n_iterations, patience, tell):
             users(); items()
-            fit.note(dict(iteration=iteration) | (_measure(fit) if tell else {}), patience)
+            fit.note(dict(iteration=iteration) | (_measure(_five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties) if tell else {}), patience)
             bar.update()
         if fit.best is not None: fit.Q[:] = fit.best
         users(_exactly)
-    return fit.factors
+    return _five(mean, fit.P, fit.Q, ratings.scale)

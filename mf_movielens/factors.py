@@ -16,24 +16,25 @@ import numpy as np
 # %% ../nbs/05_factors.ipynb #38a603ee
 __all__ = ['Factors', 'top_items', 'put_file', 'put_arrays', 'get_arrays', 'get_checkpoint']
 
-# %% ../nbs/05_factors.ipynb #80b21594
+# %% ../nbs/05_factors.ipynb #c1a26645
 def _link(x, link, scale):
+    if link == 'score': return x
     low, high = scale
     if link == 'sigmoid':  # by tanh, which does not overflow
         return (low + (high - low) * .5 * (1 + np.tanh(.5 * x))).astype(x.dtype)
     return np.clip(x, low, high)
 
-# %% ../nbs/05_factors.ipynb #1dcbb88e
+# %% ../nbs/05_factors.ipynb #2761e26e
 @dataclass(frozen=True, eq=False)
 class Factors:
-    "A rating predictor: one mean, two arrays of biases, two of factors, and a link."
+    "A predictor: one mean, two arrays of biases, two of factors, and a link."
     mu: float                 # the mean of all, before the link
     user_bias: np.ndarray     # (n_users,)
     item_bias: np.ndarray     # (n_items,)
     user_factors: np.ndarray  # (n_users, k), k may be 0
     item_factors: np.ndarray  # (n_items, k)
     scale: tuple              # (lowest, highest) rating
-    link: str = 'identity'    # 'identity', cut at the scale, or 'sigmoid', squeezed into it
+    link: str = 'identity'    # 'identity', cut at the scale; 'sigmoid', squeezed into it; or 'score', which orders and is no rating
 
     def __post_init__(self): _check(self)
     def __repr__(self): return f'{self.k} factors for {len(self.user_bias):,} users and {len(self.item_bias):,} items, {self.link} link'
@@ -43,13 +44,13 @@ class Factors:
         "The number of factors."
         return self.user_factors.shape[1]
 
-# %% ../nbs/05_factors.ipynb #2df73183
+# %% ../nbs/05_factors.ipynb #874567f1
 def _check(self):
     shapes = self.user_factors.shape, self.item_factors.shape
     expected = (len(self.user_bias), shapes[0][-1]), (len(self.item_bias), shapes[0][-1])
     if shapes != expected: raise ValueError(f'factors of the shapes {shapes[0]} and {shapes[1]} do not go with biases of the lengths '
                                             f'{len(self.user_bias)} and {len(self.item_bias)}')
-    if self.link not in ('identity', 'sigmoid'): raise ValueError(f"link={self.link!r}: use 'identity' or 'sigmoid'")
+    if self.link not in ('identity', 'sigmoid', 'score'): raise ValueError(f"link={self.link!r}: use 'identity', 'sigmoid' or 'score'")
     arrays = (self.mu, self.user_bias, self.item_bias, self.user_factors, self.item_factors)
     if not all(np.isfinite(a).all() for a in arrays): raise ValueError('factors must be finite numbers; a fit that diverged leaves others')
 
