@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['objective', 'fit_users', 'fit_als']
 
-# %% ../nbs/09_als.ipynb #69af2f5c
-import hashlib, json, os
+# %% ../nbs/09_als.ipynb #daceacad
+import hashlib, json, os, sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -168,7 +169,7 @@ def _beginning(ratings, n_factors, seed, start):
     for table, rows in ((P, ratings.user_ix), (Q, ratings.item_ix)): table[np.bincount(rows, minlength=len(table)) == 0] = 0
     return P, Q
 
-# %% ../nbs/09_als.ipynb #be4924b2
+# %% ../nbs/09_als.ipynb #cdb1d96e
 @contextmanager
 def _halves(ratings, P, Q, reg, bias_reg, damping, n_threads):
     "Two functions that refit the users and the items, in place."
@@ -182,8 +183,10 @@ def _halves(ratings, P, Q, reg, bias_reg, damping, n_threads):
                lambda solve=_nearly: _half(by_item, Q, P, ridge, solve, pool.map))
 
 def _bar(total, done, progress):
+    "A bar to update; one that does nothing if it is not to be seen, since tqdm takes a while to import."
+    if not (getattr(sys.stderr, 'isatty', bool)() if progress is None else progress): return nullcontext(SimpleNamespace(update=lambda: None))
     from tqdm import tqdm
-    return tqdm(total=total, initial=done, desc='alternating', unit='round', leave=False, disable=None if progress is None else not progress)
+    return tqdm(total=total, initial=done, desc='alternating', unit='round', leave=False)
 
 # %% ../nbs/09_als.ipynb #124c337f
 class _Fit:

@@ -19,14 +19,15 @@ import numpy as np
 import pandas as pd
 import typer
 
-# %% ../nbs/18_cli.ipynb #4eb23be5
-from .baselines import damped_biases, global_mean
+# %% ../nbs/18_cli.ipynb #86ce3d8b
+from .baselines import damped_biases, global_mean, popularity
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from .encoding import Ratings, RatingsError, UnknownIdError
 from .factors import put_file
-from .metrics import compare, interval, mae
+from .metrics import compare, interval, mae, mean_interval, paired
+from .ranking import coverage, liked_from, rank_items, ranking_metrics
 from .reading import FLAGS, load_ratings
-from .recommender import SOLVERS, ModelFileError, Recommender
+from .recommender import GOALS, ModelFileError, Recommender, _choose
 from .splits import random_split
 
 # %% ../nbs/18_cli.ipynb #13c55ec9
@@ -92,7 +93,7 @@ def _item(model, word):
     id = _id(model.items, word)
     return id if id in model.items else word
 
-# %% ../nbs/18_cli.ipynb #d573cd9d
+# %% ../nbs/18_cli.ipynb #0e0bf796
 def _folder(out):
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -102,11 +103,10 @@ def _folder(out):
 
 def _settings(solver, **wanted):
     "What was said, in the words of the solver."
-    if solver not in SOLVERS: raise WrongUse(f'there is no solver {solver!r}; there are {", ".join(SOLVERS)}')
-    names = dict(factors='n_factors', rounds='n_iterations' if solver == 'als' else 'n_epochs')
+    names = dict(factors='n_factors', rounds='n_epochs' if solver == 'keras' else 'n_iterations')
     return {names.get(k, k): v for k, v in wanted.items() if v is not None}
 
-# %% ../nbs/18_cli.ipynb #f14aa67c
+# %% ../nbs/18_cli.ipynb #0a2ef930
 @contextmanager
 def _hushed():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -119,13 +119,13 @@ def _hushed():
 
 def _fit(ratings, solver, settings, note=None, **more):
     "A `Recommender`; each round's record goes to `note`."
-    if solver == 'als': return Recommender.fit(ratings, **settings, on_iteration=note, **more)
+    if solver != 'keras': return Recommender.fit(ratings, solver, **settings, on_iteration=note, **more)
     from tqdm import tqdm
     with _hushed(): import mf_movielens.training
     with tqdm(total=settings.get('n_epochs', 20), desc='training', unit='epoch', disable=None, leave=False) as bar:
         return Recommender.fit(ratings, solver, **settings, on_epoch=lambda record: (bar.update(), note and note(record)), **more)
 
-# %% ../nbs/18_cli.ipynb #d0875f4c
+# %% ../nbs/18_cli.ipynb #dccd1fef
 def _metrics(test, models):
     rows, predicted = {}, {name: f.predict(test.user_ix, test.item_ix) for name, f in models.items()}
     for name, p in predicted.items():
@@ -134,14 +134,26 @@ def _metrics(test, models):
     best, biases = list(predicted.values())[-1], predicted['damped biases']
     return pd.DataFrame(rows).T, compare(test.rating, best, biases, groups=test.user_ix)
 
+def _list_metrics(split, models):
+    "(table, gain over popularity); (None, None) if nothing that is hidden is liked."
+    users = np.unique(split.test.user_ix)
+    lists = {name: rank_items(f.scores, users, split.train) for name, f in models.items()}
+    rows = {name: ranking_metrics(found, users, split.test) for name, found in lists.items()}
+    if not len(rows['popularity']): return None, None
+    table = {name: dict(zip(('ndcg', 'low', 'high'), mean_interval(r.ndcg))) | r[['recall', 'hit']].mean().to_dict() | {'coverage': coverage(lists[name], len(split.train.items))} for name, r in rows.items()}
+    return pd.DataFrame(table).T, paired(list(rows.values())[-1].ndcg, rows['popularity'].ndcg)
+
 def _measured(split, solver, settings, checkpoint):
-    "(curves, table of errors, gain over biases, predictions)"
-    records = []
-    model = _fit(split.train, solver, settings, records.append, valid=split.test, checkpoint=checkpoint)
-    models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), f'{model.factors.k} factors, {solver}': model.factors}
+    "(curves, table of errors or of lists, gain over biases or popularity, predictions if they are ratings)"
+    records, liked = [], (split.test.rating >= liked_from(split.test.scale)).any()
+    valid = dict(valid=split.test) if liked or solver != 'ials' else {}
+    model = _fit(split.train, solver, settings, records.append, checkpoint=checkpoint, **valid)
+    name = f'{model.factors.k} factors, {solver}'
+    if model.goal == 'ranking': return pd.DataFrame(records), *_list_metrics(split, {'popularity': popularity(split.train), name: model.factors}), None
+    models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), name: model.factors}
     return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix)
 
-# %% ../nbs/18_cli.ipynb #c38d354b
+# %% ../nbs/18_cli.ipynb #2c30825d
 def _save(out, name, model, report, recommended, curves, actual, predicted):
     from mf_movielens.plots import plot_curves, plot_map, plot_predicted
     model.save(out / 'model.npz')
@@ -149,11 +161,11 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
     put_file(out / 'recommendations.csv', lambda p: recommended.to_csv(p, index=False))
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'Glyph')  # a title in a script that the font does not hold is drawn as boxes
-        figures = {'curves.png': plot_curves(curves, f'Training on {name}') if len(curves) else None,
-                   'predicted.png': plot_predicted(actual, predicted, f'{name}, hidden tenth'),
+        figures = {'curves.png': plot_curves(curves, f'Training on {name}') if {'val_rmse', 'val_ndcg'} & {*curves} else None,
+                   'predicted.png': None if predicted is None else plot_predicted(actual, predicted, f'{name}, hidden tenth'),
                    'map.png': plot_map(model) if model.factors.k > 1 and (model.counts > 0).sum() > 2 else None}
+        for file in figures: (out / file).unlink(missing_ok=True)  # of an earlier model, perhaps
         figures = {file: figure for file, figure in figures.items() if figure is not None}
-        (out / 'map.png').unlink(missing_ok=True); (out / 'curves.png').unlink(missing_ok=True)  # of an earlier model, perhaps
         for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
     return ['model.npz', 'metrics.json', 'recommendations.csv', *figures]
 
@@ -162,47 +174,59 @@ def _show(frame, as_json, decimals=2):
     if as_json: return print(frame.to_json(orient='records', force_ascii=False))
     print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing')
 
-# %% ../nbs/18_cli.ipynb #2a4486c4
+# %% ../nbs/18_cli.ipynb #c8a142da
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
 def train(
     data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
     out: Annotated[Path, typer.Option(help='Folder for the model, its metrics and its plots.')] = OUT,
     user: Annotated[Optional[str], _option('--for', help='Id of the user to recommend to. By default the first in the data.')] = None,
-    solver: Annotated[str, typer.Option(help='How to fit: als or keras.')] = 'als',
+    goal: Annotated[Optional[str], _option('--goal', help='ranking, for good lists, or rating, for predicted ratings. By default ranking.')] = None,
+    solver: Annotated[str, typer.Option(help='How to fit: ials ranks, als and keras predict ratings, auto goes by the goal.')] = 'auto',
     factors: Annotated[Optional[int], _option('--factors', min=1, help='Number of factors. By default 64, with keras 75.')] = None,
-    reg: Annotated[Optional[float], _option('--reg', help='Penalty on factors for each rating. By default 0.08, with keras 0.1.')] = None,
-    rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (als, by default 10) or epochs (keras, 20).')] = None,
+    reg: Annotated[Optional[float], _option('--reg', help='Penalty on factors for each rating. By default 0.02 with ials, 0.08 with als, 0.1 with keras.')] = None,
+    rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (ials, by default 8; als, 10) or epochs (keras, 20).')] = None,
     seed: Annotated[int, typer.Option(min=0, help='Of the first numbers and the shuffles.')] = 0,
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
     titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False):
     "Train a model, compare it with baselines, recommend ten items, and save it all. If it is killed, the same command goes on where it was."
-    settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
     with _notes(as_json):
         name, is_real, ratings = _ratings(data, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column,
                                           titles=titles, scale=scale, duplicates=duplicates, sep=separator)
+        solver, why = _choose(ratings, solver, goal)
+        print(f'fitting for {GOALS[solver]} with {solver}: {why}')
     who = ratings.users.index[0] if user is None else _id(ratings.users, user)
-    _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, as_json)
+    settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
+    _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, why, as_json)
 
-# %% ../nbs/18_cli.ipynb #fa7adc4f
-def _train(name, is_real, ratings, who, out, solver, settings, as_json):
+# %% ../nbs/18_cli.ipynb #96084c0e
+def _train(name, is_real, ratings, who, out, solver, settings, why, as_json):
     split, kept = random_split(ratings), [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
     curves, table, gain, predicted = _measured(split, solver, settings, kept[0])
     model = _fit(ratings, solver, settings, checkpoint=kept[1])
-    model = replace(model, settings=model.settings | dict(data=name, is_real=is_real))
+    model = replace(model, settings=model.settings | dict(data=name, is_real=is_real, because=why))
     recommended = model.recommend(who)
     report = dict(data=name, is_real=is_real, split=split.name, version=version('mf_movielens'), settings=model.settings,
-                  metrics=table.round(4).to_dict('index'), gain_over_biases=np.round(gain, 4).tolist())
+                  metrics=None if table is None else table.round(4).to_dict('index'), **{f'gain_over_{"biases" if model.goal == "rating" else "popularity"}': None if gain is None else np.round(gain, 4).tolist()})
     made = _save(out, name, model, report, recommended, curves, split.test.rating, predicted)
     for path in kept: path.unlink(missing_ok=True)
     if as_json: return print(json.dumps(report))
     label = '' if is_real else ', on made-up data'
-    low, high = ratings.scale
-    print(f'\nerror on {len(split.test):,} hidden ratings, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
-    print(f'factors against biases: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
-    if gain[2] >= 0: print(f'so the factors {"do harm" if gain[1] > 0 else "may not help"} here: there are too few ratings, or no taste in them; a larger --reg may do better')
+    _tell(model.goal, split.test, table, gain, label)
     print(f'\nfor user {who}{label}')
-    _show(recommended.drop(columns='user'), False)
+    _show(recommended.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
+
+# %% ../nbs/18_cli.ipynb #8f7806e9
+def _tell(goal, test, table, gain, label):
+    (low, high), hidden = test.scale, f'{len(test):,} hidden ratings'
+    if table is None: return print(f'\nnone of the {hidden} is a liked one, so the lists cannot be measured: there are too few ratings{label}')
+    if goal == 'rating': print(f'\nerror on {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
+    else: print(f'\nthe first ten for everybody, judged by {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}')
+    print(f'factors against {"biases" if goal == "rating" else "popularity"}: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
+    worst, best = (gain[2], gain[1]) if goal == 'rating' else (-gain[1], -gain[2])  # below zero the factors help
+    if worst >= 0: print(f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; a larger --reg may do better')
+
+def _decimals(model): return 2 if model.goal == 'rating' else 3
 
 def _next(model, out):
     item, words = int(np.argmax(model.counts)), '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}'
@@ -210,7 +234,7 @@ def _next(model, out):
     asked = (['recommend', str(model.users.index[0])], ['similar', thing], ['rate', f'{thing}={model.factors.scale[1]:g}'])
     return '\n\nnow try:\n' + '\n'.join(f'  mf-movielens {shlex.join(a)}{words}' for a in asked)
 
-# %% ../nbs/18_cli.ipynb #16c3f590
+# %% ../nbs/18_cli.ipynb #4a0db684
 def _open(path):
     if path.is_dir(): path = path / 'model.npz'
     if not path.exists(): raise WrongUse(f'there is no model at {path}; make one with: mf-movielens train, or name one with --model')
@@ -226,9 +250,9 @@ def recommend(
     "Recommend items to users of the data."
     m = _open(model)
     frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen)
-    _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json)
+    _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json, _decimals(m))
 
-# %% ../nbs/18_cli.ipynb #6ee7d0cb
+# %% ../nbs/18_cli.ipynb #9466f153
 Item = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
 
 @app.command(epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5')
@@ -246,15 +270,16 @@ def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: It
     "Tell which of a user's ratings carry a prediction, the n that carry most."
     m = _open(model)
     user, item = _id(m.users, user), _item(m, item)
-    parts, stars = m.explain(user, item), m.predict(user, item)
-    others = parts[parts.part == 'a rating'][n:]
-    rest = pd.DataFrame({'part': [f'{len(others)} more ratings'], 'stars': [others.stars.sum()]})
-    parts = pd.concat([parts.drop(others.index), *([rest] if len(others) else []), pd.DataFrame({'part': ['together'], 'stars': [stars]})], ignore_index=True)
+    parts = m.explain(user, item)
+    unit, others = parts.columns[-1], parts[parts.part == 'a rating'][n:]
+    more = {f'{len(others)} more ratings': others[unit].sum()} if len(others) else {}
+    more = pd.DataFrame([{'part': part, unit: value} for part, value in (more | {'together': parts[unit].sum()}).items()])
+    parts = pd.concat([parts.drop(others.index), more], ignore_index=True)
     if as_json: return _show(parts, True)
-    shown = parts.round(2).astype(object)
+    shown = parts.round(_decimals(m)).astype(object)
     _show(shown.where(shown.notna(), ''), False)
 
-# %% ../nbs/18_cli.ipynb #8f51b222
+# %% ../nbs/18_cli.ipynb #42cb626f
 @app.command()
 def info(model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell what a model is and how it was fitted."
@@ -269,12 +294,12 @@ def evaluate(
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
     duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False,
 ):
-    "Measure the error on other ratings, in stars."
+    "Measure the lists on other ratings and, if the model predicts ratings, the error."
     m = _open(model)
     with _notes(as_json): ratings = _file(test, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column, duplicates=duplicates, sep=separator)
     try: found = m.evaluate(ratings, unknown)
     except UnknownIdError as e: raise WrongUse(f'{e} With --unknown ignore, such pairs are left out and counted.') from e
-    if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to, so the error is too small', file=sys.stderr)
+    if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to; {"the error is too small" if m.goal == "rating" else "they are left out, because they are on no list"}', file=sys.stderr)
     print(json.dumps(found.to_dict()) if as_json else found.map(lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)).to_string())
 
 # %% ../nbs/18_cli.ipynb #782b01b8
@@ -313,7 +338,7 @@ def _asked(model, enough=8, at_most=100):
     if not ratings: raise WrongUse('nothing was rated; rate something here, or on the line: mf-movielens rate "Fargo (1996)=5"')
     return ratings
 
-# %% ../nbs/18_cli.ipynb #a95e833a
+# %% ../nbs/18_cli.ipynb #8e0d851d
 @app.command(epilog='Examples:  mf-movielens rate  ·  mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2')
 def rate(
     ratings: Annotated[Optional[list[str]], typer.Argument(help='Item=rating, item by id or title. Without any you are asked.', show_default=False)] = None,
@@ -321,7 +346,7 @@ def rate(
 ):
     "Recommend to somebody new, by what they think of a few items."
     m = _open(model)
-    _show(m.fold_in(_said(m, ratings) if ratings else _asked(m), n), as_json)
+    _show(m.fold_in(_said(m, ratings) if ratings else _asked(m), n), as_json, _decimals(m))
 
 # %% ../nbs/18_cli.ipynb #615583fc
 def main():

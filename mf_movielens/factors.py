@@ -115,7 +115,7 @@ def put_file(
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/05_factors.ipynb #4606329c
+# %% ../nbs/05_factors.ipynb #b5332d61
 def put_arrays(
     path,      # ends in .npz
     **arrays,  # by name
@@ -131,15 +131,12 @@ def get_arrays(
     names=(), # arrays that must be there
 ):            # arrays by name
     "Load all arrays of a file; `ValueError` if it is something else, cut short or damaged."
-    try:
-        with np.load(path, allow_pickle=False) as z: arrays = {k: z[k] for k in {*z.files, *names}}
-    except OSError as e:
-        if e.errno: raise  # no such file, no permission: the system says it best
-        raise ValueError(f'{path} is not {what}, or is damaged: {e}') from e
-    except Exception as e:
-        reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
-        raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
-    return arrays
+    with open(path, 'rb') as f:  # no such file, no permission: the system says it best
+        try:
+            with np.load(f, allow_pickle=False) as z: return {k: z[k] for k in {*z.files, *names}}
+        except Exception as e:  # also an OSError, where a damaged file names a place that is not in it
+            reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
+            raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
 
 # %% ../nbs/05_factors.ipynb #32e75109
 ARRAYS = ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors', 'scale', 'link')

@@ -20,7 +20,7 @@ from .ranking import liked_from, rank_items, ranking_metrics
 # %% ../nbs/11_implicit.ipynb #6749e742
 __all__ = ['targets', 'fit_ease', 'fit_ials', 'fit_ials_users', 'ials_objective']
 
-# %% ../nbs/11_implicit.ipynb #b18cedd4
+# %% ../nbs/11_implicit.ipynb #f564a0bd
 def targets(
     rating,         # (n,) ratings
     scale,          # (lowest, highest)
@@ -28,29 +28,37 @@ def targets(
 ):                  # (n,) float32, 0 to 1
     "Turn ratings into what a score should come to; 0 is what it should come to for a pair without a rating."
     rating = np.asarray(rating, 'float32')
-    if kind not in ('graded', 'binary'): raise ValueError(f"targets={kind!r}: use 'graded' or 'binary'")
+    if kind not in ('graded', 'binary'): raise ValueError(f"kind={kind!r}: use 'graded' or 'binary'")
     if scale[0] == scale[1]: return np.ones_like(rating)
     return (to_unit(rating, scale) if kind == 'graded' else rating >= liked_from(scale)).astype('float32')
 
-# %% ../nbs/11_implicit.ipynb #706d1c99
+def _targets(ratings, kind='graded'):
+    "Targets to fit to, of which one at least is above 0."
+    y = targets(ratings.rating, ratings.scale, kind)
+    if not y.any(): raise ValueError(f'no rating is above {ratings.rating.max():g} on the scale {ratings.scale[0]:g} to {ratings.scale[1]:g}, so nothing is known to be liked. If these are likes, let the scale be ({ratings.rating.max():g}, {ratings.rating.max():g})')
+    return y
+
+# %% ../nbs/11_implicit.ipynb #d880fc57
 def fit_ease(
     ratings,           # `Ratings`
     reg=200.,          # penalty; above 0
-    targets='graded',  # or 'binary'
+    kind='graded',     # or 'binary' targets
 ):                     # `Factors` as wide as there are items, whose link is 'score'
     "Fit item-to-item weights in closed form; memory grows with users times items, time with the cube of the items."
     n, m = len(ratings.users), len(ratings.items)
     if not reg > 0: raise ValueError(f'reg={reg!r}: it must be above 0')
     X = np.zeros((n, m), 'float32')
-    X[ratings.user_ix, ratings.item_ix] = _targets(ratings.rating, ratings.scale, targets)
+    X[ratings.user_ix, ratings.item_ix] = _targets(ratings, kind)
     P = np.linalg.inv((X.T @ X).astype('float64') + reg * np.eye(m))
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0)
-    return Factors(0., np.zeros(n, 'float32'), np.zeros(m, 'float32'), X, np.ascontiguousarray(B.T, 'float32'), ratings.scale, 'score')
+    return _as_factors(ratings, X, np.ascontiguousarray(B.T, 'float32'))
 
-_targets = targets
+def _as_factors(ratings, P, Q):
+    count = np.bincount(ratings.item_ix, minlength=len(Q))
+    return Factors(0., np.zeros(len(P), 'float32'), (1e-6 * count / count.max()).astype('float32'), P, Q, ratings.scale, 'score')
 
-# %% ../nbs/11_implicit.ipynb #c871fa9d
+# %% ../nbs/11_implicit.ipynb #29c721f7
 def ials_objective(
     factors,  # `Factors` whose link is 'score'
     ratings,  # `Ratings`
@@ -61,7 +69,7 @@ def ials_objective(
     "Sum the squared errors, the squared scores of all pairs and the penalties: what the fit makes small."
     P, Q = (t.astype('float64') for t in (factors.user_factors, factors.item_factors))
     x = np.einsum('nk,nk->n', P[ratings.user_ix], Q[ratings.item_ix])
-    total = ((targets(ratings.rating, ratings.scale) - x) ** 2).sum() + alpha * ((P.T @ P) * (Q.T @ Q)).sum()
+    total = ((_targets(ratings) - x) ** 2).sum() + alpha * ((P.T @ P) * (Q.T @ Q)).sum()
     for rows, table in ((ratings.user_ix, P), (ratings.item_ix, Q)):
         total += (reg * np.bincount(rows, minlength=len(table)) + damping) @ (table ** 2).sum(1)
     return float(total)
@@ -76,11 +84,7 @@ def _half(side, mine, theirs, reg, damping, alpha, solve, run):
         mine[rows] = solve(X, y, each * count + whole, mine[rows], gram)
     for _ in run(work, _chunks(side.start, mine.shape[1])): pass
 
-# %% ../nbs/11_implicit.ipynb #4491ee76
-def _as_factors(ratings, P, Q):
-    count = np.bincount(ratings.item_ix, minlength=len(Q))
-    return Factors(0., np.zeros(len(P), 'float32'), (1e-6 * count / count.max()).astype('float32'), P, Q, ratings.scale, 'score')
-
+# %% ../nbs/11_implicit.ipynb #a98b6e9c
 def _beginning(ratings, n_factors, seed):
     P = np.zeros((len(ratings.users), n_factors), 'float32')
     Q = np.random.default_rng(seed).normal(0, .1 / np.sqrt(n_factors), (len(ratings.items), n_factors)).astype('float32')
@@ -91,9 +95,10 @@ def _measure(now, ratings, valid, penalties):
     record = dict(objective=ials_objective(now, ratings, *penalties))
     if valid is None: return record
     users = np.unique(valid.user_ix)
+    users = users[::-(-len(users) // 2000)]  # to watch, some are enough
     return record | dict(val_ndcg=float(ranking_metrics(rank_items(now.scores, users, ratings), users, valid).ndcg.mean()))
 
-# %% ../nbs/11_implicit.ipynb #8d8fedf0
+# %% ../nbs/11_implicit.ipynb #4f8e35e8
 def fit_ials(
     ratings,            # `Ratings` to fit to
     n_factors=64,       # columns
@@ -102,7 +107,7 @@ def fit_ials(
     alpha=.4,           # weight of a pair, rated or not, where a rating has the weight 1; above 0
     n_iterations=8,     # rounds: users, then items
     seed=0,             # of the first item factors
-    valid=None,         # `Ratings` to watch nDCG@10 on
+    valid=None,         # `Ratings` to watch nDCG@10 on, for 2,000 users at most
     patience=None,      # stop after so many rounds without progress on `valid`, and keep the best
     checkpoint=None,    # a file to write after each round, and to go on from
     on_iteration=None,  # called with each round's record: iteration, objective and, with `valid`, val_ndcg
@@ -114,7 +119,8 @@ def fit_ials(
     _check(ratings, patience, valid, n_threads, n_factors, n_iterations, reg=reg, damping=damping, alpha=alpha)
     (P, Q), tell = _beginning(ratings, n_factors, seed), on_iteration or (None if valid is None else lambda record: None)
     penalties = reg, damping, alpha
-    fit, y, u, i = _Fit(P, Q, 'val_ndcg', -1), targets(ratings.rating, ratings.scale), ratings.user_ix, ratings.item_ix
+    if valid is not None and not (valid.rating >= liked_from(valid.scale)).any(): raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
+    fit, y, u, i = _Fit(P, Q, 'val_ndcg', -1), _targets(ratings), ratings.user_ix, ratings.item_ix
     if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, None, goal='ranking', n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
     by_user, by_item = _side(u, i, y, len(P), len(Q)), _side(i, u, y, len(Q), len(P))
     with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool, _bar(n_iterations, len(fit.records), progress) as bar:

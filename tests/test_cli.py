@@ -28,7 +28,7 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize('words, said', [
     (['train', 'ml-100'], "no data set 'ml-100'"),
     (['train', '--for', 'bob'], "user 'bob' is not among"),
-    (['train', '--solver', 'best'], "no solver 'best'"),
+    (['train', '--solver', 'best'], "'best' is not a solver"),
     (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
     (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
     (['recommend', '1'], 'there is no model'),
@@ -50,13 +50,13 @@ def test_data_that_cannot_be_had_is_code_1(run):
     assert p.returncode == 1 and 'ml-1m.zip' in p.stderr and 'Traceback' not in p.stderr
 
 
-@pytest.mark.parametrize('solver', ['als', 'keras'])
+@pytest.mark.parametrize('solver', ['ials', 'als', 'keras'])
 def test_train_on_the_stand_in(run, tmp_path, solver):
     p = run('train', '--rounds', '2', '--factors', '4', '--solver', solver)
     assert p.returncode == 0 and p.stderr == '' and 'made-up' in p.stdout
     made = tmp_path / 'mf-movielens-out'
     assert json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
-    assert sorted(x.name for x in made.iterdir()) == ['curves.png', 'map.png', 'metrics.json', 'model.npz', 'predicted.png', 'recommendations.csv']
+    assert sorted(x.name for x in made.iterdir()) == ['curves.png', 'map.png', 'metrics.json', 'model.npz', *(['predicted.png'] if solver != 'ials' else []), 'recommendations.csv']
     assert sorted(x.name for x in tmp_path.iterdir()) == ['home', 'mf-movielens-out']  # nothing else was written
     for words in re.findall(r'^  mf-movielens (.*)$', p.stdout, flags=re.M):  # the advice at the end works as it stands
         q = subprocess.run(f'{COMMAND} {words}', shell=True, cwd=tmp_path, capture_output=True, text=True)
@@ -195,10 +195,21 @@ def test_an_honest_note_on_ratings_that_were_fitted(run, tmp_path):
     (tmp_path / 'r.csv').write_text('user,item,rating\n' + '\n'.join(rows) + '\n')
     assert run('train', 'r.csv').returncode == 0
     p = run('evaluate', 'r.csv', '--json')
-    assert json.loads(p.stdout)['seen'] == 64 and 'fitted to' in p.stderr
+    assert json.loads(p.stdout)['seen'] == 64 and 'fitted to' in p.stderr and 'left out' in p.stderr
+    assert run('train', 'r.csv', '--goal', 'rating').returncode == 0
+    assert 'too small' in run('evaluate', 'r.csv').stderr
+
+
+def test_likes_without_stars(run, tmp_path):
+    (tmp_path / 'likes.csv').write_text('user,item,rating\n' + ''.join(f'u{u},i{i},1\n' for u in range(30) for i in range(20) if (u + i) % 2 and (3 * u + i) % 5))
+    p = run('train', 'likes.csv')
+    assert p.returncode == 0 and 'all ratings are alike' in p.stdout
+    p = run('train', 'likes.csv', '--goal', 'rating')
+    assert p.returncode == 2 and 'nothing to predict' in p.stderr
 
 
 def test_stale_plots_go(run, tmp_path):
-    assert run('train', 'stand-in', '--factors', 2, '--rounds', 1, '--out', 'o').returncode == 0
+    assert run('train', 'stand-in', '--factors', 2, '--rounds', 1, '--goal', 'rating', '--out', 'o').returncode == 0
+    assert (tmp_path / 'o/map.png').exists() and (tmp_path / 'o/predicted.png').exists()
     assert run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode == 0
-    assert not (tmp_path / 'o/map.png').exists() and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
+    assert not (tmp_path / 'o/map.png').exists() and not (tmp_path / 'o/predicted.png').exists() and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
