@@ -28,9 +28,11 @@ def peers():
 def python(system, packages):
     "The interpreter of a peer's environment, which is made, or brought up to date, if need be."
     if system == 'mf_movielens': return sys.executable
-    home = HERE / '.envs' / system
+    home = (HERE / '.envs' / system).absolute()
     done = home / 'packages.txt'
-    if not home.exists(): venv.create(home, with_pip=True)
+    if not home.exists():
+        print(f'making the environment of {system}: {" ".join(packages)}', flush=True)
+        venv.create(home, with_pip=True)
     if not done.exists() or done.read_text().split() != packages:
         subprocess.run([home / 'bin/pip', 'install', '-q', *packages], check=True)
         done.write_text('\n'.join(packages))
@@ -97,7 +99,9 @@ def work(system, peer, jobs):
         except subprocess.TimeoutExpired as e:
             reports, why = [json.loads(line) for line in (e.stdout or b'').decode().splitlines(True) if line.endswith('\n')], f'more than {LIMIT} seconds'
         noise.seek(0)
-        said = noise.read().strip().splitlines()[-1:]
+        said = noise.read().strip().splitlines()
+    if len(reports) < len(jobs) or any('error' in r for r in reports): print(*said[-20:], sep='\n', file=sys.stderr)
+    said = said[-1:]
     return reports + [dict(error=f'{why}: {"".join(said)}'[:300])] * (len(jobs) - len(reports))
 
 def result(task, path, out):
@@ -188,8 +192,8 @@ def difference(task, system, model, variant, folds):
     second = list(found)[1]
     return dict(zip(('difference', 'low', 'high'), main)) | dict(zip((f'{second}_difference', f'{second}_low', f'{second}_high'), other))
 
-def summary(folds):
-    "One row for each variant, of the rows of the folds."
+def summary(folds, before):
+    "One row for each variant, of the rows of the folds; `before` has the comparisons of what was measured elsewhere."
     rows = []
     for (task, system, model, variant), part in folds.groupby(KEYS[:4], sort=False):
         whole = part.missing.isna()
@@ -200,17 +204,26 @@ def summary(folds):
             row |= good[METRICS[task]].mean().to_dict() | dict(u1=first[main].iloc[0] if len(first) else np.nan)
             row |= dict(fit_s=good.fit_s.median(), fit_s_min=good.fit_s.min(), fit_s_max=good.fit_s.max())
             row |= {c: good[c].median() for c in ('import_s', 'prepare_s', 'peak_mb', 'latency_one_ms', 'latency_all_s') if c in good}
-            row |= versus_ours(task, system, model, variant, list(good.fold))
+            row |= versus_ours(before, task, system, model, variant, list(good.fold))
         rows.append(row | part.reindex(columns=['n_settings', 'version', 'date', 'machine', 'python']).dropna(axis=1, how='all').iloc[-1].to_dict())
     order = ['rmse', 'mae', *METRICS['ranking'], 'u1']
     table = pd.DataFrame(rows)
     return table[[*KEYS[:4], *(c for c in order if c in table), *(c for c in table if c not in order + KEYS)]]
 
-def versus_ours(task, *who):
-    try: return difference(task, *who)
-    except (OSError, ValueError) as e:
-        print('no comparison with ours:', task, *who[:-1], '|', e)
-        return {}
+COMPARED = [f'{second}{end}' for second in ('', 'mae_', 'recall_') for end in ('difference', 'low', 'high')]
+
+def versus_ours(before, task, system, model, variant, folds):
+    "The comparison of what both said of the test ratings; where theirs is not kept here, as it was."
+    if all(kept(task, system, model, variant, fold).exists() for fold in folds): return difference(task, system, model, variant, folds)
+    same = before[(before[KEYS[:4]] == [task, system, model, variant]).all(axis=1)] if len(before) else before
+    return same.iloc[0].reindex(COMPARED).dropna().to_dict() if len(same) else {}
+
+def ours_at_hand(task, folds):
+    "Fit our main model where what it says of the test ratings is not kept: the others are compared with it."
+    system, model, variant = OURS[task]
+    peer = peers()[system]
+    for fold in folds:
+        if not kept(task, *OURS[task], fold).exists(): final(system, peer, model, variant, fold, peer.MODELS[model]['default'], 1)
 
 def timing(system, peer, name, factors, rounds):
     "One fit of the scale model in a fresh process: its report, with the held-out error where it predicts ratings."
@@ -275,13 +288,26 @@ def arguments():
 def measure(chosen, tasks, out, folds, budget):
     "The tables of rating and ranking, written after each model; what is missing."
     bad = []
+    for task in tasks: ours_at_hand(task, folds)
     for system, model in [(s, m) for task in tasks for s, peer in chosen.items() for m in peer.MODELS if peer.MODELS[m]['task'] == task]:
         rows, tried = benchmark(system, chosen[system], model, folds, budget)
         merged(out / 'benchmark_folds.csv', rows, KEYS)
         merged(out / 'benchmark_search.csv', tried, ['task', 'system', 'model', 'fold'])
         bad += [row for part in (rows, tried) if len(part) for row in part[part.missing.notna()].to_dict('records')]
-    if (out / 'benchmark_folds.csv').exists(): save(out / 'benchmark.csv', summary(pd.read_csv(out / 'benchmark_folds.csv')))
+    if not (out / 'benchmark_folds.csv').exists(): return bad
+    path = out / 'benchmark.csv'
+    table = summary(pd.read_csv(out / 'benchmark_folds.csv'), pd.read_csv(path) if path.exists() else pd.DataFrame())
+    save(path, table)
+    for task in tasks: show(table[(table.task == task) & table.system.isin(chosen)], task)
+    print(f'\nwritten: {out}/benchmark.csv, and its folds and searches beside it', *['(--quick tries two settings, so what it calls tuned is not)'] * (budget < BUDGET))
     return bad
+
+def show(table, task):
+    "Print what was measured, best first."
+    main, *rest = METRICS[task][:2]
+    if main not in table: return
+    columns = [c for c in ('system', 'model', 'variant', main, *rest, 'difference', 'low', 'high', 'fit_s') if c in table]
+    print(f'\n{task}; difference, low and high: ours less theirs', table.sort_values(main, ascending=task == 'rating')[columns].round(4).to_string(index=False), sep='\n')
 
 def main():
     global MADE
@@ -289,6 +315,8 @@ def main():
     chosen = {system: peer for system, peer in peers().items() if system in options.systems}
     out, folds, budget = RESULTS, FOLDS, BUDGET
     if options.quick: out, folds, budget, MADE = KEPT / 'quick', FOLDS[:1], 2, KEPT / 'quick/made'
+    if not any(about['task'] in options.only for peer in chosen.values() for about in peer.MODELS.values()):
+        sys.exit(f'{", ".join(chosen)} has no model for {", ".join(options.only)}')
     out.mkdir(parents=True, exist_ok=True)
     bad = measure(chosen, [task for task in METRICS if task in options.only], out, folds, budget)
     if 'scale' in options.only:

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 import typer
 
-# %% ../nbs/18_cli.ipynb #86ce3d8b
+# %% ../nbs/18_cli.ipynb #082b1595
 from .baselines import damped_biases, global_mean, popularity
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from .encoding import Ratings, RatingsError, UnknownIdError
 from .factors import put_file
+from .implicit import targets
 from .metrics import compare, interval, mae, mean_interval, paired
 from .ranking import coverage, liked_from, rank_items, ranking_metrics
 from .reading import FLAGS, load_ratings
@@ -48,14 +49,14 @@ def _options(show: Annotated[bool, typer.Option('--version', callback=_show_vers
 
 def _option(*names, help, **more): return typer.Option(*names, help=help, show_default=more.pop('show_default', False), **more)
 
-# %% ../nbs/18_cli.ipynb #3501be28
+# %% ../nbs/18_cli.ipynb #a317fae1
 OUT = Path('mf-movielens-out')
 Model = Annotated[Path, typer.Option('--model', '-m', help='A model that train has saved.')]
 Number = Annotated[int, typer.Option('-n', min=1, help='How many.')]
 Json = Annotated[bool, typer.Option('--json', help='Answer in JSON, for programs.')]
 UserColumn = Annotated[Optional[str], _option('--user-column', help='Column of user ids; its place from 0 where there is no header. Guessed if its name tells.')]
 ItemColumn = Annotated[Optional[str], _option('--item-column', help='Column of item ids.')]
-RatingColumn = Annotated[Optional[str], _option('--rating-column', help='Column of ratings.')]
+RatingColumn = Annotated[Optional[str], _option('--rating-column', help='Column of ratings; none: there is none, each row is a like.')]
 TimeColumn = Annotated[Optional[str], _option('--timestamp-column', help='Column of moments, or none.')]
 Titles = Annotated[Optional[str], _option('--titles', help='Column of titles, or a second file with ids and titles, or none.')]
 Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest and highest rating that can be given, such as 0.5 5. Detected if not said.')]
@@ -153,7 +154,7 @@ def _measured(split, solver, settings, checkpoint):
     models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), name: model.factors}
     return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix)
 
-# %% ../nbs/18_cli.ipynb #2c30825d
+# %% ../nbs/18_cli.ipynb #3d03242f
 def _save(out, name, model, report, recommended, curves, actual, predicted):
     from mf_movielens.plots import plot_curves, plot_map, plot_predicted
     model.save(out / 'model.npz')
@@ -172,9 +173,9 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
 def _show(frame, as_json, decimals=2):
     "Print a frame: a table for people, JSON for programs."
     if as_json: return print(frame.to_json(orient='records', force_ascii=False))
-    print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing')
+    print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing: every item was rated already')
 
-# %% ../nbs/18_cli.ipynb #c8a142da
+# %% ../nbs/18_cli.ipynb #e3542cd2
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
 def train(
     data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
@@ -189,6 +190,7 @@ def train(
     user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
     titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False):
     "Train a model, compare it with baselines, recommend ten items, and save it all. If it is killed, the same command goes on where it was."
+    _choose(None, solver, goal)
     with _notes(as_json):
         name, is_real, ratings = _ratings(data, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column,
                                           titles=titles, scale=scale, duplicates=duplicates, sep=separator)
@@ -216,12 +218,12 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, as_json):
     _show(recommended.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
 
-# %% ../nbs/18_cli.ipynb #8f7806e9
+# %% ../nbs/18_cli.ipynb #b8512899
 def _tell(goal, test, table, gain, label):
     (low, high), hidden = test.scale, f'{len(test):,} hidden ratings'
-    if table is None: return print(f'\nnone of the {hidden} is a liked one, so the lists cannot be measured: there are too few ratings{label}')
-    if goal == 'rating': print(f'\nerror on {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
-    else: print(f'\nthe first ten for everybody, judged by {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}')
+    if table is None: return print(f'\nnone of the {hidden} is at {liked_from(test.scale):g} or above, so the lists cannot be measured{label}')
+    if goal == 'rating': print(f'\nerror on a random tenth, {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
+    else: print(f'\nthe first ten for everybody, judged by a random tenth, {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}')
     print(f'factors against {"biases" if goal == "rating" else "popularity"}: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
     worst, best = (gain[2], gain[1]) if goal == 'rating' else (-gain[1], -gain[2])  # below zero the factors help
     if worst >= 0: print(f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; a larger --reg may do better')
@@ -234,7 +236,7 @@ def _next(model, out):
     asked = (['recommend', str(model.users.index[0])], ['similar', thing], ['rate', f'{thing}={model.factors.scale[1]:g}'])
     return '\n\nnow try:\n' + '\n'.join(f'  mf-movielens {shlex.join(a)}{words}' for a in asked)
 
-# %% ../nbs/18_cli.ipynb #4a0db684
+# %% ../nbs/18_cli.ipynb #fc35f002
 def _open(path):
     if path.is_dir(): path = path / 'model.npz'
     if not path.exists(): raise WrongUse(f'there is no model at {path}; make one with: mf-movielens train, or name one with --model')
@@ -247,7 +249,7 @@ def recommend(
     include_seen: Annotated[bool, typer.Option('--include-seen', help='Also what they have rated.')] = False,
     as_json: Json = False,
 ):
-    "Recommend items to users of the data."
+    "Recommend items to users of the data. The score is a rating if the model predicts them; else it only puts the items in order."
     m = _open(model)
     frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen)
     _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json, _decimals(m))
@@ -338,15 +340,18 @@ def _asked(model, enough=8, at_most=100):
     if not ratings: raise WrongUse('nothing was rated; rate something here, or on the line: mf-movielens rate "Fargo (1996)=5"')
     return ratings
 
-# %% ../nbs/18_cli.ipynb #8e0d851d
+# %% ../nbs/18_cli.ipynb #69def22a
 @app.command(epilog='Examples:  mf-movielens rate  ·  mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2')
 def rate(
     ratings: Annotated[Optional[list[str]], typer.Argument(help='Item=rating, item by id or title. Without any you are asked.', show_default=False)] = None,
     n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False,
 ):
-    "Recommend to somebody new, by what they think of a few items."
+    "Recommend to somebody new, by what they think of a few items. A model for ranking goes by what they like; low ratings count for little."
     m = _open(model)
-    _show(m.fold_in(_said(m, ratings) if ratings else _asked(m), n), as_json, _decimals(m))
+    said = _said(m, ratings) if ratings else _asked(m)
+    if m.goal == 'ranking' and not targets(list(said.values()), m.factors.scale).any():
+        print('note: nothing here is rated above the lowest, so this is what most people have seen', file=sys.stderr)
+    _show(m.fold_in(said, n), as_json, _decimals(m))
 
 # %% ../nbs/18_cli.ipynb #615583fc
 def main():

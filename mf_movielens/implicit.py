@@ -20,7 +20,7 @@ from .ranking import liked_from, rank_items, ranking_metrics
 # %% ../nbs/11_implicit.ipynb #6749e742
 __all__ = ['targets', 'fit_ease', 'fit_ials', 'fit_ials_users', 'ials_objective']
 
-# %% ../nbs/11_implicit.ipynb #f564a0bd
+# %% ../nbs/11_implicit.ipynb #bbb24a59
 def targets(
     rating,         # (n,) ratings
     scale,          # (lowest, highest)
@@ -36,6 +36,9 @@ def _targets(ratings, kind='graded'):
     "Targets to fit to, of which one at least is above 0."
     y = targets(ratings.rating, ratings.scale, kind)
     if not y.any(): raise ValueError(f'no rating is above {ratings.rating.max():g} on the scale {ratings.scale[0]:g} to {ratings.scale[1]:g}, so nothing is known to be liked. If these are likes, let the scale be ({ratings.rating.max():g}, {ratings.rating.max():g})')
+    if np.median(y) < .1 and len(np.unique(ratings.rating)) > 20:
+        raise ValueError(f'half of these ratings lie at {np.median(ratings.rating):g} or below, the lower end of their scale, {ratings.scale[0]:g} to {ratings.scale[1]:g}, and would count as not liked. '
+                         'Are they counts? Then take their logarithm, or read each row as a like: rating=False in load_ratings, --rating-column none on the command line')
     return y
 
 # %% ../nbs/11_implicit.ipynb #d880fc57

@@ -168,7 +168,7 @@ def plot_map(
     _place(ax, [_short(model, r) for r in rows], points, [box.get_window_extent() for box in legend])
     return fig
 
-# %% ../nbs/15_plots.ipynb #fbb9ed07
+# %% ../nbs/15_plots.ipynb #0991aa15
 @_on_white
 def plot_comparison(
     table,       # frame indexed by the names of models: `seconds` and the measure
@@ -177,6 +177,8 @@ def plot_comparison(
     ours=(),     # names to draw in colour
 ):               # a `Figure`
     "Draw what models reach against the seconds that they take."
+    missing = [c for c in ('seconds', measure) if c not in table]
+    if missing: raise ValueError(f'the table has no column {missing[0]!r}; it needs `seconds` and the measure, and names as its index')
     fig, ax = _axes('Quality against time', 'seconds to fit', label or measure, (8, 5))
     mine = table.index.isin(list(ours))
     for rows, colour, size in ((~mine, '#7a8ba3', 30), (mine, '#d55e00', 60)):

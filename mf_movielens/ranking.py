@@ -44,7 +44,7 @@ def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
         row, rank = np.nonzero(best > -np.inf)
         yield at + row, rank, places[row, rank] if candidates is None else candidates[places[row, rank]], best[row, rank]
 
-# %% ../nbs/10_ranking.ipynb #5df55ba1
+# %% ../nbs/10_ranking.ipynb #1969bfed
 def _seen(user_ix, train, n_users):
     "Where the seen items of each of these users begin, and the items."
     order = np.argsort(train.user_ix, kind='stable')
@@ -63,6 +63,7 @@ def rank_items(
     "Make a list for each user, of all items that she has not seen."
     user_ix, n_items = _rows(np.asarray(user_ix, None if len(user_ix) else int), len(train.users), 'user'), len(train.items)
     if k < 1: raise ValueError(f'k={k!r}: ask for one item or more')
+    if not callable(score): raise TypeError('score is called with user rows and gives their scores; for a table of scores, say lambda rows: table[rows]')
     start, hidden = _seen(user_ix, train, len(train.users))
     lists = np.full((len(user_ix), k), -1, 'int32')
     chosen = None if candidates is None else np.unique(_rows(candidates, n_items, 'item')).astype(int)
@@ -111,13 +112,14 @@ def ranking_metrics(
                          'ap': (hits * hits.cumsum(1) / place).sum(1) / n, 'rr': (hits / place).max(1, initial=0), 'hit': (found > 0).astype(float)},
                         index=pd.Index(user_ix[some], name='user_ix'))
 
-# %% ../nbs/10_ranking.ipynb #e8b149f0
+# %% ../nbs/10_ranking.ipynb #45ff0960
 def coverage(
     lists,    # (n, k) item rows; -1 where a list is shorter
     n_items,  # in the catalogue
 ):            # one float, 0 to 1
     "Tell what share of the catalogue stands in some list."
     lists = np.asarray(lists)
+    if lists.size and lists.max() >= n_items: raise ValueError(f'the lists hold the item row {lists.max()}, and the catalogue only {n_items:,} items')
     return len(np.unique(lists[lists >= 0])) / n_items
 
 # %% ../nbs/10_ranking.ipynb #a6e8fa99

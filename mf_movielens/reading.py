@@ -50,7 +50,7 @@ def _separator(lines, least=3):
         if width >= least: best = max(best, (widths.count(width) / len(widths) > .8, width, sep), key=lambda b: b[:2])
     return best[2]
 
-# %% ../nbs/13_reading.ipynb #fc916c83
+# %% ../nbs/13_reading.ipynb #45715787
 def _is_number(text):
     return bool(re.fullmatch(r'\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*', text))
 
@@ -61,7 +61,8 @@ def _layout(path, encoding, sep, least=3):
     if not lines: raise RatingsError(f'{path} is empty')
     sep = sep or _separator(lines, least)
     if sep is None: raise RatingsError(f'{path}: no separator cuts its lines into {least} columns or more, as many as are needed; '
-                                       f'the first line is {lines[0][:80]!r}. If there is a separator, name it: sep=… in Python, {FLAGS["sep"]} on the command line')
+                                       f'the first line is {lines[0][:80]!r}. If there is a separator, name it: sep=… in Python, {FLAGS["sep"]} on the command line.'
+                                       + (f' A list of likes, without ratings, is read with rating=False, {FLAGS["rating"]} none' if least == 3 else ''))
     first = next(iter(_cut(lines[:1], sep)))
     return sep, None if any(map(_is_number, first)) else [name.strip() for name in first]
 
@@ -106,11 +107,12 @@ def _roles(where, columns, named):
     if twice: raise RatingsError(f'{where}: column {twice[0]!r} is taken for {" and ".join(k for k, c in chosen.items() if c == twice[0])}; name a column for each')
     return chosen
 
-# %% ../nbs/13_reading.ipynb #b37f768a
+# %% ../nbs/13_reading.ipynb #d316ed08
 def _by_place(where, width, named):
-    if width not in (3, 4) and any(named[kind] is None for kind in ('user', 'item', 'rating')):
+    least = 2 if named['rating'] is False else 3
+    if width not in (least, least + 1) and any(named[kind] is None for kind in ('user', 'item', 'rating')):
         raise RatingsError(f'{where} has no header and {width} columns. Name their places, from 0: user=0, item=1, rating=2 in Python, --user-column 0 and so on')
-    usual = dict(user=0, item=1, rating=2, timestamp=3 if width == 4 else None) if width in (3, 4) else {}
+    usual = dict(user=0, item=1, rating=2, timestamp=least if width == least + 1 else None) if width in (least, least + 1) else {}
     named = {kind: usual.get(kind) if place is None else place for kind, place in named.items()}
     return {k: int(v) if isinstance(v, str) and v.isdecimal() else v for k, v in named.items()}
 
@@ -245,12 +247,12 @@ def _titles(where, df, roles, titles, item):
     if found.isna().all(): raise RatingsError(f'{where}: none of the {len(found):,} items has a title; the first item is {ids[:1].tolist()[0]!r}. Are the ids of the titles of another kind?')
     return found
 
-# %% ../nbs/13_reading.ipynb #a3994557
+# %% ../nbs/13_reading.ipynb #160b989b
 def load_ratings(
     source,              # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
     user=None,           # column of user ids: its name, or its place from 0 where there is no header; None: guess
     item=None,           # column of item ids
-    rating=None,         # column of ratings
+    rating=None,         # column of ratings; False: there is none, each row is a like
     timestamp=None,      # column of moments; False: leave it alone
     titles=None,         # column of titles; a second file, or a frame, with ids and titles; or a Series or dict by id; False: none
     scale=None,          # (lowest, highest) rating that can be given; None: detect
@@ -260,26 +262,26 @@ def load_ratings(
     say=print,           # called with one line that tells what was taken for what; None: silent
 ):                       # `Ratings`; `RatingsError` names line, value and way out
     "Load ratings from a file or frame of any sensible shape."
-    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding)
+    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding, 2 if rating is False else 3)
     in_file = titles is None or titles is False or isinstance(titles, (str, int)) and titles in list(df)
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if in_file else False)
     roles = _roles(where, list(df), named if has_header else _by_place(where, df.shape[1], named))
     clean, note = _clean(where, df, roles, timestamp is None)
     titles = _titles(where, df, roles, None if in_file else titles, clean.item_id)
-    try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or _scale(clean.rating), duplicates=duplicates, titles=titles)
+    try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or ((1, 1) if roles['rating'] is None else _scale(clean.rating)), duplicates=duplicates, titles=titles)
     except RatingsError as e: raise RatingsError(f'{where}: {e}' + (' (on the command line: --duplicates)' if 'duplicates=' in str(e) else '')) from e
     if say: say(_told(where, how, roles, ratings, titles) + note)
     return ratings
 
-# %% ../nbs/13_reading.ipynb #b8be9181
-def _source(source, sep, encoding):
+# %% ../nbs/13_reading.ipynb #bc157a05
+def _source(source, sep, encoding, least):
     "(what messages call it, a frame, how it was read, have the columns names)"
     if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame', True
     path = Path(source)
     if path.is_dir(): raise RatingsError(f'{path} is a folder; name the file in it')
     if not path.is_file(): raise FileNotFoundError(2, 'there is no such file', str(path))
     if path.suffix in ('.parquet', '.pq'): return path, _parquet(path), 'parquet', True
-    df, sep, has_header, encoding = _table(path, sep, encoding)
+    df, sep, has_header, encoding = _table(path, sep, encoding, least)
     letters = '' if encoding in ('utf-8', 'utf-8-sig') else f', letters in {encoding}'
     return path, df, f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}', has_header
 
@@ -294,7 +296,7 @@ def _clean(where, df, roles, may_skip):
     for kind in ('user', 'item'):
         missing = df[roles[kind]].isna().to_numpy()
         if missing.any(): _complain(where, df[roles[kind]], missing, 'an id')
-    number = _numbers(df[roles['rating']])
+    number = np.ones(len(df)) if roles['rating'] is None else _numbers(df[roles['rating']])
     if not np.isfinite(number).all(): _complain(where, df[roles['rating']], ~np.isfinite(number), 'a rating')
     clean = {'user_id': _plain(df[roles['user']]), 'item_id': _plain(df[roles['item']]), 'rating': number}
     clean = {k: np.asarray(v) for k, v in clean.items()}
@@ -307,4 +309,4 @@ def _clean(where, df, roles, may_skip):
 def _told(where, how, roles, ratings, titles):
     taken = ', '.join(f'{kind} from {column!r}' for kind, column in roles.items() if column is not None)
     if titles is not None: taken += f' ({titles.notna().sum():,} of {len(titles):,} items have a title)'
-    return f'{where}: {how}; {taken}. {ratings}'
+    return f'{where}: {how}; {taken}{"; each row is a like" if roles["rating"] is None else ""}. {ratings}'

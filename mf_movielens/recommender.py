@@ -111,16 +111,15 @@ def _check_settings(solver, settings):
     odd = [name for name in settings if name not in known]
     if odd: raise TypeError(f'{odd[0]!r} is not a setting of {solver}; there are {", ".join(known)}')
 
-# %% ../nbs/14_recommender.ipynb #97f6dbc8
+# %% ../nbs/14_recommender.ipynb #fdc9a130
 def _choose(ratings, solver, goal):
     "The solver, and why."
     if goal not in (None, 'ranking', 'rating'): raise ValueError(f"goal={goal!r}: use 'ranking', for good lists, or 'rating', for predicted ratings")
     if solver not in ('auto', *SOLVERS): raise ValueError(f'{solver!r} is not a solver; there are auto, {", ".join(SOLVERS)}')
-    if solver != 'auto':
-        if goal not in (None, GOALS[solver]): raise ValueError(f'the solver {solver} is for {GOALS[solver]}, not for {goal}; name the one or the other')
-        return solver, 'it was asked for'
-    alike = ratings.rating.min() == ratings.rating.max()
-    if goal == 'rating' and alike: raise RatingsError(f"all ratings are {ratings.rating[0]:g}, so there is nothing to predict; for the goal ranking they are enough")
+    if solver != 'auto' and goal not in (None, GOALS[solver]): raise ValueError(f'the solver {solver} is for {GOALS[solver]}, not for {goal}; name the one or the other')
+    alike = ratings is not None and ratings.rating.min() == ratings.rating.max()
+    if alike and 'rating' in (goal, GOALS.get(solver)): raise RatingsError(f"all ratings are {ratings.rating[0]:g}, so there is nothing to predict; for the goal ranking they are enough")
+    if solver != 'auto': return solver, 'it was asked for'
     if goal == 'rating': return 'als', 'ratings are to be predicted'
     return 'ials', 'all ratings are alike' if alike else 'lists are wanted'
 

@@ -206,6 +206,24 @@ def test_likes_without_stars(run, tmp_path):
     assert p.returncode == 0 and 'all ratings are alike' in p.stdout
     p = run('train', 'likes.csv', '--goal', 'rating')
     assert p.returncode == 2 and 'nothing to predict' in p.stderr
+    assert 'nothing to predict' in run('train', 'likes.csv', '--solver', 'als').stderr
+    (tmp_path / 'pairs.csv').write_text('user,item\n' + ''.join(f'u{u},i{i}\n' for u in range(30) for i in range(20) if (u + i) % 2 and (3 * u + i) % 5))
+    assert '--rating-column none' in run('train', 'pairs.csv').stderr
+    p = run('train', 'pairs.csv', '--rating-column', 'none')
+    assert p.returncode == 0 and 'each row is a like' in p.stdout and len(run('rate', 'i1=1', '-n', 3).stdout.splitlines()) == 4
+
+
+def test_counts_are_not_taken_for_ratings(run, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / 'plays.csv').write_text('user,item,plays\n' + ''.join(f'u{u},i{i},{int(np.exp(6 * rng.random() ** 2))}\n' for u in range(40) for i in range(30) if (u + i) % 2))
+    p = run('train', 'plays.csv', '--rating-column', 'plays', '--scale', 1, 5000)
+    assert p.returncode == 2 and 'Are they counts?' in p.stderr and p.stderr.count('\n') == 1
+
+
+def test_somebody_who_likes_nothing_is_told_so(run, model):
+    p = run('rate', '50=1', '--model', model)
+    assert p.returncode == 0 and 'most people have seen' in p.stderr and len(p.stdout.splitlines()) == 11
+    assert run('rate', '50=4', '--model', model).stderr == ''
 
 
 def test_stale_plots_go(run, tmp_path):
