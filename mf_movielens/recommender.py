@@ -190,7 +190,7 @@ def _rows(self, users, unknown):
 
 def _scorer(f, bias, table): return lambda rows: f.mu + bias[rows, None] + f.item_bias + table[rows] @ f.item_factors.T
 
-# %% ../nbs/14_recommender.ipynb #81a10a90
+# %% ../nbs/14_recommender.ipynb #6db9fd4d
 def recommend(
     self,
     users=None,         # an id or (n,) ids; None: everybody
@@ -198,7 +198,7 @@ def recommend(
     exclude_seen=True,  # leave out what the user has rated
     candidates=None,    # (m,) items to choose from, by id or title; None: all
     unknown='raise',    # or 'ignore': leave out users who are not known
-):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them, else from about 0, nothing speaks for it, to 1
+):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it
     "Find the items with the highest scores; `UnknownIdError` for an id that is not known."
     f, rows = self.factors, _rows(self, users, unknown)
     size = np.diff(self.seen.start)[rows] if exclude_seen else np.zeros(len(rows), int)
