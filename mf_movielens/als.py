@@ -220,12 +220,22 @@ class _Fit:
             if told >= n_iterations or (patience and told and self.waited() >= patience): return
             yield told + 1
 
-# %% ../nbs/09_als.ipynb #e6ef19be
+# %% ../nbs/09_als.ipynb #4e251efb
 def _error(five, part, block=2**20):
     "The RMSE of a `Ratings`, some at a time."
     errors = ((part.rating[j:j + block] - five.predict(part.user_ix[j:j + block], part.item_ix[j:j + block])).astype('float64')
               for j in range(0, len(part), block))
     return float(np.sqrt(sum(e @ e for e in errors) / len(part)))
+
+def _run(fit, users, items, n_iterations, patience, tell, measure, progress):
+    "Make the rounds, and at the end refit the users exactly to the best items; `measure` gives what is to be told of a round."
+    with _bar(n_iterations, len(fit.records), progress) as bar:
+        for iteration in fit.rounds(n_iterations, patience, tell):
+            users(); items()
+            fit.note(dict(iteration=iteration) | (measure() if tell else {}), patience)
+            bar.update()
+    if fit.best is not None: fit.Q[:] = fit.best
+    users(_exactly)
 
 def _measure(now, ratings, valid, penalties):
     record = dict(objective=objective(now, ratings, *penalties), rmse=_error(now, ratings))
@@ -247,7 +257,7 @@ def _mark(ratings, valid, start, **settings):
     begun = start and hashlib.sha256(b''.join(a.tobytes() for a in (start.user_bias, start.item_bias, start.user_factors, start.item_factors))).hexdigest()
     return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint])
 
-# %% ../nbs/09_als.ipynb #70f30871
+# %% ../nbs/09_als.ipynb #b690bd0d
 def fit_als(
     ratings,            # `Ratings` to fit to
     n_factors=64,       # columns
@@ -269,11 +279,6 @@ def fit_als(
     penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
     fit, mean = _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'), ratings.rating.mean(dtype='float64')
     if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
-    with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items), _bar(n_iterations, len(fit.records), progress) as bar:
-        for iteration in fit.rounds(n_iterations, patience, tell):
-            users(); items()
-            fit.note(dict(iteration=iteration) | (_measure(_five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties) if tell else {}), patience)
-            bar.update()
-        if fit.best is not None: fit.Q[:] = fit.best
-        users(_exactly)
+    with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
+        _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties), progress)
     return _five(mean, fit.P, fit.Q, ratings.scale)

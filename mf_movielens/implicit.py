@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['targets', 'fit_ease', 'ials_objective', 'fit_ials', 'fit_ials_users']
 
-# %% ../nbs/11_implicit.ipynb #183b8e3e
-from concurrent.futures import ThreadPoolExecutor
+# %% ../nbs/11_implicit.ipynb #54a0dda8
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 
-# %% ../nbs/11_implicit.ipynb #b5c9e476
-from .als import _bar, _check, _exactly, _Fit, _gather, _chunks, _mark, _nearly, _side
+# %% ../nbs/11_implicit.ipynb #1558b146
+from .als import _check, _chunks, _exactly, _Fit, _gather, _mark, _nearly, _run, _side
 from .encoding import to_unit
 from .factors import Factors, _rows
 from .ranking import liked_from, rank_items, ranking_metrics
@@ -87,7 +88,17 @@ def _half(side, mine, theirs, reg, damping, alpha, solve, run):
         mine[rows] = solve(X, y, each * count + whole, mine[rows], gram)
     for _ in run(work, _chunks(side.start, mine.shape[1])): pass
 
-# %% ../nbs/11_implicit.ipynb #a98b6e9c
+# %% ../nbs/11_implicit.ipynb #cc28cc27
+@contextmanager
+def _halves(ratings, P, Q, reg, damping, alpha, n_threads):
+    "Two functions that refit the users and the items, in place."
+    from threadpoolctl import threadpool_limits
+    u, i, y, penalties = ratings.user_ix, ratings.item_ix, _targets(ratings), (reg, damping, alpha)
+    by_user, by_item = _side(u, i, y, len(P), len(Q)), _side(i, u, y, len(Q), len(P))
+    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
+        yield (lambda solve=_nearly: _half(by_user, P, Q, *penalties, solve, pool.map),
+               lambda solve=_nearly: _half(by_item, Q, P, *penalties, solve, pool.map))
+
 def _beginning(ratings, n_factors, seed):
     P = np.zeros((len(ratings.users), n_factors), 'float32')
     Q = np.random.default_rng(seed).normal(0, .1 / np.sqrt(n_factors), (len(ratings.items), n_factors)).astype('float32')
@@ -101,7 +112,7 @@ def _measure(now, ratings, valid, penalties):
     users = users[::-(-len(users) // 2000)]  # to watch, some are enough
     return record | dict(val_ndcg=float(ranking_metrics(rank_items(now.scores, users, ratings), users, valid).ndcg.mean()))
 
-# %% ../nbs/11_implicit.ipynb #4f8e35e8
+# %% ../nbs/11_implicit.ipynb #0f12999c
 def fit_ials(
     ratings,            # `Ratings` to fit to
     n_factors=64,       # columns
@@ -118,23 +129,14 @@ def fit_ials(
     progress=None,      # show a bar: True, False, or None for a terminal only
 ):                      # `Factors` whose link is 'score'
     "Fit factors that rank, by alternating least squares over all pairs; `ValueError` for settings that make no sense."
-    from threadpoolctl import threadpool_limits
     _check(ratings, patience, valid, n_threads, n_factors, n_iterations, reg=reg, damping=damping, alpha=alpha)
-    (P, Q), tell = _beginning(ratings, n_factors, seed), on_iteration or (None if valid is None else lambda record: None)
-    penalties = reg, damping, alpha
     if valid is not None and not (valid.rating >= liked_from(valid.scale)).any(): raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
-    fit, y, u, i = _Fit(P, Q, 'val_ndcg', -1), _targets(ratings), ratings.user_ix, ratings.item_ix
+    penalties, tell = (reg, damping, alpha), on_iteration or (None if valid is None else lambda record: None)
+    fit = _Fit(*_beginning(ratings, n_factors, seed), 'val_ndcg', -1)
     if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, None, goal='ranking', n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
-    by_user, by_item = _side(u, i, y, len(P), len(Q)), _side(i, u, y, len(Q), len(P))
-    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool, _bar(n_iterations, len(fit.records), progress) as bar:
-        for iteration in fit.rounds(n_iterations, patience, tell):
-            _half(by_user, P, Q, *penalties, _nearly, pool.map)
-            _half(by_item, Q, P, *penalties, _nearly, pool.map)
-            fit.note(dict(iteration=iteration) | (_measure(_as_factors(ratings, P, Q), ratings, valid, penalties) if tell else {}), patience)
-            bar.update()
-        if fit.best is not None: Q[:] = fit.best
-        _half(by_user, P, Q, *penalties, _exactly, pool.map)
-    return _as_factors(ratings, P, Q)
+    with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
+        _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_as_factors(ratings, fit.P, fit.Q), ratings, valid, penalties), progress)
+    return _as_factors(ratings, fit.P, fit.Q)
 
 # %% ../nbs/11_implicit.ipynb #6d4618fd
 def fit_ials_users(

@@ -11,8 +11,8 @@ import pandas as pd
 
 from .factors import _rows
 
-# %% ../nbs/10_ranking.ipynb #f0243766
-__all__ = ['rank_items', 'ranking_metrics', 'list_qualities', 'coverage']
+# %% ../nbs/10_ranking.ipynb #21af48d1
+__all__ = ['rank_items', 'ranking_metrics', 'liked_from', 'list_qualities', 'coverage']
 
 # %% ../nbs/10_ranking.ipynb #e7792aad
 def _best(x, n):
@@ -24,7 +24,7 @@ def _best(x, n):
     places.sort(axis=1)
     return np.take_along_axis(places, np.argsort(-np.take_along_axis(x, places, 1), axis=1, kind='stable'), 1)
 
-# %% ../nbs/10_ranking.ipynb #6b1379eb
+# %% ../nbs/10_ranking.ipynb #bd611e14
 BLOCK = 2**22  # scores at a time
 
 def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
@@ -35,7 +35,7 @@ def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
     for at in range(0, n_rows, block):
         x = np.asarray(score(slice(at, min(at + block, n_rows))))
         x = x.astype(np.result_type(x, np.float32))  # a copy, in which a number can be -inf
-        if np.isnan(x).any(): raise ValueError('some scores are no numbers, so nothing can be put in order by them')
+        if np.isnan(x).any(): raise ValueError('some scores are not numbers, so nothing can be put in order by them')
         first = start[at:at + len(x) + 1]
         x[np.repeat(np.arange(len(x)), np.diff(first)), hidden[first[0]:first[-1]]] = -np.inf
         x = x if candidates is None else x[:, candidates]
@@ -44,14 +44,12 @@ def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
         row, rank = np.nonzero(best > -np.inf)
         yield at + row, rank, places[row, rank] if candidates is None else candidates[places[row, rank]], best[row, rank]
 
-# %% ../nbs/10_ranking.ipynb #1969bfed
-def _seen(user_ix, train, n_users):
-    "Where the seen items of each of these users begin, and the items."
-    order = np.argsort(train.user_ix, kind='stable')
-    begin = np.concatenate([[0], np.bincount(train.user_ix, minlength=n_users).cumsum()])
-    size = np.diff(begin)[user_ix]
+# %% ../nbs/10_ranking.ipynb #ee7b1c0a
+def _taken(begin, items, rows):
+    "Of items that stand row after row, those of some rows: where each of these begins, and the items."
+    size = np.diff(begin)[rows]
     start = np.concatenate([[0], size.cumsum()])
-    return start, train.item_ix[order][np.arange(start[-1]) + np.repeat(begin[user_ix] - start[:-1], size)]
+    return start, items[np.arange(start[-1]) + np.repeat(begin[rows] - start[:-1], size)]
 
 def rank_items(
     score,            # called with (m,) user rows, gives (m, n_items) scores; `Factors.scores` of some factors
@@ -64,7 +62,8 @@ def rank_items(
     user_ix, n_items = _rows(np.asarray(user_ix, None if len(user_ix) else int), len(train.users), 'user'), len(train.items)
     if k < 1: raise ValueError(f'k={k!r}: ask for one item or more')
     if not callable(score): raise TypeError('score is called with user rows and gives their scores; for a table of scores, say lambda rows: table[rows]')
-    start, hidden = _seen(user_ix, train, len(train.users))
+    begin = np.concatenate([[0], np.bincount(train.user_ix, minlength=len(train.users)).cumsum()])
+    start, hidden = _taken(begin, train.item_ix[np.argsort(train.user_ix, kind='stable')], user_ix)
     lists = np.full((len(user_ix), k), -1, 'int32')
     chosen = None if candidates is None else np.unique(_rows(candidates, n_items, 'item')).astype(int)
     for row, rank, item, _ in _lists(lambda rows: score(user_ix[rows]), len(user_ix), n_items, k, start, hidden, chosen): lists[row, rank] = item

@@ -14,13 +14,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/14_recommender.ipynb #f84827d4
+# %% ../nbs/14_recommender.ipynb #4a43ce60
 from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
 from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
 from .factors import ARRAYS, Factors, _link, get_arrays, put_arrays
 from .implicit import fit_ials, fit_ials_users, targets
 from .metrics import interval, mae, mean_interval
-from .ranking import _best, _lists, coverage, rank_items, ranking_metrics
+from .ranking import _best, _lists, _taken, coverage, rank_items, ranking_metrics
 
 # %% ../nbs/14_recommender.ipynb #242718d1
 __all__ = ['Recommender', 'ModelFileError', 'SOLVERS', 'GOALS']
@@ -190,7 +190,7 @@ def _rows(self, users, unknown):
 
 def _scorer(f, bias, table): return lambda rows: f.mu + bias[rows, None] + f.item_bias + table[rows] @ f.item_factors.T
 
-# %% ../nbs/14_recommender.ipynb #6db9fd4d
+# %% ../nbs/14_recommender.ipynb #81fda45f
 def recommend(
     self,
     users=None,         # an id or (n,) ids; None: everybody
@@ -201,9 +201,8 @@ def recommend(
 ):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it
     "Find the items with the highest scores; `UnknownIdError` for an id that is not known."
     f, rows = self.factors, _rows(self, users, unknown)
-    size = np.diff(self.seen.start)[rows] if exclude_seen else np.zeros(len(rows), int)
-    start = np.concatenate([[0], size.cumsum()])
-    hidden = self.seen.other[np.arange(start[-1]) + np.repeat(self.seen.start[rows] - start[:-1], size)]
+    start, hidden = _taken(self.seen.start, self.seen.other, rows)
+    if not exclude_seen: start = np.zeros_like(start)
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     score = _scorer(f, f.user_bias[rows], f.user_factors[rows])
     return _frame(self, self.users.index.to_numpy()[rows], _lists(score, len(rows), len(self.items), n, start, hidden, chosen))
@@ -397,7 +396,7 @@ def evaluate(
 
 Recommender.evaluate = evaluate
 
-# %% ../nbs/14_recommender.ipynb #342c6704
+# %% ../nbs/14_recommender.ipynb #f63cefa7
 def _errors(self, test):
     p = self.factors.predict(test.user_ix, test.item_ix)
     return dict(zip(('rmse', 'low', 'high'), interval(test.rating, p, groups=test.user_ix))) | {'mae': mae(test.rating, p)}
@@ -405,12 +404,10 @@ def _errors(self, test):
 def _quality(self, test, seen, k):
     "Measures of the lists, by what was not seen."
     names = dict(recall='recall', precision='precision', map='ap', mrr='rr', hit='hit')
-    if seen.all(): return {'users': 0} | dict.fromkeys(('ndcg', 'ndcg_low', 'ndcg_high', *names, 'coverage'), np.nan)
-    test = test.take(~seen)
-    users = np.unique(test.user_ix)
+    users = np.unique(test.user_ix[~seen])
     lists = rank_items(self.factors.scores, users, _rated(self), k)
-    rows = ranking_metrics(lists, users, test, k)
-    if rows.empty: return _quality(self, test, np.ones(len(test), bool), k)
+    rows = ranking_metrics(lists, users, test.take(~seen), k) if len(users) else ()
+    if not len(rows): return {'users': 0} | dict.fromkeys(('ndcg', 'ndcg_low', 'ndcg_high', *names, 'coverage'), np.nan)
     return {'users': len(rows)} | dict(zip(('ndcg', 'ndcg_low', 'ndcg_high'), mean_interval(rows.ndcg))) | {m: float(rows[c].mean()) for m, c in names.items()} | {'coverage': coverage(lists, len(self.items))}
 
 def _rated(self):
