@@ -6,17 +6,17 @@
 __all__ = ['ARRAYS', 'Factors', 'predict', 'scores', 'top_items', 'put_file', 'put_arrays', 'get_arrays', 'save', 'load',
            'get_checkpoint']
 
-# %% ../nbs/05_factors.ipynb #e320aafa
+# %% ../nbs/05_factors.ipynb #b3fa407b
 import json, os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-# %% ../nbs/05_factors.ipynb #38a603ee
+# %% ../nbs/05_factors.ipynb #74162955
 __all__ = ['Factors', 'top_items', 'put_file', 'put_arrays', 'get_arrays', 'get_checkpoint']
 
-# %% ../nbs/05_factors.ipynb #c1a26645
+# %% ../nbs/05_factors.ipynb #2a39e414
 def _link(x, link, scale):
     if link == 'score': return x
     low, high = scale
@@ -24,7 +24,7 @@ def _link(x, link, scale):
         return (low + (high - low) * .5 * (1 + np.tanh(.5 * x))).astype(x.dtype)
     return np.clip(x, low, high)
 
-# %% ../nbs/05_factors.ipynb #2761e26e
+# %% ../nbs/05_factors.ipynb #fe909788
 @dataclass(frozen=True, eq=False)
 class Factors:
     "A predictor: one mean, two arrays of biases, two of factors, and a link."
@@ -44,7 +44,12 @@ class Factors:
         "The number of factors."
         return self.user_factors.shape[1]
 
-# %% ../nbs/05_factors.ipynb #874567f1
+    @property
+    def shape(self):
+        "(n_users, n_items)."
+        return len(self.user_bias), len(self.item_bias)
+
+# %% ../nbs/05_factors.ipynb #e7fd9e3b
 def _check(self):
     shapes = self.user_factors.shape, self.item_factors.shape
     expected = (len(self.user_bias), shapes[0][-1]), (len(self.item_bias), shapes[0][-1])
@@ -54,7 +59,7 @@ def _check(self):
     arrays = (self.mu, self.user_bias, self.item_bias, self.user_factors, self.item_factors)
     if not all(np.isfinite(a).all() for a in arrays): raise ValueError('factors must be finite numbers; a fit that diverged leaves others')
 
-# %% ../nbs/05_factors.ipynb #deddbddd
+# %% ../nbs/05_factors.ipynb #2a010c09
 def _rows(ix, n, what):
     ix = np.asarray(ix)
     if ix.size and not np.issubdtype(ix.dtype, np.integer): raise TypeError(f'{what} rows must be whole numbers, not {ix.dtype}; ids are turned into rows by a Vocabulary')
@@ -74,7 +79,7 @@ def predict(
 
 Factors.predict = predict
 
-# %% ../nbs/05_factors.ipynb #d0788df7
+# %% ../nbs/05_factors.ipynb #d252ae04
 def scores(
     self,
     user_ix,  # (n,) user rows
@@ -85,7 +90,7 @@ def scores(
 
 Factors.scores = scores
 
-# %% ../nbs/05_factors.ipynb #07a337f6
+# %% ../nbs/05_factors.ipynb #e0e9d3c4
 def top_items(
     factors,     # `Factors`
     user_ix,     # one user row
@@ -98,7 +103,7 @@ def top_items(
     best = np.argsort(-x, kind='stable')[:min(n, int(np.isfinite(x).sum()))]
     return best, _link(x[best], factors.link, factors.scale)
 
-# %% ../nbs/05_factors.ipynb #414bfbeb
+# %% ../nbs/05_factors.ipynb #22f61fb1
 def put_file(
     path,   # where the file is to be
     write,  # called with a path beside it, writes the file there
@@ -115,7 +120,7 @@ def put_file(
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/05_factors.ipynb #b5332d61
+# %% ../nbs/05_factors.ipynb #7eb63b5f
 def put_arrays(
     path,      # ends in .npz
     **arrays,  # by name
@@ -138,7 +143,7 @@ def get_arrays(
             reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
             raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
 
-# %% ../nbs/05_factors.ipynb #32e75109
+# %% ../nbs/05_factors.ipynb #f5d28868
 ARRAYS = ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors', 'scale', 'link')
 
 def save(
@@ -157,7 +162,7 @@ def load(
 
 Factors.save, Factors.load = save, staticmethod(load)
 
-# %% ../nbs/05_factors.ipynb #aafc4f7c
+# %% ../nbs/05_factors.ipynb #c40426e5
 def get_checkpoint(
     path,  # a file of `put_arrays` that holds `mark` and `records` besides the tables
     mark,  # what the fit that asks would write as its mark
