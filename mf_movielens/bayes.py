@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DAY', 'link', 'NAMES', 'FORMAT', 'VERSION', 'NEEDED', 'TIMED', 'SHAPES', 'Posterior', 'factors', 'probabilities',
-           'at_least', 'predict', 'scores', 'expected', 'item_factors', 'fit_bayes', 'side_features', 'coverage_table',
-           'log_score', 'fold_in', 'save', 'load_posterior']
+           'at_least', 'predict', 'scores', 'expected', 'fit_bayes', 'side_features', 'coverage_table', 'log_score',
+           'fold_in', 'save', 'load_posterior']
 
 # %% ../nbs/12_bayes.ipynb #ef1ff23e
 import hashlib, json, os, sys
@@ -392,7 +392,7 @@ def predict(
 
 Posterior.predict = predict
 
-# %% ../nbs/12_bayes.ipynb #a297e60b
+# %% ../nbs/12_bayes.ipynb #baa9ab0b
 link = 'identity'  # like `Factors` that give ratings
 
 def _stars(self, s, f, sd):
@@ -437,13 +437,13 @@ def expected(
     low, high = np.quantile(drawn, [_end('low', level), _end('high', level)], axis=0)
     return pd.DataFrame({'mean': drawn.mean(0), 'low': low, 'high': high})
 
-@property
-def item_factors(self):
-    "(n_items, draws · k): the factors of all draws beside one another, whose products are means over the draws."
-    wide = np.moveaxis(self.item[:, :, :-1], 0, 1).reshape(self.shape[1], -1)
-    return wide * np.float32(np.sqrt(self.unit / len(self)))
+def _beside(self, side, most=20):
+    "The factors of up to twenty draws beside one another, (n, draws · k): their products are means over the draws."
+    some = np.linspace(0, len(self) - 1, min(len(self), most)).astype(int)
+    return np.hstack([getattr(_still(self)[s], side) for s in some]) / np.float32(np.sqrt(len(some)))
 
-Posterior.link, Posterior.scores, Posterior.expected, Posterior.item_factors = link, scores, expected, item_factors
+Posterior.link, Posterior.scores, Posterior.expected = link, scores, expected
+Posterior.user_factors, Posterior.item_factors = (property(lambda self, side=side: _beside(self, side)) for side in ('user_factors', 'item_factors'))
 
 # %% ../nbs/12_bayes.ipynb #c973a8cd
 def _implicit(rows, others, shape):
