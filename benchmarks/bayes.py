@@ -36,9 +36,15 @@ def loaded():
     return ml, ratings, side_features(ml, ratings)
 
 def parts(fold, part='test'):
+    """Training and test ratings, and the side features. The part 'valid' is made of training ratings alone, in the way in which
+    the official folds are made: what is tested is the fold that comes next, and the other three are fitted to."""
     ml, ratings, side = loaded()
-    official = official_fold(ml, ratings, fold)
-    return (*(official if part == 'test' else random_split(official.train, seed=0)), side)
+    if part == 'test': return *official_fold(ml, ratings, fold), side
+    after = FOLDS[(FOLDS.index(fold) + 1) % 5]
+    train, test = (set(zip(p.user_ix.tolist(), p.item_ix.tolist())) for p in (official_fold(ml, ratings, fold).train, official_fold(ml, ratings, after).test))
+    hidden = np.array([pair in test for pair in zip(ratings.user_ix.tolist(), ratings.item_ix.tolist())])
+    kept = np.array([pair in train for pair in zip(ratings.user_ix.tolist(), ratings.item_ix.tolist())]) & ~hidden
+    return ratings.take(kept), ratings.take(hidden), side
 
 def fitted(train, side, seed, settings, **more):
     settings = dict(settings)

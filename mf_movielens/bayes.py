@@ -7,7 +7,7 @@ __all__ = ['DAY', 'link', 'NAMES', 'FORMAT', 'VERSION', 'NEEDED', 'TIMED', 'SHAP
            'at_least', 'predict', 'scores', 'expected', 'fit_bayes', 'side_features', 'coverage_table', 'log_score',
            'fold_in', 'save', 'load_posterior']
 
-# %% ../nbs/12_bayes.ipynb #ef1ff23e
+# %% ../nbs/12_bayes.ipynb #98de9aee
 import hashlib, json, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.sparse.linalg import svds
-from scipy.special import ndtr, ndtri
+from scipy.special import gammaln, ndtr, ndtri
 
 # %% ../nbs/12_bayes.ipynb #6e7c9d7e
 from .encoding import Ratings, RatingsError
@@ -70,7 +70,7 @@ def _tasks(
         tasks[-1].append(block); size = [size[0] + where.size, size[1] + len(chosen)]
     return tasks
 
-# %% ../nbs/12_bayes.ipynb #42f2c2de
+# %% ../nbs/12_bayes.ipynb #07fdd89a
 def _ends(table, last):
     "The table with a row of zeros at its end, and with `last` in its last column, for the bias of the other side."
     T = np.zeros((len(table) + 1, table.shape[1]), 'float32')
@@ -87,9 +87,10 @@ def _redraw(task, mine, others, left, tau, prior, precision, eps):
     inputs = [_inputs(others, places) for _, _, places in task]
     rows, grams, sums = np.concatenate([block[0] for block in task]), [], []
     for X, (own, where, _) in zip(inputs, task):
-        grams.append(X.transpose(0, 2, 1) @ X)
-        sums.append((left.take(where)[:, None] @ X)[:, 0] + (grams[-1] @ mine[own][..., None])[..., 0])
-    A, b = tau * np.concatenate(grams) + precision, tau * np.concatenate(sums) + prior[rows] @ precision
+        weighed = X * tau.take(where)[..., None]
+        grams.append(weighed.transpose(0, 2, 1) @ X)
+        sums.append((left.take(where)[:, None] @ weighed)[:, 0] + (grams[-1] @ mine[own][..., None])[..., 0])
+    A, b = np.concatenate(grams) + precision, np.concatenate(sums) + prior[rows] @ precision
     new, old, at = _draw_normal(A, b, eps[rows]), mine[rows], 0
     mine[rows] = new
     for X, (own, where, _) in zip(inputs, task):
@@ -136,14 +137,14 @@ class _Features:
         self.ridge = float(rng.gamma(1 + self.W.size / 2) / (1 + np.einsum('ij,jk,ik->', self.W, precision, self.W) / 2))
         self.part = self.back @ self.W.astype('float32')
 
-# %% ../nbs/12_bayes.ipynb #e7b7f16b
+# %% ../nbs/12_bayes.ipynb #b2b3b3a8
 class _Table:
     "The rows of one side, their population, and how to redraw them."
-    def __init__(self, n, d, rows, others, rng, features=(), centred=True):
+    def __init__(self, n, d, rows, others, rng, features=(), centred=True, least=1.):
         self.rows = rng.normal(0, .1, (n, d)).astype('float32')
         self.rows[:, -1] = 0
         self.tasks, self.alone = _tasks(rows, n, others), np.flatnonzero(np.bincount(rows, minlength=n) == 0)
-        self.features, self.centred = [_Features(X, d) for X in features], centred
+        self.features, self.centred, self.least = [_Features(X, d) for X in features], centred, least
         self.mean, self.precision = np.zeros(d), 4 * np.eye(d)
 
     @property
@@ -155,7 +156,7 @@ class _Table:
         (n, d), rows = self.rows.shape, self.rows.astype('float64')
         for g in self.features: g.draw(rows - self.mean - sum(h.part for h in self.features if h is not g), self.precision, rng)
         rest = rows - sum(g.part for g in self.features)
-        spread = np.eye(d) + sum(g.ridge * g.W.T @ g.W for g in self.features)
+        spread = self.least * np.eye(d) + sum(g.ridge * g.W.T @ g.W for g in self.features)
         centre = rest.mean(0) if self.centred else np.zeros(d)
         spread = spread + (rest - centre).T @ (rest - centre) + n / (n + 1) * np.outer(centre, centre)
         self.precision = _wishart(rng, d + n + sum(len(g.s) for g in self.features), spread)
@@ -164,7 +165,7 @@ class _Table:
     def draw(self, others, left, tau, rng, run):
         eps, prior, precision = rng.standard_normal(self.rows.shape, dtype='float32'), self.prior, self.precision.astype('float32')
         self.rows[self.alone] = prior[self.alone] + eps[self.alone] @ _root_of_inverse(precision)
-        for _ in run(lambda task: _redraw(task, self.rows, others, left, np.float32(tau), prior, precision, eps), self.tasks): pass
+        for _ in run(lambda task: _redraw(task, self.rows, others, left, tau, prior, precision, eps), self.tasks): pass
 
     def state(self, name):
         found = {'rows': self.rows, 'mean': self.mean, 'precision': self.precision}
@@ -177,36 +178,45 @@ class _Table:
             g.W, g.ridge = kept[f'{name}_W{j}'], float(kept[f'{name}_ridge{j}'])
             g.part = g.back @ g.W.astype('float32')
 
-# %% ../nbs/12_bayes.ipynb #9e1524ab
+# %% ../nbs/12_bayes.ipynb #1960be34
 def _ranges(cuts): return np.concatenate([[-40], cuts, [40]]).astype('float32')  # ends that no liking reaches
 
-def _slopes(f, category, cuts):
+def _slopes(f, sd, category, cuts):
     "First and second derivatives of the log likelihood by the cuts: (c,), (c, c)."
     ends, c = _ranges(cuts), len(cuts)
-    low, high = ends[category] - f, ends[category + 1] - f
-    share = np.maximum(ndtr(high) - ndtr(low), 1e-7)
+    low, high = (ends[category] - f) / sd, (ends[category + 1] - f) / sd
+    share = np.maximum(ndtr(high) - ndtr(low), 1e-7) * sd
     a, b = (np.exp(-.5 * x * x) * np.float32(.39894228) / share for x in (low, high))
     def of(lower, upper): return np.bincount(category, upper, c + 1)[:-1] + np.bincount(category, lower, c + 1)[1:]
     beside = np.bincount(category, a * b, c + 1)[1:-1]
-    return of(-a, b), np.diag(of(low * a - a * a, -high * b - b * b)) + np.diag(beside, 1) + np.diag(beside, -1)
+    return of(-a, b), np.diag(of(low * a / sd - a * a, -high * b / sd - b * b)) + np.diag(beside, 1) + np.diag(beside, -1)
 
-def _draw_cuts(f, category, cuts, rng, run, blocks):
+def _draw_cuts(f, sd, category, cuts, rng, run, blocks):
     "Draw the cuts from the Gaussian that their likelihood resembles where they are now."
-    slope, bend = (sum(part) for part in zip(*run(lambda rows: _slopes(f[rows], category[rows], cuts), blocks)))
+    slope, bend = (sum(part) for part in zip(*run(lambda rows: _slopes(f[rows], sd[rows], category[rows], cuts), blocks)))
     H = 1e-3 * np.eye(len(cuts)) - bend
     step = np.clip(np.linalg.solve(H, slope) + rng.normal(size=len(cuts)) @ _root_of_inverse(H), -.3, .3)
     while (np.diff(cuts + step) <= 0).any(): step = step / 2
     return cuts + step
 
-def _draw_likings(f, category, cuts, rng, run, blocks):
+def _draw_likings(f, sd, category, cuts, rng, run, blocks):
     "Draw the likings (n,) behind the stars."
     ends, z, chance = _ranges(cuts), np.empty(len(f), 'float32'), rng.random(len(f), dtype='float32')
     def fill(rows):
-        low, high = ends[category[rows]] - f[rows], ends[category[rows] + 1] - f[rows]
+        low, high = (ends[category[rows]] - f[rows]) / sd[rows], (ends[category[rows] + 1] - f[rows]) / sd[rows]
         a, b = ndtr(low), ndtr(high)
-        z[rows] = f[rows] + np.clip(ndtri(np.clip(a + chance[rows] * (b - a), 1e-7, 1 - 1e-7)), low, high)
+        z[rows] = f[rows] + sd[rows] * np.clip(ndtri(np.clip(a + chance[rows] * (b - a), 1e-7, 1 - 1e-7)), low, high)
     for _ in run(fill, blocks): pass
     return z
+
+# %% ../nbs/12_bayes.ipynb #9fa2dd34
+def _draw_steadiness(squares, rows, shape, n_rows, rng):
+    "The precisions of rows (n_rows,) from Gamma(shape, shape), and that shape by a step of Metropolis and Hastings."
+    n = np.bincount(rows, minlength=n_rows)
+    w = rng.gamma(shape + n / 2) / (shape + np.bincount(rows, squares, n_rows) / 2)
+    logs, new = np.log(w).sum() - w.sum(), shape * np.exp(rng.normal() * .15)
+    def density(a): return n_rows * (a * np.log(a) - gammaln(a)) + a * logs - a / 10 + np.log(a)
+    return w, float(new) if np.log(rng.random()) < density(new) - density(shape) else shape
 
 # %% ../nbs/12_bayes.ipynb #61d7d5b5
 DAY = 86_400  # seconds
@@ -236,7 +246,7 @@ def _moments(ratings):
     key, count = np.unique(ratings.user_ix.astype('int64') * (len(days) + 1) + day, return_counts=True)
     return _Moments(days, (key // (len(days) + 1)).astype('int32'), (key % (len(days) + 1)).astype('int32'), count)
 
-# %% ../nbs/12_bayes.ipynb #a739d811
+# %% ../nbs/12_bayes.ipynb #497b355b
 @dataclass(frozen=True, eq=False)
 class Posterior:
     "Draws of the five arrays, and of what else the model has; s draws, d = k + 1 columns with the bias last."
@@ -248,6 +258,8 @@ class Posterior:
     user: np.ndarray    # (s, n_users, d)
     item: np.ndarray    # (s, n_items, d)
     sd: np.ndarray      # (s,) standard deviation of the noise
+    user_sd: np.ndarray # (s, n_users) by what each user's noise is multiplied
+    user_shape: np.ndarray  # (s,) how alike users are in that; 0: all by 1
     cuts: np.ndarray    # (s, c - 1) between the stars, for 'probit'
     user_mean: np.ndarray       # (s, d) the population of users, for newcomers
     user_precision: np.ndarray  # (s, d, d)
@@ -293,7 +305,7 @@ def factors(
 
 Posterior.factors = factors
 
-# %% ../nbs/12_bayes.ipynb #eecf275b
+# %% ../nbs/12_bayes.ipynb #bd28c8d1
 def _still(self):
     if '_made' not in self.__dict__: self.__dict__['_made'] = [self.factors(s) for s in range(len(self))]
     return self.__dict__['_made']
@@ -304,11 +316,11 @@ def _f(self, s, u, i, day=None, evening=None):
     if day is None:
         f = _still(self)[s]
         x = f.mu + f.user_bias[u] + f.item_bias[i] + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
-        return x, self.unit * np.hypot(self.sd[s], mood_sd)
+        return x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], mood_sd)
     P, Q, c = self.user[s][u], self.item[s][i], np.vstack([self.day[s], np.zeros_like(self.day[s][:1])])[day]
     x = P[:, -1] + Q[:, -1] + c[:, -1] + ((P + c) * (Q + c) - c * c)[:, :-1].sum(1) + np.append(self.mood[s], 0)[evening]
     fresh = evening == self.mood.shape[1]
-    return self.mu + self.unit * x, self.unit * np.where(fresh, np.hypot(self.sd[s], mood_sd), self.sd[s])
+    return self.mu + self.unit * x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], np.where(fresh, mood_sd, 0))
 
 def _pairs(self, user_ix, item_ix, timestamp):
     u, i = np.broadcast_arrays(np.atleast_1d(_rows(user_ix, self.user.shape[1], 'user')), np.atleast_1d(_rows(item_ix, self.item.shape[1], 'item')))
@@ -392,7 +404,7 @@ def predict(
 
 Posterior.predict = predict
 
-# %% ../nbs/12_bayes.ipynb #baa9ab0b
+# %% ../nbs/12_bayes.ipynb #87b57857
 link = 'identity'  # like `Factors` that give ratings
 
 def _stars(self, s, f, sd):
@@ -402,7 +414,7 @@ def _stars(self, s, f, sd):
     return low + sum(gap * ndtr((f - cut) / sd) for gap, cut in zip(np.diff(self.stars).astype('float32'), self.cuts[s].astype('float32')))
 
 def _table(self, s, u):
-    sd = np.float32(self.unit * np.hypot(self.sd[s], self.mood_sd[s] if self.moments else 0))
+    sd = (self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], self.mood_sd[s] if self.moments else 0)).astype('float32')[:, None]
     return _stars(self, s, _still(self)[s].scores(u), sd)
 
 def _end(by, level):
@@ -445,14 +457,14 @@ def _beside(self, side, most=20):
 Posterior.link, Posterior.scores, Posterior.expected = link, scores, expected
 Posterior.user_factors, Posterior.item_factors = (property(lambda self, side=side: _beside(self, side)) for side in ('user_factors', 'item_factors'))
 
-# %% ../nbs/12_bayes.ipynb #c973a8cd
+# %% ../nbs/12_bayes.ipynb #0e3dabf3
 def _implicit(rows, others, shape):
     X = sparse.csr_matrix((np.ones(len(rows), 'float32'), (rows, others)), shape)
     return sparse.diags_array((1 / np.sqrt(np.maximum(np.diff(X.indptr), 1))).astype('float32')) @ X
 
 class _Chain:
     "The state of the sampler, and one sweep of it."
-    def __init__(self, ratings, side, k, likelihood, implicit, timed, rng):
+    def __init__(self, ratings, side, k, likelihood, implicit, timed, steadiness, rng):
         order = np.lexsort((ratings.timestamp, ratings.user_ix)) if timed else np.argsort(ratings.user_ix, kind='stable')
         self.ratings = r = ratings.take(order)
         u, i, shape, self.rng = r.user_ix, r.item_ix, (len(r.users), len(r.items)), rng
@@ -467,9 +479,11 @@ class _Chain:
         self.tables = [self.users, self.items]
         self.timed = ('days', 'moods') if timed is True else (timed,)
         if timed:
-            self.tables.append(_Table(len(self.moments.days), k + 1, self.day, [(u, shape[0]), (i, shape[1])], rng, centred=False))
+            self.tables.append(_Table(len(self.moments.days), k + 1, self.day, [(u, shape[0]), (i, shape[1])], rng, centred=False, least=.01))
+            self.tables[2].precision *= 25  # days differ little
             self.tables[2].rows[:] = 0
         self.mood, self.mood_precision = np.zeros(len(self.moments.user) if timed else 0), 10. if 'moods' in self.timed else np.inf
+        self.steady, self.shape = np.ones(shape[0]), 10. if steadiness else 0.  # how alike users are in that; 0: all the same
         self._begin(likelihood)
 
     def _begin(self, likelihood):
@@ -478,7 +492,7 @@ class _Chain:
         self.likelihood, n = likelihood, len(r)
         self.mu, self.unit = (0., 1.) if likelihood == 'probit' else (float(r.mean(dtype='float64')), float(r.std(dtype='float64')))
         self.cuts = 1.3 * ndtri(np.bincount(self.category).cumsum()[:-1] / n) if likelihood == 'probit' else np.zeros(0)
-        self.tau, self.target, self.left = 1., ((r - self.mu) / self.unit).astype('float32'), np.zeros(n + 1, 'float32')
+        self.common, self.tau, self.target, self.left = 1., np.ones(n, 'float32'), ((r - self.mu) / self.unit).astype('float32'), np.zeros(n + 1, 'float32')
         self.blocks, self.sweeps = [slice(a, min(a + 2**15, n)) for a in range(0, n, 2**15)], 0
         self.f = self.said()
 
@@ -494,42 +508,52 @@ class _Chain:
             found.append(x)
         return np.concatenate(found)
 
-# %% ../nbs/12_bayes.ipynb #de7d2682
+# %% ../nbs/12_bayes.ipynb #cd2ad28c
 def _sweep(self, run):
     "Draw everything once."
     rng, left = self.rng, self.left
     f = self.f if self.sweeps % 10 else self.said()
     if self.likelihood == 'probit':
-        self.cuts = _draw_cuts(f, self.category, self.cuts, rng, run, self.blocks)
-        self.target = _draw_likings(f, self.category, self.cuts, rng, run, self.blocks)
+        sd = self.tau ** -.5
+        self.cuts = _draw_cuts(f, sd, self.category, self.cuts, rng, run, self.blocks)
+        self.target = _draw_likings(f, sd, self.category, self.cuts, rng, run, self.blocks)
     left[:-1] = self.target - f
-    if self.likelihood == 'normal': self.tau = float(rng.gamma(1 + len(f) / 2) / (1 + float(np.dot(left, left)) / 2))
+    self._draw_noise()
+    tau = np.append(self.tau, np.float32(0))
     users, items, *day = self.tables
     for table in (users, items): table.draw_population(rng)
     now = [_ends(day[0].rows, 0)] if day else []
-    users.draw([_ends(items.rows, 1), *now], left, self.tau, rng, run)
-    items.draw([_ends(users.rows, 1), *now], left, self.tau, rng, run)
+    users.draw([_ends(items.rows, 1), *now], left, tau, rng, run)
+    items.draw([_ends(users.rows, 1), *now], left, tau, rng, run)
     if 'days' in self.timed:
         day[0].draw_population(rng)
-        day[0].draw([_ends(users.rows, 1), _ends(items.rows, 0)], left, self.tau, rng, run)
+        day[0].draw([_ends(users.rows, 1), _ends(items.rows, 0)], left, tau, rng, run)
     if 'moods' in self.timed: self._draw_moods()
     self.f, self.sweeps = self.target - left[:-1], self.sweeps + 1
 
+def _draw_noise(self):
+    "Draw the precision of the noise: that of all, and what each user makes of it."
+    u, squares = self.ratings.user_ix, self.left[:-1].astype('float64') ** 2
+    if self.likelihood == 'normal': self.common = float(self.rng.gamma(1 + len(u) / 2) / (1 + squares @ self.steady.take(u) / 2))
+    if self.shape: self.steady, self.shape = _draw_steadiness(self.common * squares, u, self.shape, len(self.steady), self.rng)
+    self.tau = (self.common * self.steady).astype('float32').take(u)
+
 def _draw_moods(self):
-    n, left, e = self.moments.count, self.left, self.evening
-    each = self.tau * n + self.mood_precision
-    new = self.tau * (np.bincount(e, left[:-1], len(n)) + n * self.mood) / each + self.rng.normal(size=len(n)) / np.sqrt(each)
-    left[:-1] -= (new - self.mood)[e].astype('float32')
+    n, left, e, tau = self.moments.count, self.left[:-1], self.evening, self.tau
+    within = np.bincount(e, tau, len(n))
+    each = within + self.mood_precision
+    new = (np.bincount(e, tau * left, len(n)) + within * self.mood) / each + self.rng.normal(size=len(n)) / np.sqrt(each)
+    left -= (new - self.mood)[e].astype('float32')
     self.mood, self.mood_precision = new, float(self.rng.gamma(1 + len(n) / 2) / (.1 + new @ new / 2))
 
-_Chain.sweep, _Chain._draw_moods = _sweep, _draw_moods
+_Chain.sweep, _Chain._draw_moods, _Chain._draw_noise = _sweep, _draw_moods, _draw_noise
 
-# %% ../nbs/12_bayes.ipynb #59570af8
+# %% ../nbs/12_bayes.ipynb #20be7b67
 def _draw_of(chain):
     "What is kept of a sweep: the arrays of one draw, by the names of `Posterior`."
     users, items, *day = chain.tables
     implicit = users.features[0].V @ users.features[0].W.astype('float32') if chain.implicit else np.zeros((0, users.rows.shape[1]), 'float32')
-    found = dict(user=users.rows.copy(), item=items.rows.copy(), sd=chain.tau ** -.5, cuts=chain.cuts, user_mean=users.mean, user_precision=users.precision, user_implicit=implicit)
+    found = dict(user=users.rows.copy(), item=items.rows.copy(), sd=chain.common ** -.5, user_sd=(chain.steady ** -.5).astype('float32'), user_shape=chain.shape, cuts=chain.cuts, user_mean=users.mean, user_precision=users.precision, user_implicit=implicit)
     if day: found |= dict(day=day[0].rows.copy(), mood=chain.mood.astype('float32'), mood_sd=chain.mood_precision ** -.5)
     return found
 
@@ -537,7 +561,7 @@ def _together(chain, draws):
     stacked = {k: np.stack([d[k] for d in draws]) for k in draws[0]}
     return Posterior(chain.likelihood, chain.ratings.scale, chain.stars.astype('float64'), chain.mu, chain.unit, moments=chain.moments, **stacked)
 
-# %% ../nbs/12_bayes.ipynb #59b42715
+# %% ../nbs/12_bayes.ipynb #e2054020
 NAMES = ('users', 'items', 'days')
 
 def _put(path, mark, chain, draws, records):
@@ -545,15 +569,16 @@ def _put(path, mark, chain, draws, records):
     for name, table in zip(NAMES, chain.tables): state |= table.state(name)
     kept = {f'draw_{k}': np.stack([d[k] for d in draws]) for k in (draws[0] if draws else ())}
     rng = json.dumps(chain.rng.bit_generator.state)
-    put_arrays(path, mark=mark, records=json.dumps(records), rng=rng, f=chain.f, cuts=chain.cuts, tau=chain.tau, mood=chain.mood, mood_precision=chain.mood_precision, sweeps=chain.sweeps, **state, **kept)
+    put_arrays(path, mark=mark, records=json.dumps(records), rng=rng, f=chain.f, cuts=chain.cuts, tau=chain.tau, common=chain.common, steady=chain.steady, shape=chain.shape, mood=chain.mood, mood_precision=chain.mood_precision, sweeps=chain.sweeps, **state, **kept)
 
 def _get(path, mark, chain):
     "(records, draws); the chain is put where it was."
     records, kept = get_checkpoint(path, mark)
     for name, table in zip(NAMES, chain.tables): table.restore(name, kept)
     chain.rng.bit_generator.state = json.loads(str(kept['rng']))
-    chain.f, chain.cuts, chain.mood = kept['f'], kept['cuts'], kept['mood']
-    chain.tau, chain.mood_precision, chain.sweeps = float(kept['tau']), float(kept['mood_precision']), int(kept['sweeps'])
+    chain.f, chain.cuts, chain.mood, chain.tau, chain.common = kept['f'], kept['cuts'], kept['mood'], kept['tau'], float(kept['common'])
+    chain.steady, chain.shape = kept['steady'], float(kept['shape'])
+    chain.mood_precision, chain.sweeps = float(kept['mood_precision']), int(kept['sweeps'])
     names = [k for k in kept if k.startswith('draw_')]
     return records, [{k[5:]: kept[k][j] for k in names} for j in range(len(kept[names[0]]) if names else 0)]
 
@@ -575,7 +600,7 @@ def _check(ratings, side, likelihood, time, valid, **numbers):
         if X is not None and (np.ndim(X) != 2 or len(X) != len(vocabulary) or not np.isfinite(X).all()): raise ValueError(f'side[{name!r}] must be a table of finite numbers with a row for each of the {len(vocabulary):,} {name}; its shape is {np.shape(X)}')
     if odd := set(side) - {'users', 'items'}: raise ValueError(f"side has {odd.pop()!r}; it may have 'users' and 'items'")
 
-# %% ../nbs/12_bayes.ipynb #d37b8906
+# %% ../nbs/12_bayes.ipynb #438a1b5d
 def _bar(n, done, progress):
     from tqdm import tqdm
     return tqdm(total=n, initial=done, desc='sampling', unit='sweep', leave=False, disable=not (getattr(sys.stderr, 'isatty', bool)() if progress is None else progress))
@@ -593,8 +618,9 @@ class _Watch:
 
 def _record(chain):
     users, items, *day = chain.tables
-    found = dict(sweep=chain.sweeps, sd=chain.tau ** -.5, users_rms=float(np.sqrt((users.rows ** 2).mean())), items_rms=float(np.sqrt((items.rows ** 2).mean())))
+    found = dict(sweep=chain.sweeps, sd=chain.common ** -.5, users_rms=float(np.sqrt((users.rows ** 2).mean())), items_rms=float(np.sqrt((items.rows ** 2).mean())))
     found |= {f'cut{j + 1}': float(c) for j, c in enumerate(chain.cuts)} | ({'mood_sd': chain.mood_precision ** -.5} if day else {})
+    if chain.shape: found['user_shape'] = chain.shape
     return found | {f'{name}_ridge{j}': g.ridge for name, table in zip(NAMES, chain.tables) for j, g in enumerate(table.features)}
 
 def _kept(n_sweeps, n_burn, n_draws):
@@ -602,7 +628,7 @@ def _kept(n_sweeps, n_burn, n_draws):
     after = n_sweeps - n_burn
     return {n_burn + int(np.ceil(after * (j + 1) / min(n_draws, after))) for j in range(min(n_draws, after))}
 
-# %% ../nbs/12_bayes.ipynb #27bea14a
+# %% ../nbs/12_bayes.ipynb #6faa5fcb
 def fit_bayes(
     ratings,              # `Ratings` to fit to
     side=None,            # {'users': (n_users, …), 'items': (n_items, …)} of what else is known, such as `side_features` makes; either may be left out
@@ -611,6 +637,7 @@ def fit_bayes(
     n_burn=None,          # rounds that are not used, because the chain still comes from its beginning; None: a tenth
     likelihood='probit',  # stars are ranges of a liking; 'normal': numbers with Gaussian noise
     implicit=True,        # who rated what as side features
+    steadiness=True,      # each user has noise of her own
     time=None,            # 'days', 'moods', or True for both; None: both if there are timestamps
     n_draws=None,         # draws to keep, at most; None: a hundred, or as many as half a gigabyte holds, but ten
     seed=0,               # of all that is drawn
@@ -625,8 +652,8 @@ def fit_bayes(
     _check(ratings, side, likelihood, time, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, n_draws=n_draws, n_threads=n_threads)
     n_burn = n_sweeps // 10 if n_burn is None else n_burn
     n_draws = n_draws or int(np.clip(2**29 // (4 * (n_factors + 1) * (len(ratings.users) + 2 * len(ratings.items))), 10, 100))
-    chain, threads = _Chain(ratings, side, n_factors, likelihood, implicit, time, np.random.default_rng(seed)), n_threads or (1 if len(ratings) <= 300_000 else os.cpu_count())
-    mark = _mark(ratings, side, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, likelihood=likelihood, implicit=implicit, time=time, n_draws=n_draws, seed=seed)
+    chain, threads = _Chain(ratings, side, n_factors, likelihood, implicit, time, steadiness, np.random.default_rng(seed)), n_threads or (1 if len(ratings) <= 300_000 else os.cpu_count())
+    mark = _mark(ratings, side, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, likelihood=likelihood, implicit=implicit, steadiness=steadiness, time=time, n_draws=n_draws, seed=seed)
     records, draws = _get(checkpoint, mark, chain) if checkpoint and Path(checkpoint).exists() else ([], [])
     for record in records if on_sweep else (): on_sweep(record)
     wanted, watch = _kept(n_sweeps, n_burn, n_draws), _Watch(valid, chain) if valid is not None else None
@@ -696,13 +723,13 @@ def log_score(
     if (posterior.stars[at] != test.rating).any(): raise RatingsError(f'the rating {test.rating[posterior.stars[at] != test.rating][0]:g} did not occur in the fit, so it has no probability')
     return float(np.log(np.maximum(P[np.arange(len(at)), at], 1e-12)).mean())
 
-# %% ../nbs/12_bayes.ipynb #e0482fa6
+# %% ../nbs/12_bayes.ipynb #6caee340
 def fold_in(
     self,
     item_ix,    # (n,) item rows
     rating,     # (n,) ratings, of those in `stars` for 'probit'
     seed=0,     # of what is drawn
-    n_rounds=20,  # of likings and row, for 'probit'
+    n_rounds=20,  # of likings, row and noise
 ):              # `Posterior` of one user, with row 0
     "Draw a row for somebody new to each draw of the items; `ValueError` for a rating that is no star."
     ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), np.asarray(rating, 'float64'), np.random.default_rng(seed)
@@ -710,32 +737,38 @@ def fold_in(
     if ((r < self.scale[0]) | (r > self.scale[1])).any() or not np.isfinite(r).all(): raise ValueError(f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}')
     X, bias = self.item[:, ix].astype('float64'), self.item[:, ix, -1].astype('float64')
     X[:, :, -1] = 1
-    prior = self.user_mean + (self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix)) if len(ix) and self.user_implicit.shape[1] else 0)
-    noise = np.hypot(self.sd, self.mood_sd if self.moments else 0) ** -2
-    A = noise[:, None, None] * X.transpose(0, 2, 1) @ X + self.user_precision
-    def drawn(z): return _draw_normal(A, noise[:, None] * ((z - bias)[:, None] @ X)[:, 0] + (self.user_precision @ prior[..., None])[..., 0], rng.normal(size=prior.shape))
-    if self.likelihood == 'normal': row = drawn((r - self.mu) / self.unit)
-    else: row = _by_likings(self, X, bias, r, prior, noise ** -.5, drawn, rng, n_rounds)
-    return replace(self, user=row[:, None].astype('float32'), moments=None if self.moments is None else _nobody(self.moments), mood=None if self.mood is None else 0 * self.mood[:, :1])
+    row = prior = self.user_mean + (self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix)) if len(ix) and self.user_implicit.shape[1] else 0)
+    towards, mood = (self.user_precision @ prior[..., None])[..., 0], (self.mood_sd if self.moments else np.zeros(len(self)))[:, None]
+    steady, category = np.ones(len(self)), _category(self, r) if self.likelihood == 'probit' else None
+    for _ in range(n_rounds):
+        noise, f = np.hypot((self.sd * steady ** -.5)[:, None], mood), (X @ row[..., None])[..., 0] + bias
+        z = (r - self.mu) / self.unit if category is None else _liking(self, f, category, noise, rng)
+        weighed = (X / noise[..., None] ** 2).transpose(0, 2, 1)
+        row = _draw_normal(weighed @ X + self.user_precision, (weighed @ (z - bias)[..., None])[..., 0] + towards, rng.normal(size=prior.shape))
+        off = (z - bias - (X @ row[..., None])[..., 0]) / noise
+        some = self.user_shape > 0
+        steady[some] = rng.gamma(self.user_shape[some] + len(ix) / 2) / (self.user_shape[some] + (off[some] ** 2).sum(1) / steady[some] / 2)
+    return replace(self, user=row[:, None].astype('float32'), user_sd=(steady ** -.5)[:, None].astype('float32'),
+                   moments=None if self.moments is None else _nobody(self.moments), mood=None if self.mood is None else 0 * self.mood[:, :1])
 
-def _by_likings(self, X, bias, r, row, sd, drawn, rng, n_rounds):
+def _category(self, r):
     category = np.searchsorted(self.stars, r)
     bad = (category == len(self.stars)) | (self.stars[np.minimum(category, len(self.stars) - 1)] != r)
     if bad.any(): raise ValueError(f'the rating {r[bad][0]:g} is none of {", ".join(f"{s:g}" for s in self.stars)}')
+    return category
+
+def _liking(self, f, category, sd, rng):
     ends = np.concatenate([np.full((len(self), 1), -40.), self.cuts, np.full((len(self), 1), 40.)], axis=1)
-    for _ in range(n_rounds):
-        f = (X @ row[..., None])[..., 0] + bias
-        low, high = ((ends[:, category + j] - f) / sd[:, None] for j in (0, 1))
-        a, b = ndtr(low), ndtr(high)
-        row = drawn(f + sd[:, None] * np.clip(ndtri(np.clip(a + rng.random(f.shape) * (b - a), 1e-9, 1 - 1e-9)), low, high))
-    return row
+    low, high = ((ends[:, category + j] - f) / sd for j in (0, 1))
+    a, b = ndtr(low), ndtr(high)
+    return f + sd * np.clip(ndtri(np.clip(a + rng.random(f.shape) * (b - a), 1e-9, 1 - 1e-9)), low, high)
 
 def _nobody(moments):  # one evening without ratings, on a day that is none
     return _Moments(moments.days, np.zeros(1, 'int32'), np.full(1, len(moments.days), 'int32'), np.zeros(1, int))
 
 Posterior.fold_in = fold_in
 
-# %% ../nbs/12_bayes.ipynb #61d9d937
+# %% ../nbs/12_bayes.ipynb #c3463527
 FORMAT, VERSION = 'mf_movielens posterior', 1
 
 def save(
@@ -759,9 +792,9 @@ def load_posterior(
     try: return _restored(a)
     except Exception as e: raise ValueError(f'{path} is damaged: {e}') from e
 
-NEEDED = [f.name for f in fields(Posterior)][:12]
+NEEDED = [f.name for f in fields(Posterior)][:14]
 TIMED = ('day', 'mood', 'mood_sd')
-SHAPES = dict(stars='c', user='snd', item='smd', sd='s', cuts='sb', user_mean='sd', user_precision='sdd', user_implicit='sjd', day='std', mood='se', mood_sd='s', moments_days='t', moments_user='e', moments_day='e', moments_count='e')
+SHAPES = dict(stars='c', user='snd', item='smd', sd='s', user_sd='sn', user_shape='s', cuts='sb', user_mean='sd', user_precision='sdd', user_implicit='sjd', day='std', mood='se', mood_sd='s', moments_days='t', moments_user='e', moments_day='e', moments_count='e')
 
 def _restored(a):
     "A `Posterior` of arrays from a file, which may say anything."
@@ -775,7 +808,7 @@ def _restored(a):
     likelihood, scale = str(a['likelihood']), tuple(np.asarray(a['scale'], float).tolist())
     if likelihood not in ('probit', 'normal') or len(scale) != 2 or not scale[0] < scale[1] or not (np.diff(a['stars']) > 0).all(): raise ValueError('its likelihood, its scale or its stars make no sense')
     if not sizes['s'] or not sizes['c'] or sizes['j'] not in (0, sizes['m']) or (likelihood == 'probit' and sizes['b'] != sizes['c'] - 1): raise ValueError('its tables are of different lengths')
-    if not (a['sd'] > 0).all() or not (np.diff(a['cuts']) > 0).all(): raise ValueError('its noise or its cuts are out of order')
+    if not (a['sd'] > 0).all() or not (a['user_sd'] > 0).all() or (a['user_shape'] < 0).any() or not (np.diff(a['cuts']) > 0).all(): raise ValueError('its noise or its cuts are out of order')
     when = None
     if timed:
         if not (a['mood_sd'] >= 0).all(): raise ValueError('its moods are out of order')
