@@ -69,15 +69,18 @@ def data(name):
     path = KEPT / f'{name}.npz'
     if path.exists(): return path
     path.parent.mkdir(exist_ok=True)
+    more = {}
     if name in ('1M', '10M'):
         n, n_users, n_items = {'1M': (1_000_000, 6_040, 3_706), '10M': (10_000_000, 69_878, 10_677)}[name]
         u, i, r = drawn(n + n // 50, n_users, n_items)
         n_test, n_users, n_items = len(u) - n, u.max() + 1, i.max() + 1
     else:
-        both = split(name)
+        from mf_movielens.bayes import side_features
+        both, side = split(name), side_features(*movielens())
         u, i, r = (np.concatenate([getattr(part, a) for part in both]) for a in ('user_ix', 'item_ix', 'rating'))
         n_test, n_users, n_items = len(both.test), len(both.test.users), len(both.test.items)
-    np.savez(path, u=u.astype('int32'), i=i.astype('int32'), r=r.astype('float32'), n_test=n_test, n_users=n_users, n_items=n_items)
+        more = dict(t=np.concatenate([part.timestamp for part in both]), side_users=side['users'], side_items=side['items'])
+    np.savez(path, **more, u=u.astype('int32'), i=i.astype('int32'), r=r.astype('float32'), n_test=n_test, n_users=n_users, n_items=n_items)
     return path
 
 def test_part(path):

@@ -18,8 +18,8 @@ def parts(path):
     "The training and the test ratings of a file."
     with np.load(path) as z: d = {a: z[a] for a in z.files}
     cut = len(d['u']) - int(d['n_test'])
-    about = dict(n_users=int(d['n_users']), n_items=int(d['n_items']), low=float(d['r'].min()), high=float(d['r'].max()))
-    return tuple(SimpleNamespace(u=d['u'][rows].copy(), i=d['i'][rows].copy(), r=d['r'][rows].copy(), **about) for rows in (slice(cut), slice(cut, None)))
+    about = dict(n_users=int(d['n_users']), n_items=int(d['n_items']), low=float(d['r'].min()), high=float(d['r'].max()), side_users=d.get('side_users'), side_items=d.get('side_items'))
+    return tuple(SimpleNamespace(u=d['u'][rows].copy(), i=d['i'][rows].copy(), r=d['r'][rows].copy(), t=d['t'][rows].copy() if 't' in d else None, **about) for rows in (slice(cut), slice(cut, None)))
 
 def memory(field):
     "Megabytes of this process: VmRSS now, VmHWM at most. (`ru_maxrss` would count the parent's, from before the program was loaded.)"
@@ -74,7 +74,7 @@ def do(peer, job):
         users = np.unique(test.u)
         np.savez(job['out'], users=users, lists=lists(peer.scores(name, model, users), train, users, 50))
         if job.get('latency'): report |= latency(peer, name, model, train)
-    elif about.get('rates', True): np.savez(job['out'], p=np.asarray(peer.predict(name, model, test.u, test.i), 'float64'))
+    elif about.get('rates', True): np.savez(job['out'], p=np.asarray(peer.predict(name, model, test.u, test.i, *([test.t] if about.get('moments') else [])), 'float64'))
     return report
 
 def main():

@@ -109,10 +109,11 @@ def _wishart(rng, df, inverse_scale):
 
 def _root_of_inverse(precision): return np.linalg.inv(np.linalg.cholesky(precision))  # its rows, times normal noise, have the covariance
 
-# %% ../nbs/12_bayes.ipynb #32076084
+# %% ../nbs/12_bayes.ipynb #39eb562b
 def _directions(X, exact=2048, rank=256):
     "(U, s, V) of a sparse matrix: all directions of a small one, the strongest of a large one."
-    if min(X.shape) > exact:
+    if min(X.shape) > exact or X.shape[0] * X.shape[1] > 2**26:
+        rank = min(rank, min(X.shape) - 1)
         U, s, Vt = svds(X, rank, v0=np.ones(min(X.shape)) / np.sqrt(min(X.shape)))
         return U, s, Vt.T
     wide = X.shape[0] <= X.shape[1]
@@ -178,34 +179,50 @@ class _Table:
             g.W, g.ridge = kept[f'{name}_W{j}'], float(kept[f'{name}_ridge{j}'])
             g.part = g.back @ g.W.astype('float32')
 
-# %% ../nbs/12_bayes.ipynb #1960be34
+# %% ../nbs/12_bayes.ipynb #ea146b97
 def _ranges(cuts): return np.concatenate([[-40], cuts, [40]]).astype('float32')  # ends that no liking reaches
 
+def _between(low, high):
+    "(share, lower end, upper end, sign) of ranges of a standard normal; those above the middle are mirrored, where small shares keep their digits."
+    above = low > 0
+    low, high = np.where(above, -high, low), np.where(above, -low, high)
+    return np.maximum(ndtr(high) - ndtr(low), 1e-30), low, high, np.where(above, -1, 1).astype('float32')
+
+def _inside(low, high, chance):
+    "Draw from a standard normal that is held between ends."
+    share, low, high, sign = _between(low, high)
+    return sign * np.clip(ndtri(np.clip(ndtr(low) + chance * share, 1e-30, 1 - 1e-7)), low, high)
+
 def _slopes(f, sd, category, cuts):
-    "First and second derivatives of the log likelihood by the cuts: (c,), (c, c)."
+    "The log likelihood of the cuts, and its derivatives: a float, (c,), (c, c)."
     ends, c = _ranges(cuts), len(cuts)
     low, high = (ends[category] - f) / sd, (ends[category + 1] - f) / sd
-    share = np.maximum(ndtr(high) - ndtr(low), 1e-7) * sd
-    a, b = (np.exp(-.5 * x * x) * np.float32(.39894228) / share for x in (low, high))
+    share = _between(low, high)[0]
+    a, b = (np.exp(-.5 * x * x) * np.float32(.39894228) / (share * sd) for x in (low, high))
     def of(lower, upper): return np.bincount(category, upper, c + 1)[:-1] + np.bincount(category, lower, c + 1)[1:]
+    bend = of(np.minimum(low * a / sd - a * a, 0), np.minimum(-high * b / sd - b * b, 0))
     beside = np.bincount(category, a * b, c + 1)[1:-1]
-    return of(-a, b), np.diag(of(low * a / sd - a * a, -high * b / sd - b * b)) + np.diag(beside, 1) + np.diag(beside, -1)
+    return float(np.log(share, dtype='float64').sum()), of(-a, b), np.diag(bend) + np.diag(beside, 1) + np.diag(beside, -1)
 
 def _draw_cuts(f, sd, category, cuts, rng, run, blocks):
-    "Draw the cuts from the Gaussian that their likelihood resembles where they are now."
-    slope, bend = (sum(part) for part in zip(*run(lambda rows: _slopes(f[rows], sd[rows], category[rows], cuts), blocks)))
-    H = 1e-3 * np.eye(len(cuts)) - bend
-    step = np.clip(np.linalg.solve(H, slope) + rng.normal(size=len(cuts)) @ _root_of_inverse(H), -.3, .3)
-    while (np.diff(cuts + step) <= 0).any(): step = step / 2
-    return cuts + step
+    "Propose cuts from the Gaussian that their likelihood resembles, and accept them by Metropolis and Hastings."
+    def at(cuts):
+        value, slope, bend = (sum(part) for part in zip(*run(lambda rows: _slopes(f[rows], sd[rows], category[rows], cuts), blocks)))
+        w, V = np.linalg.eigh(1e-3 * np.eye(len(cuts)) - bend)
+        w = np.maximum(w, 1e-3)
+        return value, cuts + np.clip(V @ ((V.T @ slope) / w), -.3, .3), w, V
+    def density(cuts, middle, w, V): return np.log(w).sum() / 2 - (w * (V.T @ (cuts - middle)) ** 2).sum() / 2
+    value, middle, w, V = at(cuts)
+    new = middle + V @ (rng.normal(size=len(cuts)) / np.sqrt(w))
+    if (np.diff(new) <= 0).any(): return cuts
+    if (w * (V.T @ (cuts - middle)) ** 2).sum() > 25 * len(cuts): return new  # at the beginning, far from where it will ever stand, it only walks there
+    new_value, *back = at(new)
+    return new if np.log(rng.random()) < new_value - value + density(cuts, *back) - density(new, middle, w, V) else cuts
 
 def _draw_likings(f, sd, category, cuts, rng, run, blocks):
     "Draw the likings (n,) behind the stars."
     ends, z, chance = _ranges(cuts), np.empty(len(f), 'float32'), rng.random(len(f), dtype='float32')
-    def fill(rows):
-        low, high = (ends[category[rows]] - f[rows]) / sd[rows], (ends[category[rows] + 1] - f[rows]) / sd[rows]
-        a, b = ndtr(low), ndtr(high)
-        z[rows] = f[rows] + sd[rows] * np.clip(ndtri(np.clip(a + chance[rows] * (b - a), 1e-7, 1 - 1e-7)), low, high)
+    def fill(rows): z[rows] = f[rows] + sd[rows] * _inside((ends[category[rows]] - f[rows]) / sd[rows], (ends[category[rows] + 1] - f[rows]) / sd[rows], chance[rows])
     for _ in run(fill, blocks): pass
     return z
 
@@ -246,7 +263,7 @@ def _moments(ratings):
     key, count = np.unique(ratings.user_ix.astype('int64') * (len(days) + 1) + day, return_counts=True)
     return _Moments(days, (key // (len(days) + 1)).astype('int32'), (key % (len(days) + 1)).astype('int32'), count)
 
-# %% ../nbs/12_bayes.ipynb #497b355b
+# %% ../nbs/12_bayes.ipynb #9a0f6d66
 @dataclass(frozen=True, eq=False)
 class Posterior:
     "Draws of the five arrays, and of what else the model has; s draws, d = k + 1 columns with the bias last."
@@ -259,7 +276,7 @@ class Posterior:
     item: np.ndarray    # (s, n_items, d)
     sd: np.ndarray      # (s,) standard deviation of the noise
     user_sd: np.ndarray # (s, n_users) by what each user's noise is multiplied
-    user_shape: np.ndarray  # (s,) how alike users are in that; 0: all by 1
+    user_shape: np.ndarray  # (s,) of the Gamma distribution that users' precisions come from, the larger the more alike they are; 0 if they have none of their own
     cuts: np.ndarray    # (s, c - 1) between the stars, for 'probit'
     user_mean: np.ndarray       # (s, d) the population of users, for newcomers
     user_precision: np.ndarray  # (s, d, d)
@@ -305,7 +322,7 @@ def factors(
 
 Posterior.factors = factors
 
-# %% ../nbs/12_bayes.ipynb #bd28c8d1
+# %% ../nbs/12_bayes.ipynb #067f35c3
 def _still(self):
     if '_made' not in self.__dict__: self.__dict__['_made'] = [self.factors(s) for s in range(len(self))]
     return self.__dict__['_made']
@@ -317,23 +334,32 @@ def _f(self, s, u, i, day=None, evening=None):
         f = _still(self)[s]
         x = f.mu + f.user_bias[u] + f.item_bias[i] + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
         return x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], mood_sd)
-    P, Q, c = self.user[s][u], self.item[s][i], np.vstack([self.day[s], np.zeros_like(self.day[s][:1])])[day]
+    new = day == len(self.moments.days)  # a day of which nothing is known is like a moment that is not
+    if new.any():
+        f, sd = (np.empty(len(u)) for _ in range(2))
+        for rows, more in ((new, ()), (~new, (day[~new], evening[~new]))): f[rows], sd[rows] = _f(self, s, u[rows], i[rows], *more)
+        return f, sd
+    P, Q, c = self.user[s][u], self.item[s][i], self.day[s][day]
     x = P[:, -1] + Q[:, -1] + c[:, -1] + ((P + c) * (Q + c) - c * c)[:, :-1].sum(1) + np.append(self.mood[s], 0)[evening]
     fresh = evening == self.mood.shape[1]
     return self.mu + self.unit * x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], np.where(fresh, mood_sd, 0))
 
 def _pairs(self, user_ix, item_ix, timestamp):
-    u, i = np.broadcast_arrays(np.atleast_1d(_rows(user_ix, self.user.shape[1], 'user')), np.atleast_1d(_rows(item_ix, self.item.shape[1], 'item')))
-    if timestamp is None: return u, i, None, None
+    u, i = _rows(user_ix, self.shape[0], 'user'), _rows(item_ix, self.shape[1], 'item')
+    if timestamp is None: return *np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i)), None, None
     if not self.moments: raise ValueError('this model was fitted without time, so it can make nothing of timestamps')
-    return u, i, *self.moments.find(u, np.broadcast_to(timestamp, u.shape))
+    when = np.atleast_1d(timestamp)
+    if when.dtype.kind not in 'iuf': raise TypeError(f'timestamps are seconds since 1970, not {when.dtype}; a date becomes one by pd.Timestamp(…).timestamp()')
+    if when.size and not (np.isfinite(when).all() and np.abs(when).max() <= 1e11): raise ValueError(f'{when[~(np.abs(when) <= 1e11)][0]:g} is no moment in seconds since 1970; milliseconds have to be divided by 1000')
+    u, i, when = np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i), when)
+    return u, i, *self.moments.find(u, when)
 
 def _cuts(self, s):
     if self.likelihood == 'probit': return self.cuts[s]
     if len(self.stars) > 20: raise ValueError(f'the ratings take {len(self.stars)} different values, too many to give each a probability')
     return (self.stars[1:] + self.stars[:-1]) / 2
 
-# %% ../nbs/12_bayes.ipynb #171e966e
+# %% ../nbs/12_bayes.ipynb #2620077d
 def probabilities(
     self,
     user_ix,         # (n,) user rows, or one
@@ -357,11 +383,11 @@ def at_least(
     timestamp=None,  # as in `probabilities`
 ):                   # (n,) probabilities
     "Find how probable it is that a rating is this high, or higher."
-    return self.probabilities(user_ix, item_ix, timestamp)[:, self.stars >= rating].sum(1)
+    return self.probabilities(user_ix, item_ix, timestamp)[:, self.stars >= np.float32(rating)].sum(1)
 
 Posterior.probabilities, Posterior.at_least = probabilities, at_least
 
-# %% ../nbs/12_bayes.ipynb #9df3e008
+# %% ../nbs/12_bayes.ipynb #be6d313f
 def _ranges_of(P, stars, level):
     "The shortest runs of stars with a mass of `level` or more, and of those the likeliest: (low, high, mass)."
     n, c = P.shape
@@ -377,19 +403,28 @@ def _ranges_of(P, stars, level):
         open_ &= ~now
     return stars[low], stars[high], mass
 
-def _quantiles(self, pairs, level, points=np.arange(.05, 1, .1)):
-    "Ends of the middle part of a mixture of Gaussians, from ten points of each."
+def _quantiles(self, pairs, level, steps=32):
+    "Ends of the middle part of a mixture of Gaussians, by bisection; (2, n)."
     u, i, *when = pairs
-    drawn = np.concatenate([f + ndtri(points)[:, None] * sd for f, sd in (_f(self, s, u, i, *when) for s in range(len(self)))])
-    return np.clip(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0), *self.scale)
+    if len(u) * len(self) > 2**22 and len(u) > 1:
+        half = len(u) // 2
+        return np.concatenate([_quantiles(self, [x if x is None else x[part] for x in pairs], level) for part in (slice(half), slice(half, None))], axis=1)
+    f, sd = (np.array(x) for x in zip(*(_f(self, s, u, i, *when) for s in range(len(self)))))
+    sd, ends = np.broadcast_to(sd, f.shape), np.array([[(1 - level) / 2], [(1 + level) / 2]])
+    low, high = (np.tile(x, (2, 1)) for x in ((f - 9 * sd).min(0), (f + 9 * sd).max(0)))
+    for _ in range(steps):
+        middle = (low + high) / 2
+        below = np.stack([ndtr((m - f) / sd).mean(0) for m in middle]) < ends
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.clip((low + high) / 2, *self.scale)
 
 def predict(
     self,
     user_ix,         # (n,) user rows, or one
     item_ix,         # (n,) item rows, or one
     timestamp=None,  # (n,) or one moment, Unix seconds; None: it is not known
-    interval=None,   # such as .9
-):                   # (n,) expected ratings; with `interval` a frame of mean, low, high, mass
+    interval=None,   # such as .9: how probable it should be, at least, that the rating is inside
+):                   # (n,) mean ratings; with `interval` a frame of mean, low, high (the ends of the range) and mass (how probable it is)
     "Predict the rating of each pair, and between which ratings it will lie."
     u, i, *when = pairs = _pairs(self, user_ix, item_ix, timestamp)
     if interval is not None and not 0 < interval < 1: raise ValueError(f'interval={interval!r}: it must lie between 0 and 1, such as .9')
@@ -404,7 +439,7 @@ def predict(
 
 Posterior.predict = predict
 
-# %% ../nbs/12_bayes.ipynb #87b57857
+# %% ../nbs/12_bayes.ipynb #5d433c8a
 link = 'identity'  # like `Factors` that give ratings
 
 def _stars(self, s, f, sd):
@@ -430,7 +465,7 @@ def scores(
 ):              # (n, n_items) ratings; (n_items,) for one row
     "Expect a rating of every item for each user, at a moment that is not known."
     u = _rows(user_ix, self.shape[0], 'user')
-    if u.ndim == 0: return scores(self, u[None], by, level)[0]
+    if u.ndim == 0: return self.scores(u[None], by, level)[0]
     if by == 'mean': return np.clip(sum(_table(self, s, u) for s in range(len(self))) / len(self), *self.scale)
     end, n = _end(by, level), max(1, 2**24 // (len(self) * self.shape[1]))
     blocks = [np.quantile(np.stack([_table(self, s, u[a:a + n]) for s in range(len(self))]), end, axis=0) for a in range(0, len(u), n)]
@@ -445,9 +480,9 @@ def expected(
 ):                   # frame of mean, low, high
     "Expect ratings, with an interval for what the draws do not agree on."
     u, i, *when = _pairs(self, user_ix, item_ix, timestamp)
-    drawn = np.clip([_stars(self, s, *_f(self, s, u, i, *when)) for s in range(len(self))], *self.scale)
+    drawn = np.array([_stars(self, s, *_f(self, s, u, i, *when)) for s in range(len(self))])
     low, high = np.quantile(drawn, [_end('low', level), _end('high', level)], axis=0)
-    return pd.DataFrame({'mean': drawn.mean(0), 'low': low, 'high': high})
+    return pd.DataFrame({name: np.clip(x, *self.scale) for name, x in (('mean', drawn.mean(0)), ('low', low), ('high', high))})
 
 def _beside(self, side, most=20):
     "The factors of up to twenty draws beside one another, (n, draws · k): their products are means over the draws."
@@ -457,7 +492,7 @@ def _beside(self, side, most=20):
 Posterior.link, Posterior.scores, Posterior.expected = link, scores, expected
 Posterior.user_factors, Posterior.item_factors = (property(lambda self, side=side: _beside(self, side)) for side in ('user_factors', 'item_factors'))
 
-# %% ../nbs/12_bayes.ipynb #0e3dabf3
+# %% ../nbs/12_bayes.ipynb #0001b768
 def _implicit(rows, others, shape):
     X = sparse.csr_matrix((np.ones(len(rows), 'float32'), (rows, others)), shape)
     return sparse.diags_array((1 / np.sqrt(np.maximum(np.diff(X.indptr), 1))).astype('float32')) @ X
@@ -465,18 +500,19 @@ def _implicit(rows, others, shape):
 class _Chain:
     "The state of the sampler, and one sweep of it."
     def __init__(self, ratings, side, k, likelihood, implicit, timed, steadiness, rng):
-        order = np.lexsort((ratings.timestamp, ratings.user_ix)) if timed else np.argsort(ratings.user_ix, kind='stable')
+        order = np.lexsort((ratings.item_ix, *((ratings.timestamp,) if timed else ()), ratings.user_ix))  # so that theirs does not matter
         self.ratings = r = ratings.take(order)
         u, i, shape, self.rng = r.user_ix, r.item_ix, (len(r.users), len(r.items)), rng
         self.moments = _moments(r) if timed else None
         self.day, self.evening = self.moments.find(u, r.timestamp) if timed else (None, None)
         days = [(self.day, len(self.moments.days))] if timed else []
-        given = {side_of: [] if side.get(side_of) is None else [side[side_of]] for side_of in ('users', 'items')}
+        given = {side_of: [X - X.mean(0) for X in [side[side_of]] if X is not None] if side_of in side else [] for side_of in ('users', 'items')}
         own = ([_implicit(u, i, shape)], [_implicit(i, u, shape[::-1])]) if implicit else ([], [])
         self.implicit = implicit
         self.users = _Table(shape[0], k + 1, u, [(i, shape[1]), *days], rng, own[0] + given['users'])
         self.items = _Table(shape[1], k + 1, i, [(u, shape[0]), *days], rng, own[1] + given['items'])
         self.tables = [self.users, self.items]
+        for group in self.items.features: group.V = None  # only users are folded in
         self.timed = ('days', 'moods') if timed is True else (timed,)
         if timed:
             self.tables.append(_Table(len(self.moments.days), k + 1, self.day, [(u, shape[0]), (i, shape[1])], rng, centred=False, least=.01))
@@ -495,6 +531,11 @@ class _Chain:
         self.common, self.tau, self.target, self.left = 1., np.ones(n, 'float32'), ((r - self.mu) / self.unit).astype('float32'), np.zeros(n + 1, 'float32')
         self.blocks, self.sweeps = [slice(a, min(a + 2**15, n)) for a in range(0, n, 2**15)], 0
         self.f = self.said()
+
+    @property
+    def bytes(self):
+        "Of one draw."
+        return 4 * sum(x.size for x in (*(table.rows for table in self.tables), self.mood, self.steady, self.items.rows))
 
     def said(self, block=2**20):
         "What the model says of each rating, before the noise."
@@ -561,17 +602,17 @@ def _together(chain, draws):
     stacked = {k: np.stack([d[k] for d in draws]) for k in draws[0]}
     return Posterior(chain.likelihood, chain.ratings.scale, chain.stars.astype('float64'), chain.mu, chain.unit, moments=chain.moments, **stacked)
 
-# %% ../nbs/12_bayes.ipynb #e2054020
+# %% ../nbs/12_bayes.ipynb #9697484e
 NAMES = ('users', 'items', 'days')
 
-def _put(path, mark, chain, draws, records):
-    state = {}
+def _put(path, mark, chain, draws, records, watch):
+    state = {'watched': watch.total, 'watches': watch.n} if watch else {}
     for name, table in zip(NAMES, chain.tables): state |= table.state(name)
     kept = {f'draw_{k}': np.stack([d[k] for d in draws]) for k in (draws[0] if draws else ())}
     rng = json.dumps(chain.rng.bit_generator.state)
     put_arrays(path, mark=mark, records=json.dumps(records), rng=rng, f=chain.f, cuts=chain.cuts, tau=chain.tau, common=chain.common, steady=chain.steady, shape=chain.shape, mood=chain.mood, mood_precision=chain.mood_precision, sweeps=chain.sweeps, **state, **kept)
 
-def _get(path, mark, chain):
+def _get(path, mark, chain, watch):
     "(records, draws); the chain is put where it was."
     records, kept = get_checkpoint(path, mark)
     for name, table in zip(NAMES, chain.tables): table.restore(name, kept)
@@ -579,10 +620,20 @@ def _get(path, mark, chain):
     chain.f, chain.cuts, chain.mood, chain.tau, chain.common = kept['f'], kept['cuts'], kept['mood'], kept['tau'], float(kept['common'])
     chain.steady, chain.shape = kept['steady'], float(kept['shape'])
     chain.mood_precision, chain.sweeps = float(kept['mood_precision']), int(kept['sweeps'])
+    if watch: watch.total, watch.n = kept['watched'], int(kept['watches'])
     names = [k for k in kept if k.startswith('draw_')]
     return records, [{k[5:]: kept[k][j] for k in names} for j in range(len(kept[names[0]]) if names else 0)]
 
-# %% ../nbs/12_bayes.ipynb #06894798
+# %% ../nbs/12_bayes.ipynb #381e5af6
+def _side(side):
+    if side is not None and not isinstance(side, dict): raise TypeError(f"side is a dict of tables, 'users' and 'items', not {side!r}")
+    found = {}
+    for kind, X in (side or {}).items():
+        if sparse.issparse(X): raise TypeError(f'side[{kind!r}] is a sparse matrix; give a plain table, X.toarray()')
+        try: found[kind] = None if X is None else np.asarray(X, 'float64')
+        except (TypeError, ValueError) as e: raise ValueError(f'side[{kind!r}] must be a table of numbers: {e}') from e
+    return {kind: X for kind, X in found.items() if X is not None}
+
 def _check(ratings, side, likelihood, time, valid, **numbers):
     if not isinstance(ratings, Ratings): raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
     if likelihood not in ('probit', 'normal'): raise ValueError(f"likelihood={likelihood!r}: use 'probit', for stars, or 'normal', for numbers")
@@ -592,12 +643,14 @@ def _check(ratings, side, likelihood, time, valid, **numbers):
     if numbers['n_burn'] is not None and numbers['n_burn'] >= numbers['n_sweeps']: raise ValueError(f'n_burn={numbers["n_burn"]} leaves none of the {numbers["n_sweeps"]} sweeps to keep')
     if len(different := np.unique(ratings.rating)) < 2: raise RatingsError(f'all ratings are {different[0]:g}, so there is nothing to predict')
     if likelihood == 'probit' and len(different) > 20: raise RatingsError(f"the ratings take {len(different)} different values, which are no stars; use likelihood='normal'")
-    if time not in (None, True, False, 'days', 'moods'): raise ValueError(f"time={time!r}: use True, False, 'days' or 'moods'")
+    if not isinstance(time, bool) and time not in ('days', 'moods'): raise ValueError(f"time={time!r}: use True, False, 'days' or 'moods'")
+    if time and ratings.timestamp is not None and np.max(ratings.timestamp) > 1e11: raise RatingsError(f'the timestamp {np.max(ratings.timestamp):g} is no moment in seconds; if these are milliseconds, divide them by 1000')
     if time and ratings.timestamp is None: raise RatingsError(f'time={time!r}, but these ratings have no timestamps')
+    if valid is not None and not isinstance(valid, Ratings): raise TypeError(f'valid must be Ratings, not {type(valid).__name__}')
     if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items): raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
     for name, vocabulary in (('users', ratings.users), ('items', ratings.items)):
         X = side.get(name)
-        if X is not None and (np.ndim(X) != 2 or len(X) != len(vocabulary) or not np.isfinite(X).all()): raise ValueError(f'side[{name!r}] must be a table of finite numbers with a row for each of the {len(vocabulary):,} {name}; its shape is {np.shape(X)}')
+        if X is not None and (X.ndim != 2 or len(X) != len(vocabulary) or not X.shape[1] or not np.isfinite(X).all()): raise ValueError(f'side[{name!r}] must be a table of finite numbers with a row for each of the {len(vocabulary):,} {name}; its shape is {np.shape(X)}')
     if odd := set(side) - {'users', 'items'}: raise ValueError(f"side has {odd.pop()!r}; it may have 'users' and 'items'")
 
 # %% ../nbs/12_bayes.ipynb #438a1b5d
@@ -628,18 +681,18 @@ def _kept(n_sweeps, n_burn, n_draws):
     after = n_sweeps - n_burn
     return {n_burn + int(np.ceil(after * (j + 1) / min(n_draws, after))) for j in range(min(n_draws, after))}
 
-# %% ../nbs/12_bayes.ipynb #6faa5fcb
+# %% ../nbs/12_bayes.ipynb #ca6e353d
 def fit_bayes(
     ratings,              # `Ratings` to fit to
-    side=None,            # {'users': (n_users, …), 'items': (n_items, …)} of what else is known, such as `side_features` makes; either may be left out
-    n_factors=20,         # columns
-    n_sweeps=300,         # rounds
+    side=None,            # {'users': (n_users, …), 'items': (n_items, …)} of what else is known, in columns of like size, such as `side_features` makes; either may be left out
+    n_factors=14,         # columns
+    n_sweeps=300,         # rounds; a checkpoint of a fit with fewer cannot be made longer
     n_burn=None,          # rounds that are not used, because the chain still comes from its beginning; None: a tenth
     likelihood='probit',  # stars are ranges of a liking; 'normal': numbers with Gaussian noise
     implicit=True,        # who rated what as side features
     steadiness=True,      # each user has noise of her own
     time=None,            # 'days', 'moods', or True for both; None: both if there are timestamps
-    n_draws=None,         # draws to keep, at most; None: a hundred, or as many as half a gigabyte holds, but ten
+    n_draws=None,         # draws to keep, at most; None: a hundred, or fewer if they would take more than half a gigabyte, but at least ten
     seed=0,               # of all that is drawn
     valid=None,           # `Ratings` to watch the error of the running mean on
     checkpoint=None,      # a file to write every 20 sweeps, and to go on from
@@ -648,22 +701,24 @@ def fit_bayes(
     progress=None,        # show a bar: True, False, or None for a terminal only
 ):                        # `Posterior`
     "Draw factors and biases by Gibbs sampling; `ValueError` for settings that make no sense."
-    side, time = side or {}, ratings.timestamp is not None if time is None else time
+    side, time = _side(side), (ratings.timestamp is not None if isinstance(ratings, Ratings) else None) if time is None else bool(time) if isinstance(time, (bool, np.bool_)) else time
     _check(ratings, side, likelihood, time, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, n_draws=n_draws, n_threads=n_threads)
-    n_burn = n_sweeps // 10 if n_burn is None else n_burn
-    n_draws = n_draws or int(np.clip(2**29 // (4 * (n_factors + 1) * (len(ratings.users) + 2 * len(ratings.items))), 10, 100))
-    chain, threads = _Chain(ratings, side, n_factors, likelihood, implicit, time, steadiness, np.random.default_rng(seed)), n_threads or (1 if len(ratings) <= 300_000 else os.cpu_count())
+    n_factors, n_sweeps, seed = int(n_factors), int(n_sweeps), int(seed)
+    n_burn = n_sweeps // 10 if n_burn is None else int(n_burn)
+    with _quiet_blas(): chain = _Chain(ratings, side, n_factors, likelihood, implicit, time, steadiness, np.random.default_rng(seed))
+    threads = int(n_threads or (1 if len(ratings) <= 300_000 else os.cpu_count()))
+    n_draws = int(n_draws or np.clip(2**29 // chain.bytes, 10, 100))
     mark = _mark(ratings, side, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, likelihood=likelihood, implicit=implicit, steadiness=steadiness, time=time, n_draws=n_draws, seed=seed)
-    records, draws = _get(checkpoint, mark, chain) if checkpoint and Path(checkpoint).exists() else ([], [])
-    for record in records if on_sweep else (): on_sweep(record)
     wanted, watch = _kept(n_sweeps, n_burn, n_draws), _Watch(valid, chain) if valid is not None else None
+    records, draws = _get(checkpoint, mark, chain, watch) if checkpoint and Path(checkpoint).exists() else ([], [])
+    for record in records if on_sweep else (): on_sweep(record)
     with _quiet_blas(), ThreadPoolExecutor(threads) as pool, _bar(n_sweeps, chain.sweeps, progress) as bar:
         while chain.sweeps < n_sweeps:
             chain.sweep(pool.map if threads > 1 else map)
             records.append(_record(chain))
             if watch and chain.sweeps > n_burn: records[-1]['val_rmse'] = watch.rmse(chain); bar.set_postfix(rmse=f"{records[-1]['val_rmse']:.4f}")
             if chain.sweeps in wanted: draws.append(_draw_of(chain))
-            if checkpoint and (chain.sweeps % 20 == 0 or chain.sweeps == n_sweeps): _put(checkpoint, mark, chain, draws, records)
+            if checkpoint and (chain.sweeps % 20 == 0 or chain.sweeps == n_sweeps): _put(checkpoint, mark, chain, draws, records, watch)
             if on_sweep: on_sweep(records[-1])
             bar.update()
     return _together(chain, draws)
@@ -723,7 +778,7 @@ def log_score(
     if (posterior.stars[at] != test.rating).any(): raise RatingsError(f'the rating {test.rating[posterior.stars[at] != test.rating][0]:g} did not occur in the fit, so it has no probability')
     return float(np.log(np.maximum(P[np.arange(len(at)), at], 1e-12)).mean())
 
-# %% ../nbs/12_bayes.ipynb #6caee340
+# %% ../nbs/12_bayes.ipynb #63468ac3
 def fold_in(
     self,
     item_ix,    # (n,) item rows
@@ -732,9 +787,10 @@ def fold_in(
     n_rounds=20,  # of likings, row and noise
 ):              # `Posterior` of one user, with row 0
     "Draw a row for somebody new to each draw of the items; `ValueError` for a rating that is no star."
-    ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), np.asarray(rating, 'float64'), np.random.default_rng(seed)
+    ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), np.asarray(rating, 'float32').astype('float64'), np.random.default_rng(seed)
     if len(ix) != len(r) or len(np.unique(ix)) != len(ix): raise ValueError('each item needs one rating')
-    if ((r < self.scale[0]) | (r > self.scale[1])).any() or not np.isfinite(r).all(): raise ValueError(f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}')
+    low, high = np.float32(self.scale)
+    if ((r < low) | (r > high)).any() or not np.isfinite(r).all(): raise ValueError(f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}')
     X, bias = self.item[:, ix].astype('float64'), self.item[:, ix, -1].astype('float64')
     X[:, :, -1] = 1
     row = prior = self.user_mean + (self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix)) if len(ix) and self.user_implicit.shape[1] else 0)
@@ -745,9 +801,11 @@ def fold_in(
         z = (r - self.mu) / self.unit if category is None else _liking(self, f, category, noise, rng)
         weighed = (X / noise[..., None] ** 2).transpose(0, 2, 1)
         row = _draw_normal(weighed @ X + self.user_precision, (weighed @ (z - bias)[..., None])[..., 0] + towards, rng.normal(size=prior.shape))
-        off = (z - bias - (X @ row[..., None])[..., 0]) / noise
+        spread = (self.sd ** 2 / steady)[:, None]
+        share = spread / (spread + mood ** 2)  # of what is left over, some is mood
+        off = share * (z - bias - (X @ row[..., None])[..., 0]) + mood * np.sqrt(share) * rng.normal(size=f.shape)
         some = self.user_shape > 0
-        steady[some] = rng.gamma(self.user_shape[some] + len(ix) / 2) / (self.user_shape[some] + (off[some] ** 2).sum(1) / steady[some] / 2)
+        steady[some] = rng.gamma(self.user_shape[some] + len(ix) / 2) / (self.user_shape[some] + (off[some] ** 2).sum(1) / self.sd[some] ** 2 / 2)
     return replace(self, user=row[:, None].astype('float32'), user_sd=(steady ** -.5)[:, None].astype('float32'),
                    moments=None if self.moments is None else _nobody(self.moments), mood=None if self.mood is None else 0 * self.mood[:, :1])
 
@@ -759,16 +817,14 @@ def _category(self, r):
 
 def _liking(self, f, category, sd, rng):
     ends = np.concatenate([np.full((len(self), 1), -40.), self.cuts, np.full((len(self), 1), 40.)], axis=1)
-    low, high = ((ends[:, category + j] - f) / sd for j in (0, 1))
-    a, b = ndtr(low), ndtr(high)
-    return f + sd * np.clip(ndtri(np.clip(a + rng.random(f.shape) * (b - a), 1e-9, 1 - 1e-9)), low, high)
+    return f + sd * _inside((ends[:, category] - f) / sd, (ends[:, category + 1] - f) / sd, rng.random(f.shape))
 
 def _nobody(moments):  # one evening without ratings, on a day that is none
-    return _Moments(moments.days, np.zeros(1, 'int32'), np.full(1, len(moments.days), 'int32'), np.zeros(1, int))
+    return _Moments(moments.days, np.zeros(1, 'int32'), np.full(1, len(moments.days) + 1, 'int32'), np.zeros(1, int))
 
 Posterior.fold_in = fold_in
 
-# %% ../nbs/12_bayes.ipynb #c3463527
+# %% ../nbs/12_bayes.ipynb #ba437590
 FORMAT, VERSION = 'mf_movielens posterior', 1
 
 def save(
@@ -807,14 +863,16 @@ def _restored(a):
         if x.dtype.kind not in 'fi' or not np.isfinite(x).all(): raise ValueError(f'{name} are not finite numbers')
     likelihood, scale = str(a['likelihood']), tuple(np.asarray(a['scale'], float).tolist())
     if likelihood not in ('probit', 'normal') or len(scale) != 2 or not scale[0] < scale[1] or not (np.diff(a['stars']) > 0).all(): raise ValueError('its likelihood, its scale or its stars make no sense')
+    mu, unit = (float(np.asarray(a[k])) for k in ('mu', 'unit'))
+    if not (np.isfinite([mu, unit, *scale]).all() and unit > 0): raise ValueError('its mean, its unit or its scale is no number')
     if not sizes['s'] or not sizes['c'] or sizes['j'] not in (0, sizes['m']) or (likelihood == 'probit' and sizes['b'] != sizes['c'] - 1): raise ValueError('its tables are of different lengths')
     if not (a['sd'] > 0).all() or not (a['user_sd'] > 0).all() or (a['user_shape'] < 0).any() or not (np.diff(a['cuts']) > 0).all(): raise ValueError('its noise or its cuts are out of order')
     when = None
     if timed:
         if not (a['mood_sd'] >= 0).all(): raise ValueError('its moods are out of order')
         when = _Moments(*(a[f'moments_{f.name}'] for f in fields(_Moments)))
-        _rows(when.user, sizes['n'], 'user'), _rows(when.day, sizes['t'] + 1, 'day')
+        _rows(when.user, sizes['n'], 'user'), _rows(when.day, sizes['t'] + 2, 'day')
         if not (np.diff(when.days) > 0).all() or not (np.diff(when.key) > 0).all() or (when.count < 0).any(): raise ValueError('its moments are out of order')
-    return Posterior(likelihood, scale, *(a[k] for k in NEEDED[2:3]), float(a['mu']), float(a['unit']), *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
+    return Posterior(likelihood, scale, a['stars'], mu, unit, *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
 
 Posterior.save, Posterior.load = save, staticmethod(load_posterior)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'OUT', 'Model', 'Number', 'By', 'Json', 'UserColumn', 'ItemColumn', 'RatingColumn', 'TimeColumn', 'Titles',
-           'Scale', 'Duplicates', 'Separator', 'Item', 'WrongUse', 'train', 'recommend', 'similar', 'explain', 'info',
-           'evaluate', 'rate', 'main']
+           'Scale', 'Duplicates', 'Separator', 'Item', 'WrongUse', 'train', 'recommend', 'predict', 'similar',
+           'explain', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/18_cli.ipynb #27693b05
 import json, os, re, shlex, sys, warnings
@@ -129,7 +129,7 @@ def _fit(ratings, solver, settings, note=None, **more):
     with tqdm(total=settings.get('n_epochs', 20), desc='training', unit='epoch', disable=None, leave=False) as bar:
         return Recommender.fit(ratings, solver, **settings, on_epoch=lambda record: (bar.update(), note and note(record)), **more)
 
-# %% ../nbs/18_cli.ipynb #08c48707
+# %% ../nbs/18_cli.ipynb #6b67c825
 def _metrics(test, models):
     rows, predicted = {}, {name: f.predict(test.user_ix, test.item_ix) for name, f in models.items()}
     for name, p in predicted.items():
@@ -148,14 +148,15 @@ def _list_metrics(split, models):
     return pd.DataFrame(table).T, paired(list(rows.values())[-1].ndcg, rows['popularity'].ndcg)
 
 def _measured(split, solver, settings, checkpoint):
-    "(curves, table of errors or of lists, gain over biases or popularity, predictions if they are ratings)"
+    "(curves, table of errors or of lists, gain over biases or popularity, predictions if they are ratings, ranges if there are)"
     records, liked = [], (split.test.rating >= liked_from(split.test.scale)).any()
     valid = dict(valid=replace(split.test, timestamp=None)) if liked or solver != 'ials' else {}  # when a film will be rated is not known
     model = _fit(split.train, solver, settings, records.append, checkpoint=checkpoint, **valid)
     name = f'{model.factors.k} factors, {solver}'
-    if model.goal == 'ranking': return pd.DataFrame(records), *_list_metrics(split, {'popularity': popularity(split.train), name: model.factors}), None
+    if model.goal == 'ranking': return pd.DataFrame(records), *_list_metrics(split, {'popularity': popularity(split.train), name: model.factors}), None, None
     models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), name: model.factors}
-    return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix)
+    ranges = {k: float(v) for k, v in model.evaluate(split.test).items() if k.endswith('_90')} if model.is_bayesian else None
+    return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix), ranges
 
 # %% ../nbs/18_cli.ipynb #bdbd9fc8
 def _save(out, name, model, report, recommended, curves, actual, predicted):
@@ -178,7 +179,7 @@ def _show(frame, as_json, decimals=2):
     if as_json: return print(frame.to_json(orient='records', force_ascii=False))
     print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing: every item was rated already')
 
-# %% ../nbs/18_cli.ipynb #a675f458
+# %% ../nbs/18_cli.ipynb #a5d05d56
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
 def train(
     data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
@@ -186,7 +187,7 @@ def train(
     user: Annotated[Optional[str], _option('--for', help='Id of the user to recommend to. By default the first in the data.')] = None,
     goal: Annotated[Optional[str], _option('--goal', help='ranking, for good lists, or rating, for predicted ratings. By default ranking.')] = None,
     solver: Annotated[str, typer.Option(help='How to fit: ials ranks; als, keras and bayes predict ratings; bayes takes longest, errs least and says how sure it is; auto goes by the goal.')] = 'auto',
-    factors: Annotated[Optional[int], _option('--factors', min=1, help='Number of factors. By default 64, with keras 75, with bayes 20.')] = None,
+    factors: Annotated[Optional[int], _option('--factors', min=1, help='Number of factors. By default 64, with keras 75, with bayes 14.')] = None,
     reg: Annotated[Optional[float], _option('--reg', help='Penalty on factors for each rating. By default 0.02 with ials, 0.08 with als, 0.1 with keras; bayes finds its own.')] = None,
     rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (ials, by default 8; als, 10), epochs (keras, 20) or sweeps (bayes, 300).')] = None,
     seed: Annotated[int, typer.Option(min=0, help='Of the first numbers and the shuffles.')] = 0,
@@ -203,33 +204,37 @@ def train(
     settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
     _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, why, as_json)
 
-# %% ../nbs/18_cli.ipynb #c19330b9
+# %% ../nbs/18_cli.ipynb #aa337394
 def _train(name, is_real, ratings, who, out, solver, settings, why, as_json):
     split, kept = random_split(ratings), [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
-    curves, table, gain, predicted = _measured(split, solver, settings, kept[0])
+    for path in kept:
+        if path.exists(): print(f'going on where an earlier run stopped, with {path}', file=sys.stderr)
+    curves, table, gain, predicted, ranges = _measured(split, solver, settings, kept[0])
     model = _fit(ratings, solver, settings, checkpoint=kept[1])
     model = replace(model, settings=model.settings | dict(data=name, is_real=is_real, because=why))
     recommended = model.recommend(who)
-    report = dict(data=name, is_real=is_real, split=split.name, version=version('mf_movielens'), settings=model.settings,
+    report = dict(data=name, is_real=is_real, **({'ranges': ranges} if ranges else {}), split=split.name, version=version('mf_movielens'), settings=model.settings,
                   metrics=None if table is None else table.round(4).to_dict('index'), **{f'gain_over_{"biases" if model.goal == "rating" else "popularity"}': None if gain is None else np.round(gain, 4).tolist()})
     made = _save(out, name, model, report, recommended, curves, split.test.rating, predicted)
     for path in kept: path.unlink(missing_ok=True)
     if as_json: return print(json.dumps(report))
     label = '' if is_real else ', on made-up data'
-    _tell(model.goal, split.test, table, gain, label)
+    _tell(model.goal, split.test, table, gain, label, 'more --rounds' if solver == 'bayes' else 'a larger --reg')
+    if ranges: print('its 90 % ranges hold {inside_90:.1%} of the hidden ratings, and promised {promised_90:.1%}'.format(**ranges))
+    if solver == 'bayes' and settings.get('n_sweeps', 300) < 50: print(f'note: {settings["n_sweeps"]} sweeps are few; how sure it says it is means something from a hundred on')
     print(f'\nfor user {who}{label}')
     _show(recommended.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
 
-# %% ../nbs/18_cli.ipynb #85a97707
-def _tell(goal, test, table, gain, label):
+# %% ../nbs/18_cli.ipynb #ba558e43
+def _tell(goal, test, table, gain, label, remedy):
     (low, high), hidden = test.scale, f'{len(test):,} hidden ratings'
     if table is None: return print(f'\nnone of the {hidden} is at {liked_from(test.scale):g} or above, so the lists cannot be measured{label}')
     if goal == 'rating': print(f'\nerror on a random tenth, {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
     else: print(f'\nthe first ten for everybody, judged by a random tenth, {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}')
     print(f'factors against {"biases" if goal == "rating" else "popularity"}: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
     worst, best = (gain[2], gain[1]) if goal == 'rating' else (-gain[1], -gain[2])  # below zero the factors help
-    if worst >= 0: print(f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; a larger --reg may do better')
+    if worst >= 0: print(f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; {remedy} may do better')
 
 def _decimals(model): return 2 if model.goal == 'rating' else 3
 
@@ -257,8 +262,24 @@ def recommend(
     frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen, by=by)
     _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json, _decimals(m))
 
-# %% ../nbs/18_cli.ipynb #76129644
+# %% ../nbs/18_cli.ipynb #cd777cfa
 Item = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
+
+@app.command(epilog='Example:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"')
+def predict(
+    user: Annotated[str, typer.Argument(help='Id of a user.')], items: Annotated[list[str], typer.Argument(help='Ids, or titles in quotes.')],
+    model: Model = OUT / 'model.npz', as_json: Json = False,
+):
+    "Predict what a user would give; with a model of bayes, also a range of 90 % or more, and the probability of each rating."
+    m = _open(model)
+    user, rows = _id(m.users, user), [m.find(_item(m, item)) for item in items]
+    ids = m.items.decode(rows)
+    frame = pd.DataFrame({'item': ids} | ({} if m.titles is None else {'title': m.titles[rows]}) | {'prediction': m.predict([user] * len(rows), ids)})
+    if m.is_bayesian:
+        pairs = [user] * len(rows), ids
+        P = m.probabilities(*pairs)
+        frame = frame.join(m.intervals(*pairs).drop(columns='mean')).join(P.rename(columns=lambda s: f'P({s:g})') if len(P.columns) <= 10 else P.iloc[:, :0])
+    _show(frame, as_json)
 
 @app.command(epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5')
 def similar(
@@ -284,7 +305,7 @@ def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: It
     shown = parts.round(_decimals(m)).astype(object)
     _show(shown.where(shown.notna(), ''), False)
 
-# %% ../nbs/18_cli.ipynb #3a4241f9
+# %% ../nbs/18_cli.ipynb #e070899d
 @app.command()
 def info(model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell what a model is and how it was fitted."
@@ -305,14 +326,15 @@ def evaluate(
     try: found = m.evaluate(ratings, unknown)
     except UnknownIdError as e: raise WrongUse(f'{e} With --unknown ignore, such pairs are left out and counted.') from e
     if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to; {"the error is too small" if m.goal == "rating" else "they are left out, because they are on no list"}', file=sys.stderr)
-    print(json.dumps(found.to_dict()) if as_json else found.map(lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)).to_string())
+    print(json.dumps({k: None if v != v else v for k, v in found.items()}) if as_json else found.map(lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)).to_string())
 
-# %% ../nbs/18_cli.ipynb #492726f5
+# %% ../nbs/18_cli.ipynb #a2a145e1
 def _said(model, words):
     "Ratings from words such as 'Fargo (1996)=5'."
     ratings = {}
     for word in words:
         item, _, stars = (part.strip() for part in word.rpartition('='))
+        if not item: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"')
         if _item(model, item) in ratings: raise WrongUse(f'{item!r} is rated twice')
         try: ratings[_item(model, item)] = float(stars.replace(',', '.'))
         except ValueError: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"') from None

@@ -172,5 +172,5 @@ def get_checkpoint(
         kept = get_arrays(path, 'a checkpoint', ('mark', 'records'))
         found, records = str(kept.pop('mark')), json.loads(str(kept.pop('records')))
     except ValueError as e: raise ValueError(f'{e}. Remove it to start afresh.') from e
-    if found != mark: raise ValueError(f'{path} belongs to another fit: its settings or ratings differ. Remove it, or name another file.')
+    if found != mark: raise ValueError(f'{path} belongs to another fit: its settings or ratings differ. Remove it to start afresh, or go on in another place.')
     return records, kept

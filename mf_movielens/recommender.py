@@ -87,7 +87,7 @@ def of(
 
 Recommender.of = staticmethod(of)
 
-# %% ../nbs/14_recommender.ipynb #8dc830de
+# %% ../nbs/14_recommender.ipynb #a50ac2fd
 def _by(fit, *names):
     "A solver that remembers the settings of these names."
     defaults = {k: inspect.signature(fit).parameters[k].default for k in ('n_factors', *names, 'n_iterations', 'seed')}
@@ -111,8 +111,8 @@ def _by_keras(ratings, n_factors=75, reg=.1, bias_reg=.02, damping=2, n_epochs=2
 def _by_bayes(ratings, **settings):
     from mf_movielens.bayes import fit_bayes
     post, defaults = fit_bayes(ratings, **settings), inspect.signature(fit_bayes).parameters
-    used = {k: settings.get(k, defaults[k].default) for k in ('n_factors', 'n_sweeps', 'n_burn', 'likelihood', 'implicit', 'seed')}
-    return post, used | dict(time=post.moments is not None, side=' and '.join(settings.get('side') or ()), n_draws=len(post))
+    used = {k: settings.get(k, defaults[k].default) for k in ('n_factors', 'n_sweeps', 'likelihood', 'implicit', 'steadiness', 'seed')}
+    return post, used | dict(time=post.moments is not None, side=' and '.join(settings.get('side') or ()) or 'none', n_draws=len(post))
 
 SOLVERS = {'ials': _by(fit_ials, 'reg', 'damping', 'alpha'), 'als': _by(fit_als, 'reg', 'bias_reg', 'damping'), 'keras': _by_keras, 'bayes': _by_bayes}
 GOALS = {'ials': 'ranking', 'als': 'rating', 'keras': 'rating', 'bayes': 'rating'}
@@ -198,20 +198,23 @@ def _need_bayes(self, what):
 
 Recommender.predict = predict
 
-# %% ../nbs/14_recommender.ipynb #3d367f1a
+# %% ../nbs/14_recommender.ipynb #0b8daf07
 def intervals(
     self,
     user,             # as in `predict`
     item=None,        # as in `predict`
-    level=.9,         # how probable it should be, at least, that the rating is inside
+    level=.9,         # how probable it should be, at least, that it lies inside
+    of='rating',      # what: the rating that will be given; or 'mean', the mean of all that could be given, of which less is unknown
     unknown='raise',  # as in `predict`
     timestamp=None,   # as in `predict`
-):                    # frame of mean, low, high and mass (how probable inside is), with the index of a frame
+):                    # frame of mean, low, high and, of ratings, mass (how probable inside is: whole stars seldom have a given probability), with the index of a frame
     "Tell between which ratings each will lie; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no intervals')
+    if of not in ('rating', 'mean'): raise ValueError(f"of={of!r}: use 'rating' or 'mean'")
     u, i, index, _ = _pairs(self, user, item, unknown)
     known = (u >= 0) & (i >= 0)
-    found = self.factors.predict(u[known], i[known], None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known], interval=level)
+    pairs = u[known], i[known], None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known]
+    found = self.factors.predict(*pairs, interval=level) if of == 'rating' else self.factors.expected(*pairs, level=level)
     return found.set_index(np.flatnonzero(known)).reindex(range(len(u))).set_index(pd.RangeIndex(len(u)) if index is None else index)
 
 def probabilities(
@@ -250,7 +253,7 @@ def _by_end(self, by, level):
     if not self.is_bayesian and by != 'mean': _need_bayes(self, f'cannot order by={by!r}, because it gives no intervals')
     return dict(by=by, level=level) if self.is_bayesian else {}
 
-# %% ../nbs/14_recommender.ipynb #452f44c1
+# %% ../nbs/14_recommender.ipynb #6d3c4327
 def recommend(
     self,
     users=None,         # an id or (n,) ids; None: everybody
@@ -260,7 +263,7 @@ def recommend(
     unknown='raise',    # or 'ignore': leave out users who are not known
     by='mean',          # or 'low' or 'high', if the model gives intervals: the end to order by
     level=.9,           # of these intervals for the mean rating
-):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it
+):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it. If the model is Bayesian also mean_low and mean_high
     "Find the items with the highest scores; `UnknownIdError` for an id that is not known."
     f, rows, order = self.factors, _rows(self, users, unknown), _by_end(self, by, level)
     start, hidden = _taken(self.seen.start, self.seen.other, rows)
@@ -268,7 +271,15 @@ def recommend(
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     if self.is_bayesian: score = lambda block: f.scores(rows[block], **order)
     else: score = _scorer(f, f.user_bias[rows], f.user_factors[rows])
-    return _frame(self, self.users.index.to_numpy()[rows], _lists(score, len(rows), len(self.items), n, start, hidden, chosen))
+    blocks = list(_lists(score, len(rows), len(self.items), n, start, hidden, chosen))
+    frame = _frame(self, self.users.index.to_numpy()[rows], blocks)
+    return _with_ends(frame, f, rows, blocks, level) if self.is_bayesian else frame
+
+def _with_ends(frame, post, rows, blocks, level):
+    "The frame, and between what the mean rating lies."
+    row, item = (np.concatenate([np.zeros(0, int), *(block[j] for block in blocks)]) for j in (0, 2))
+    ends = post.expected(rows[row], item, level=level) if len(row) else pd.DataFrame({'low': [], 'high': []})
+    return frame.assign(mean_low=ends.low.to_numpy(), mean_high=ends.high.to_numpy())
 
 Recommender.recommend = recommend
 
@@ -361,7 +372,7 @@ def _check_scale(self, stars):
     bad = ~((stars >= low) & (stars <= high))
     if bad.any(): raise RatingsError(f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}')
 
-# %% ../nbs/14_recommender.ipynb #a599fd98
+# %% ../nbs/14_recommender.ipynb #ea26b7ba
 def fold_in(
     self,
     ratings,            # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many; without user it is one person's
@@ -370,7 +381,7 @@ def fold_in(
     candidates=None,    # (m,) items to choose from, by id or title; None: all
     by='mean',          # as in `recommend`
     level=.9,           # as in `recommend`
-):                      # frame of rank, item, title (if known) and score; of many people also user
+):                      # frame of rank, item, title (if known) and score, as of `recommend`; of many people also user
     "Recommend to newcomers by what they rate; `RatingsError` or `UnknownIdError` for what cannot be."
     if not isinstance(ratings, (dict, pd.Series, pd.DataFrame)): raise TypeError(f'fold_in takes a dict, a Series or a frame of ratings, not {ratings!r}; for a known user there is recommend')
     one = not isinstance(ratings, pd.DataFrame) or not {*PAIR['user']} & {*ratings}
@@ -379,17 +390,21 @@ def fold_in(
         items, stars = _history(self, ratings)
         row, ids = np.zeros(len(items), int), np.zeros(1)
     mine, order = _side(row, items, stars, len(ids), len(self.items)), _by_end(self, by, level)
-    if self.is_bayesian: score = lambda block: np.concatenate([one.scores([0], **order) for one in _posteriors(self.factors, mine, block)])
+    people = [_newcomer(self.factors, mine, one) for one in range(len(ids))] if self.is_bayesian else None
+    if people is not None: score = lambda block: np.concatenate([one.scores([0], **order) for one in people[block]])
     else: score = _scorer(self.factors, *(fit_users if self.goal == 'rating' else fit_ials_users)(self.factors, row, items, stars, len(ids), *self.penalties))
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     start = mine.start if exclude_seen else np.zeros_like(mine.start)
-    frame = _frame(self, ids, _lists(score, len(ids), len(self.items), n, start, mine.other, chosen))
+    blocks = list(_lists(score, len(ids), len(self.items), n, start, mine.other, chosen))
+    frame = _frame(self, ids, blocks)
+    if people: frame = pd.concat([_with_ends(frame[frame.user == id], who, np.zeros(1, int), _of_row(blocks, row), level) for row, (id, who) in enumerate(zip(ids, people))])
     return frame.drop(columns='user') if one else frame
 
-def _posteriors(post, mine, block):
-    for row in range(block.start, block.stop):
-        own = slice(mine.start[row], mine.start[row + 1])
-        yield post.fold_in(mine.other[own], mine.rating[own])
+def _newcomer(post, mine, row):
+    own = slice(mine.start[row], mine.start[row + 1])
+    return post.fold_in(mine.other[own], mine.rating[own])
+
+def _of_row(blocks, row): return [tuple(np.zeros(len(part), int) if j == 0 else part for j, part in enumerate(x[block[0] == row] for x in block)) for block in blocks]
 
 Recommender.fold_in = fold_in
 
@@ -448,13 +463,13 @@ def _named(self, parts):
     if self.titles is not None: columns['title'] = [self.titles[r] if k else '' for r, k in zip(row, known)]
     return pd.DataFrame(columns | {'rating': parts.rating, 'stars' if self.goal == 'rating' else 'score': parts.stars})
 
-# %% ../nbs/14_recommender.ipynb #cb4fb637
+# %% ../nbs/14_recommender.ipynb #c9906ca9
 def evaluate(
     self,
     test,             # `Ratings` that were not fitted to
     unknown='raise',  # or 'ignore': leave out pairs with an unknown id, and count them
     k=10,             # length of the lists
-):                    # Series of ratings, unknown, seen (in the fit); rmse, low, high (95 %), mae on the scale, if the model predicts ratings; inside and mass (how many ratings are inside their 90 % intervals, and how many should be), if it is Bayesian; users (who liked something new), ndcg, ndcg_low, ndcg_high, recall, precision, map, mrr, hit, coverage
+):                    # Series of ratings, unknown, seen (in the fit); rmse, low, high (95 %), mae on the scale, if the model predicts ratings; inside_90 and promised_90 (how many ratings are inside their 90 % intervals, and how many should be), if it is Bayesian, and told no moments; users (who liked something new), ndcg, ndcg_low, ndcg_high, recall, precision, map, mrr, hit, coverage
     "Measure lists and, if the model predicts ratings, the error; `RatingsError` if the others are on another scale."
     if not isinstance(test, Ratings): raise TypeError(f'evaluate takes Ratings, not {type(test).__name__}; make them with load_ratings or Ratings.from_frame')
     _check_scale(self, test.rating)
@@ -468,13 +483,13 @@ def evaluate(
 
 Recommender.evaluate = evaluate
 
-# %% ../nbs/14_recommender.ipynb #55fb9499
+# %% ../nbs/14_recommender.ipynb #a16c0dc5
 def _errors(self, test):
     p = self.factors.predict(test.user_ix, test.item_ix)
     found = dict(zip(('rmse', 'low', 'high'), interval(test.rating, p, groups=test.user_ix))) | {'mae': mae(test.rating, p)}
     if not self.is_bayesian: return found
     ends = self.factors.predict(test.user_ix, test.item_ix, interval=.9)
-    return found | {'inside': float(((test.rating >= ends.low) & (test.rating <= ends.high)).mean()), 'mass': float(ends.mass.mean())}
+    return found | {'inside_90': float(((test.rating >= ends.low) & (test.rating <= ends.high)).mean()), 'promised_90': float(ends.mass.mean())}
 
 def _quality(self, test, seen, k):
     "Measures of the lists, by what was not seen."
