@@ -11,10 +11,10 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from mf_movielens.als import fit_als, fit_users
-from mf_movielens.bayes import _Chain, _draw_of, _together, coverage_table, fit_bayes, log_score, side_features
+from mf_movielens.bayes import _Chain, _draw_of, _quiet_blas, _record, _together, fit_bayes, side_features
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.metrics import mae, rmse
-from mf_movielens.ranking import rank_items, ranking_metrics
+from mf_movielens.posterior import coverage_table, log_score
 from mf_movielens.splits import official_fold, random_split
 import run
 from worker import memory
@@ -127,7 +127,6 @@ def trace(seed, n_sweeps=600):
     train, test, side = parts('u1')
     some, records, said = np.random.default_rng(0).choice(len(test), 200, replace=False), [], []
     chain = _Chain(train, side, DEFAULT, 'probit', True, True, True, np.random.default_rng(seed))
-    from mf_movielens.bayes import _quiet_blas, _record
     with _quiet_blas():
         for _ in range(n_sweeps):
             chain.sweep(map)

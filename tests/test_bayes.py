@@ -8,9 +8,10 @@ import pytest
 from scipy import sparse
 from hypothesis import given, settings, strategies as st
 
-from mf_movielens.bayes import FORMAT, VERSION, Posterior, _arrays, coverage_table, fit_bayes, log_score
+from mf_movielens.bayes import fit_bayes
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.factors import put_arrays
+from mf_movielens.posterior import FORMAT, VERSION, Posterior, _arrays, coverage_table, log_score
 from mf_movielens.recommender import ModelFileError, Recommender
 
 
@@ -216,7 +217,7 @@ def test_tenths_are_stars_too():
 @pytest.mark.parametrize('level', [.5, .9, .99])
 def test_ranges_of_numbers_hold_what_they_say(level):
     from scipy.special import ndtr
-    from mf_movielens.bayes import _f
+    from mf_movielens.posterior import _f
     ratings = replace(drawn(17), scale=(-100, 100))
     post = fit_bayes(ratings, **FAST, likelihood='normal', time=False)
     u, i = ratings.user_ix[:50], ratings.item_ix[:50]

@@ -115,14 +115,14 @@ def test_opens_fast_in_a_fresh_process_and_without_tensorflow(tmp_path):
     from mf_movielens.data import synthetic
     ml = synthetic()
     path = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles)).save(tmp_path / 'm.npz')
-    words = ('import sys; from time import process_time as now; s = now()\nfrom mf_movielens.recommender import Recommender\ni = now()\n'
+    words = ('import sys; from time import process_time as now; s = now()\nimport pandas\np = now()\nfrom mf_movielens.recommender import Recommender\ni = now()\n'
              'm = Recommender.load(sys.argv[1]); t = now(); m.recommend(m.users.index[0])\n'
-             'print(i - s, t - i, now() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)')
+             'print(p - s, i - p, t - i, now() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)')
     runs = [subprocess.run([sys.executable, '-c', words, str(path)], capture_output=True, text=True, check=True).stdout.split() for _ in range(5)]
-    assert all(r[3:] == ['False', 'False'] for r in runs)
-    imported, opened, answered = (min(float(r[j]) for r in runs) for j in range(3))  # seconds of the processor, since the machine may be busy
-    print(f'import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s')
-    assert opened < .3 and imported + opened < .6 and answered < .1
+    assert all(r[4:] == ['False', 'False'] for r in runs)
+    pandas, imported, opened, answered = (min(float(r[j]) for r in runs) for j in range(4))  # seconds of the processor, since the machine may be busy
+    print(f'pandas {pandas:.3f} s, import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s')
+    assert imported + opened < .5 * pandas and opened < .3 and answered < .1  # pandas is the yardstick, as machines differ
 
 
 def test_factors_of_other_origin(tmp_path):

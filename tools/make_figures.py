@@ -17,7 +17,7 @@ IMAGES = Path(__file__).resolve().parent.parent / 'nbs' / 'images'
 
 
 def comparison():
-    "Lists of every system against time; other libraries at the best of their settings, ours at the defaults, as in nbs/16_benchmark.ipynb."
+    "Lists of every system against time; other libraries at the best of their settings, ours at the defaults, as in nbs/18_benchmark.ipynb."
     table = pd.read_csv(IMAGES.parent / 'results/benchmark.csv')
     table = table[(table.task == 'ranking') & ((table.system != 'mf_movielens') | (table.variant == 'default'))]
     table = table.sort_values('ndcg', ascending=False).drop_duplicates(['system', 'model'])
