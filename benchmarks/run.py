@@ -11,7 +11,7 @@ from mf_movielens.ranking import ranking_metrics
 from worker import load_peer
 
 HERE = Path(__file__).parent
-RESULTS, KEPT = HERE.parent / 'nbs/results', HERE / '.data'
+RESULTS, KEPT = HERE.parent / 'mf_movielens/results', HERE / '.data'
 MADE = KEPT / 'made'  # what the models said of the test ratings, for comparisons
 FOLDS, BUDGET = ('u1', 'u2', 'u3', 'u4', 'u5'), 12
 OURS = {'rating': ('mf_movielens', 'ALS', 'default'), 'ranking': ('mf_movielens', 'iALS', 'default')}

@@ -21,7 +21,7 @@ def run():
 
 @pytest.fixture(scope='module')
 def tables():
-    results = BENCHMARKS.parent / 'nbs/results'
+    results = BENCHMARKS.parent / 'mf_movielens/results'
     return {part: pd.read_csv(results / f'benchmark{part}.csv') for part in ('', '_folds', '_search')}
 
 
