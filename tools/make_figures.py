@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings
@@ -41,6 +42,7 @@ def placed(n):
     ratings = Ratings.from_frame(ml.ratings, titles=ml.titles)
     model = Recommender.fit(ratings, goal='rating')
     rows = _well_known(model, n)
+    rows = rows[~pd.Series(ratings.titles[rows]).duplicated().to_numpy()]  # some films are in the table twice
     films = ml.movies.set_index('movie_id').loc[ratings.items.index[rows]]
     genre = films[TELLING].idxmax(axis=1).where(films[TELLING].any(axis=1), 'other').replace({'Animation': "Children's", 'Horror': 'Thriller', 'Western': 'other'})
     return ratings, rows, ratings.titles[rows], item_axes(model.factors)[rows, :2], genre.to_numpy()
@@ -59,6 +61,7 @@ def film_map(path=IMAGES / 'map.png', n=250):
         fig.draw_without_rendering()
         _place(ax, [_spoken(t[:-7]) for t in titles], points, [legend.get_window_extent()], fontsize=8)
         fig.savefig(path, dpi=130, metadata={'Software': None})
+    Image.open(path).convert('P', palette=Image.Palette.ADAPTIVE, colors=128).save(path, optimize=True)  # a third of the size
 
 
 def play(path=IMAGES.parent.parent / 'docs/_static/play.json', n=500):

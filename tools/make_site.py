@@ -142,7 +142,14 @@ def page(path, cited, s):
             if imports: cell.metadata |= {'tags': ['hide-input'], 'mystnb': {'code_prompt_show': 'What is imported', 'code_prompt_hide': 'What is imported'}}
         cells.append(cell)
     nb.cells = cells
+    if path.stem != 'index': cells[0].source = ways(cells[0].source, path, s)
     return nb
+
+def ways(text, path, s):
+    "Put the other places where a chapter can be read under its first lines; the theme's own buttons need a script."
+    colab = s['git_url'].replace('https://github.com/', 'https://colab.research.google.com/github/')
+    line = f'[Open in Colab]({colab}/blob/{s["branch"]}/nbs/{path.name}) · [on GitHub]({s["blob"]}/nbs/{path.name})'
+    return re.sub(r'^(> .*\n)', rf'\1\n{{.ways}}\n{line}\n', text, count=1, flags=re.M)
 
 def toctrees():
     "The order of the pages, in parts."
@@ -193,6 +200,14 @@ def get_mathjax():
             if member.name.startswith(wanted): tar.extract(member, kept, filter='data')
     archive.unlink()
 
+def lighten():
+    "What the theme leaves to do: icons come as a font and as a script, and the font is enough; what unfolds the list of pages has no name to be read out, and a wide table cannot be reached by keys."
+    for path in OUT.rglob('*.html'):
+        text = re.sub(r'<script defer src="[^"]*fontawesome\.js[^"]*"></script>', '', path.read_text(encoding='utf-8'))
+        text = text.replace('class="dataframe">', 'class="dataframe" tabindex="0">')
+        path.write_text(text.replace('<summary><span class="toctree-toggle"', '<summary aria-label="pages below"><span class="toctree-toggle"'), encoding='utf-8')
+    (OUT / '_static/scripts/fontawesome.js').unlink(missing_ok=True)
+
 def main():
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
     get_mathjax()
@@ -201,7 +216,8 @@ def main():
     done = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-j', 'auto', str(PROC), str(OUT)])
     if done.returncode: sys.exit(done.returncode)
     for path in chapters(): shutil.copy(path, OUT / '_sources' / path.name)  # what is downloaded is the notebook itself
-    shutil.rmtree(OUT / '.doctrees', ignore_errors=True)
+    lighten()
+    for rest in (OUT / '.doctrees', ROOT / 'jupyter_execute'): shutil.rmtree(rest, ignore_errors=True)
     (OUT / '.nojekyll').touch()
     print(f'the site is in {OUT.relative_to(ROOT)}: python -m http.server -d {OUT.relative_to(ROOT)}')
 
