@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / '_docs'
-BROWSER = os.environ.get('CHROMIUM') or shutil.which('chromium')
+BROWSER = shutil.which(os.environ.get('CHROMIUM') or 'chromium')
 sync_api = pytest.importorskip('playwright.sync_api', reason="the site's tests need pip install -e '.[docs]'")
 bs4 = pytest.importorskip('bs4')
 if not (SITE / 'index.html').exists(): pytest.skip('the site is not built: python tools/make_site.py', allow_module_level=True)
