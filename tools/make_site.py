@@ -30,7 +30,7 @@ def cite(text, cited, page):
     for key, (_, address) in entries().items():
         if f']({address})' in text:
             cited.setdefault(key, []).append(page)
-            text = text.replace(f']({address})', f'](bibliography.md#{key})')
+            text = text.replace(f']({address})', f'](#{key})')
     stray = re.findall(r'\]\((https://(?:doi\.org|arxiv\.org|proceedings)[^)]*)\)', text)
     if stray: sys.exit(f'{page} cites {stray[0]}, which is not in docs/references.bib')
     return text
@@ -72,14 +72,14 @@ def methods(cls):
 
 @cache
 def names():
-    "Where the reference tells of each public name: {name: page#label}."
+    "The label under which the reference tells of each public name."
     found, twice = {}, set()
     for path in chapters():
         module = path.stem[3:]
         if not (ROOT / 'mf_movielens' / f'{module}.py').exists(): continue
         m = importlib.import_module(f'mf_movielens.{module}')
         for name in m.__all__:
-            thing, to = getattr(m, name), f'api_{module}.md#{module}.{name}'.lower()
+            thing, to = getattr(m, name), f'#{module}.{name}'.lower()
             if not (inspect.isfunction(thing) or inspect.isclass(thing)): continue
             if name in found: twice.add(name)
             found[name] = to
