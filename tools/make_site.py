@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
-from pybtex.database import parse_file
+from pybtex.database import Entry, parse_file
 from pybtex.plugin import find_plugin
 
 from book import HIDDEN, NBS, PARTS, ROOT, chapters, directive, read, settings, shown, without_directives
@@ -19,6 +19,7 @@ MATHJAX = '3.2.2'
 
 # the bibliography
 
+@cache
 def entries():
     "The entries of references.bib, by key, with the address that each is cited by."
     address = lambda f: f'https://doi.org/{f["doi"]}' if 'doi' in f else f'https://arxiv.org/abs/{f["eprint"]}' if 'eprint' in f else f['url']
@@ -42,7 +43,7 @@ def bibliography(cited, titles):
     style, backend = find_plugin('pybtex.style.formatting', 'plain')(), find_plugin('pybtex.backends', 'markdown')()
     rows = []
     for key, (entry, address) in sorted(entries().items(), key=lambda e: (e[1][0].persons['author'][0].last_names, e[1][0].fields['year'])):
-        for field in ('doi', 'eprint', 'url'): entry.fields.pop(field, None)  # the address is added once, below
+        entry = Entry(entry.type, [f for f in entry.fields.items() if f[0] not in ('doi', 'eprint', 'url')], entry.persons)  # the address is added once, below
         words = re.sub(r'\s+', ' ', next(style.format_entries([entry])).text.render(backend)).replace('\\', '').rstrip('.')
         where = ', '.join(f'[{titles[p]}]({p}.ipynb)' for p in dict.fromkeys(cited[key]))
         rows.append(f'({key})=\n{words}. [{address.removeprefix("https://")}]({address})\n: Cited in {where}.\n')
@@ -50,6 +51,15 @@ def bibliography(cited, titles):
 
 
 # the reference
+
+@cache
+def modules():
+    "The modules that chapters make, in reading order: (notebook, name, module)."
+    return [(p, p.stem[3:], importlib.import_module(f'mf_movielens.{p.stem[3:]}')) for p in chapters() if (ROOT / f'mf_movielens/{p.stem[3:]}.py').exists()]
+
+def public(module):
+    "Its public functions and classes, by name."
+    return {n: getattr(module, n) for n in module.__all__ if inspect.isfunction(getattr(module, n)) or inspect.isclass(getattr(module, n))}
 
 def signature(thing):
     "The head of a function or a class as it stands in the source, with its comments, and its docstring."
@@ -74,13 +84,9 @@ def methods(cls):
 def names():
     "The label under which the reference tells of each public name."
     found, twice = {}, set()
-    for path in chapters():
-        module = path.stem[3:]
-        if not (ROOT / 'mf_movielens' / f'{module}.py').exists(): continue
-        m = importlib.import_module(f'mf_movielens.{module}')
-        for name in m.__all__:
-            thing, to = getattr(m, name), f'#{module}.{name}'.lower()
-            if not (inspect.isfunction(thing) or inspect.isclass(thing)): continue
+    for _, module, m in modules():
+        for name, thing in public(m).items():
+            to = f'#{module}.{name}'.lower()
             if name in found: twice.add(name)
             found[name] = to
             if inspect.isclass(thing): found |= {f'{name}.{method}': f'{to}.{method}'.lower() for method, _ in methods(thing)}
@@ -92,15 +98,11 @@ def entry(label, name, thing, module, level, s):
     source = f'[source]({s["blob"]}/mf_movielens/{module}.py#L{line})'
     return f'({label.lower()})=\n{"#" * level} `{name}`\n\n```python\n{code}\n```\n\n{link_names(inspect.cleandoc(doc), set())}\n\n{source}\n'
 
-def reference(path, s):
+def reference(path, module, m, s):
     "The page of one module."
-    module = path.stem[3:]
-    m = importlib.import_module(f'mf_movielens.{module}')
     title, *_ = re.findall(r'^# (.*)$', read(path).cells[0].source, re.M)
     parts = [f'# `{module}`\n\n{m.__doc__.strip()}. The chapter that explains it: [{title}]({path.name}).\n']
-    for name in m.__all__:
-        thing = getattr(m, name)
-        if not (inspect.isfunction(thing) or inspect.isclass(thing)): continue
+    for name, thing in public(m).items():
         parts.append(entry(f'{module}.{name}', name, thing, module, 2, s))
         if inspect.isclass(thing): parts += [entry(f'{module}.{name}.{n}', f'{name}.{n}', t, module, 3, s) for n, t in methods(thing)]
     return '\n'.join(parts)
@@ -151,12 +153,13 @@ def ways(text, path, s):
     line = f'[Open in Colab]({colab}/blob/{s["branch"]}/nbs/{path.name}) · [on GitHub]({s["blob"]}/nbs/{path.name})'
     return re.sub(r'^(> .*\n)', rf'\1\n{{.ways}}\n{line}\n', text, count=1, flags=re.M)
 
+def toctree(caption, pages): return '```{toctree}\n:hidden:\n' + (f':caption: {caption}\n' if caption else '') + '\n' + '\n'.join(pages) + '\n```\n'
+
 def toctrees():
     "The order of the pages, in parts."
-    tree = lambda caption, pages: '```{toctree}\n:hidden:\n' + (f':caption: {caption}\n' if caption else '') + '\n' + '\n'.join(pages) + '\n```\n'
     number = lambda path: int(path.stem[:2])
-    parts = [tree(part, [p.stem for p in chapters() if number(p) in numbers]) for part, numbers in PARTS.items()]
-    return '\n'.join([tree('', ['play'])] + parts + [tree('Look up', ['reference', 'bibliography', 'contributing', 'changelog'])])
+    parts = [toctree(part, [p.stem for p in chapters() if number(p) in numbers]) for part, numbers in PARTS.items()]
+    return '\n'.join([toctree('', ['play'])] + parts + [toctree('Look up', ['reference', 'bibliography', 'contributing', 'changelog'])])
 
 def doors(text): return text.replace('\n- **[', '\n{.doors}\n- **[', 1).replace(')**: ', ')** ')
 
@@ -178,10 +181,9 @@ def prepare():
             nb.cells[0].source = doors(nb.cells[0].source)
             nb.cells.append(nbformat.v4.new_markdown_cell(toctrees()))
         nbformat.write(nb, PROC / path.name)
-    modules = [p for p in chapters() if (ROOT / 'mf_movielens' / f'{p.stem[3:]}.py').exists()]
-    for path in modules: (PROC / f'api_{path.stem[3:]}.md').write_text(reference(path, s), encoding='utf-8')
-    rows = '\n'.join(f'- [`{p.stem[3:]}`](api_{p.stem[3:]}.md): {importlib.import_module(f"mf_movielens.{p.stem[3:]}").__doc__.strip()}' for p in modules)
-    (PROC / 'reference.md').write_text('# Reference\n\nEvery public name, by module, as the notebooks document it.\n\n' + rows + '\n\n```{toctree}\n:hidden:\n\n' + '\n'.join(f'api_{p.stem[3:]}' for p in modules) + '\n```\n', encoding='utf-8')
+    for path, module, m in modules(): (PROC / f'api_{module}.md').write_text(reference(path, module, m, s), encoding='utf-8')
+    rows = '\n'.join(f'- [`{module}`](api_{module}.md): {m.__doc__.strip()}' for _, module, m in modules())
+    (PROC / 'reference.md').write_text('# Reference\n\nEvery public name, by module, as the notebooks document it.\n\n' + rows + '\n\n' + toctree('', [f'api_{module}' for _, module, _ in modules()]), encoding='utf-8')
     (PROC / 'bibliography.md').write_text(bibliography(cited, titles), encoding='utf-8')
     for name in ('CONTRIBUTING', 'CHANGELOG'):
         text = re.sub(r'\]\((?!https?:|#)([^)]+)\)', rf']({s["blob"]}/\1)', (ROOT / f'{name}.md').read_text(encoding='utf-8'))
@@ -215,7 +217,7 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     done = subprocess.run([sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-j', 'auto', str(PROC), str(OUT)])
     if done.returncode: sys.exit(done.returncode)
-    for path in chapters(): shutil.copy(path, OUT / '_sources' / path.name)  # what is downloaded is the notebook itself
+    for path in NBS.glob('*.ipynb'): shutil.copy(path, OUT / '_sources')  # what is downloaded is the notebook itself
     lighten()
     for rest in (OUT / '.doctrees', ROOT / 'jupyter_execute'): shutil.rmtree(rest, ignore_errors=True)
     (OUT / '.nojekyll').touch()
