@@ -122,7 +122,7 @@ def test_opens_fast_in_a_fresh_process_and_without_tensorflow(tmp_path):
     assert all(r[4:] == ['False', 'False'] for r in runs)
     pandas, imported, opened, answered = (min(float(r[j]) for r in runs) for j in range(4))  # seconds of the processor, since the machine may be busy
     print(f'pandas {pandas:.3f} s, import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s')
-    assert imported + opened < .5 * pandas and opened < .3 and answered < .1  # pandas is the yardstick, as machines differ
+    assert imported + opened < .5 * pandas and opened < pandas and answered < .5 * pandas  # pandas is the yardstick, as machines differ
 
 
 def test_factors_of_other_origin(tmp_path):
