@@ -158,20 +158,26 @@ def _number(df, column):
     return numbers
 
 # %% ../nbs/02_encoding.ipynb #85ef2381
-def _ids(df, column, name):
+def _encoded(df, column, name):
+    "A vocabulary, and the row of each id."
     missing = df[column].isna()
     if missing.any():
         raise RatingsError(f'column {column!r}: {missing.sum():,} of {len(df):,} {name} ids are missing, '
                            f'the first in row {int(np.argmax(missing))}')
     values = df[column]
     if pd.api.types.is_float_dtype(values) and (values == values.round()).all(): values = values.astype('int64')
-    return Vocabulary.of(values, name), values
+    texts = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else None
+    rows, ids = pd.factorize(values if texts is None else values.cat.codes)
+    return Vocabulary(ids if texts is None else texts[ids], name), rows.astype('int32')
 
 # %% ../nbs/02_encoding.ipynb #00e6390a
+def _any_twice(u, i, n_items):
+    pairs = u.astype('int64') * n_items + i
+    pairs.sort()
+    return bool((pairs[1:] == pairs[:-1]).any())
+
 def _one_per_pair(df, user, item, rating, timestamp, duplicates):
-    if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
     again = df.duplicated([user, item], keep=False)
-    if not again.any(): return df
     if duplicates == 'raise':
         who, what = (df[c][again].tolist()[0] for c in (user, item))
         raise RatingsError(f'{again.sum():,} rows share their user and item with another, such as user {who!r} with item {what!r}. '
@@ -206,14 +212,17 @@ def from_frame(
     missing = [c for c in (user, item, rating, timestamp) if c is not None and c not in df]
     if missing: raise RatingsError(f'there is no column {missing[0]!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…')
     if df.empty: raise RatingsError('the frame has no rows, so there are no ratings')
+    if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
     if timestamp is None and 'timestamp' in df: timestamp = 'timestamp'
     df = df.reset_index(drop=True).assign(**{rating: _number(df, rating)})
-    df = _one_per_pair(df, user, item, rating, timestamp, duplicates)
-    (users, u), (items, i) = _ids(df, user, 'user'), _ids(df, item, 'item')
+    (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
+    if _any_twice(u, i, len(items)):
+        df = _one_per_pair(df, user, item, rating, timestamp, duplicates)
+        (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
     stars = df[rating].to_numpy('float32')
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
     when = None if timestamp is None else _number(df, timestamp).astype('int64')
-    return Ratings(users.encode(u), items.encode(i), stars, users, items, scale, when, _titles(items, titles))
+    return Ratings(u, i, stars, users, items, scale, when, _titles(items, titles))
 
 Ratings.from_frame = staticmethod(from_frame)
 

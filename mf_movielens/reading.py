@@ -6,7 +6,7 @@
 __all__ = ['SEPARATORS', 'THINGS', 'PEOPLE', 'NAMES', 'FLAGS', 'PIECE', 'SCALES', 'load_ratings']
 
 # %% ../nbs/15_reading.ipynb #c3158de5
-import csv, gzip, io, re, warnings, zlib
+import codecs, csv, gzip, io, re, warnings, zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,10 @@ def _encoding(path):
         if mark[:2] == b'PK': raise RatingsError(f'{path} is a spreadsheet or a zip archive; save the sheet as CSV, or unpack the archive, and name that file')
         if mark[:1] in (b'[', b'{'): raise RatingsError(f'{path} looks like JSON, which is not read; make a frame of it and give that, or save it as CSV')
         f.seek(0)
+        decoder = codecs.getincrementaldecoder('utf-8')()
         try:
-            for _ in io.TextIOWrapper(f, 'utf-8-sig', newline='\n'): pass
+            while block := f.read(2**24): decoder.decode(block)
+            decoder.decode(b'', final=True)
         except UnicodeDecodeError: return 'cp1252'
     return 'utf-8-sig'
 
@@ -135,16 +137,22 @@ def _too_wide(path, encoding, sep):
 # %% ../nbs/15_reading.ipynb #35a8e445
 PIECE = 2**20  # lines at a time
 
-def _table(path, sep, encoding, least=3):
-    "Read a file of any layout: a frame of categories whose index holds line numbers, the separator, whether there is a header, and the encoding."
+def _how(path, sep, encoding, least):
+    "How to read a file of any layout, for `read_csv`, and its column names."
     try:
         encoding = encoding or _encoding(path)
         sep, names = _layout(path, encoding, sep, least)
     except (EOFError, zlib.error, LookupError, OSError, csv.Error) as e: raise _unreadable(path, e) from e
-    how = dict(sep=sep, encoding=encoding, header=None if names is None else 0, dtype=str, index_col=False, keep_default_na=False, na_values=[''],
-               skip_blank_lines=False, skipinitialspace=True, engine='python' if len(sep) > 1 else 'c', chunksize=PIECE)
+    return dict(sep=sep, encoding=encoding, header=None if names is None else 0, index_col=False, keep_default_na=False, na_values=[''],
+                skip_blank_lines=False, skipinitialspace=True, engine='python' if len(sep) > 1 else 'c', chunksize=PIECE), names
+
+def _table(path, sep, encoding, least=3, roles=None):
+    "Read a file: a frame of categories whose index holds line numbers, the separator, whether there is a header, and the encoding."
+    how, names = _how(path, sep, encoding, least)
+    sep, encoding = how['sep'], how['encoding']
+    if roles and (df := _typed(path, how, names, roles)) is not None: return df, sep, names is not None, encoding
     try:
-        with warnings.catch_warnings(), pd.read_csv(path, **how) as chunks:
+        with warnings.catch_warnings(), pd.read_csv(path, dtype=str, **how) as chunks:
             warnings.simplefilter('error', pd.errors.ParserWarning)
             df = _joined([{c: _stripped(chunk[c]) for c in chunk} for chunk in chunks])
     except (ValueError, EOFError, zlib.error, OSError, pd.errors.ParserWarning) as e: raise _unreadable(path, e, encoding, sep) from e
@@ -163,6 +171,48 @@ def _joined(chunks):
     if not chunks: raise ValueError('there is nothing below the header')
     return pd.DataFrame({c: union_categoricals([chunk[c] for chunk in chunks]) for c in chunks[0]})
 
+# %% ../nbs/15_reading.ipynb #d2a79143
+def _is_odd(path):
+    "Is there a number that would be written in another way than it stands here: 007, +5 or -0?"
+    with _open(path) as f:
+        last = b'\n,'
+        while block := f.read(2**24):
+            b = np.frombuffer(last + block, 'uint8')
+            nought, digit = b[1:-1] == ord('0'), (b >= ord('0')) & (b <= ord('9'))
+            padded = nought & digit[2:] & ~digit[:-2] & (b[:-2] != ord('.'))
+            if padded.any() or (nought & (b[:-2] == ord('-'))).any() or (b == ord('+')).any(): return True
+            last = block[-2:]
+    return False
+
+# %% ../nbs/15_reading.ipynb #6fba12e5
+def _narrow(x):
+    "The same numbers in half the space, where that holds them exactly."
+    small = x.astype('int32' if x.dtype.kind == 'i' else 'float32')
+    return small if (small == x).all() else x
+
+def _typed(path, how, names, roles):
+    "Read ids, ratings and moments as numbers, or ids as categories; None where that does not go."
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', pd.errors.ParserWarning)
+            head = pd.read_csv(path, **how | dict(chunksize=None, nrows=200, dtype=str))
+        columns = [str(c).strip() for c in names] if names else list(head)
+        wanted = {kind: c for kind, c in roles(path, columns, names is not None)[0].items() if c is not None}
+        at = {kind: columns.index(c) for kind, c in wanted.items()}
+        whole = [head.iloc[:, at[kind]].str.fullmatch(r' *-?\d{1,18} *').all() for kind in ('user', 'item')]
+        text = _is_odd(path) if any(whole) else False
+        types = dict(zip(('user', 'item'), ('int64' if w and not text else str for w in whole))) | dict(rating='float64', timestamp='int64', titles=str)
+        dtype = dict.fromkeys(range(len(columns)), str) | {at[kind]: types[kind] for kind in at}
+        with warnings.catch_warnings(), pd.read_csv(path, **how | dict(names=range(len(columns)), header=how['header'], dtype=dtype)) as chunks:
+            warnings.simplefilter('error', pd.errors.ParserWarning)
+            parts = [{wanted[kind]: _narrow(chunk[j].to_numpy()) if chunk[j].dtype.kind in 'if' else _stripped(chunk[j]) for kind, j in at.items()} for chunk in chunks]
+        df = pd.DataFrame({c: _put_together([part.pop(c) for part in parts]) for c in list(wanted.values())})
+        df.index += 1 + (names is not None)
+        return df
+    except (ValueError, LookupError, EOFError, OSError, zlib.error, pd.errors.ParserWarning): return None
+
+def _put_together(parts): return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else union_categoricals(parts)
+
 # %% ../nbs/15_reading.ipynb #bc778c44
 def _plain(values):
     "Ids as whole numbers, if all of them are; else as they are."
@@ -177,7 +227,7 @@ def _complain(where, values, bad, what):
     line = f'line {values.index[first]}' if isinstance(where, Path) else f'row {values.index[first]}'
     value = values.iloc[first]
     said = 'there is no value' if pd.isna(value) else f'{value.item() if isinstance(value, np.generic) else value!r} is not {what}'
-    raise RatingsError(f'{where}, {line}, column {values.name!r}: {said}' + (f', and {bad.sum() - 1:,} more such' if bad.sum() > 1 else ''))
+    raise RatingsError(f'{where}, {line}, column {values.name if isinstance(values.name, int) else repr(values.name) if isinstance(values.name, str) else int(values.name)}: {said}' + (f', and {bad.sum() - 1:,} more such' if bad.sum() > 1 else ''))
 
 # %% ../nbs/15_reading.ipynb #f686f67e
 def _numbers(values):
@@ -262,10 +312,13 @@ def load_ratings(
     say=print,           # called with one line that tells what was taken for what; None: silent
 ):                       # `Ratings`; `RatingsError` names line, value and way out
     "Load ratings from a file or frame of any sensible shape."
-    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding, 2 if rating is False else 3)
-    in_file = titles is None or titles is False or isinstance(titles, (str, int)) and titles in list(df)
-    named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if in_file else False)
-    roles = _roles(where, list(df), named if has_header else _by_place(where, df.shape[1], named))
+    def roles_of(where, columns, has_header):
+        "Columns by kind, and are the titles in the table?"
+        inside = titles is None or titles is False or isinstance(titles, (str, int)) and titles in columns
+        named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if inside else False)
+        return _roles(where, columns, named if has_header else _by_place(where, len(columns), named)), inside
+    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding, 2 if rating is False else 3, roles_of)
+    roles, in_file = roles_of(where, list(df), has_header)
     clean, note = _clean(where, df, roles, timestamp is None)
     titles = _titles(where, df, roles, None if in_file else titles, clean.item_id)
     try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or ((1, 1) if roles['rating'] is None else _scale(clean.rating)), duplicates=duplicates, titles=titles)
@@ -274,14 +327,14 @@ def load_ratings(
     return ratings
 
 # %% ../nbs/15_reading.ipynb #bc157a05
-def _source(source, sep, encoding, least):
+def _source(source, sep, encoding, least, roles):
     "(what messages call it, a frame, how it was read, have the columns names)"
     if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame', True
     path = Path(source)
     if path.is_dir(): raise RatingsError(f'{path} is a folder; name the file in it')
     if not path.is_file(): raise FileNotFoundError(2, 'there is no such file', str(path))
     if path.suffix in ('.parquet', '.pq'): return path, _parquet(path), 'parquet', True
-    df, sep, has_header, encoding = _table(path, sep, encoding, least)
+    df, sep, has_header, encoding = _table(path, sep, encoding, least, roles)
     letters = '' if encoding in ('utf-8', 'utf-8-sig') else f', letters in {encoding}'
     return path, df, f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}', has_header
 
@@ -298,8 +351,7 @@ def _clean(where, df, roles, may_skip):
         if missing.any(): _complain(where, df[roles[kind]], missing, 'an id')
     number = np.ones(len(df)) if roles['rating'] is None else _numbers(df[roles['rating']])
     if not np.isfinite(number).all(): _complain(where, df[roles['rating']], ~np.isfinite(number), 'a rating')
-    clean = {'user_id': _plain(df[roles['user']]), 'item_id': _plain(df[roles['item']]), 'rating': number}
-    clean = {k: np.asarray(v) for k, v in clean.items()}
+    clean = {'user_id': _plain(df[roles['user']]).array, 'item_id': _plain(df[roles['item']]).array, 'rating': number}
     if roles['timestamp'] is None: return pd.DataFrame(clean), ''
     try: return pd.DataFrame(clean | {'timestamp': _seconds(where, df[roles['timestamp']])}), ''
     except RatingsError as e:

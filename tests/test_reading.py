@@ -82,3 +82,26 @@ def test_the_frame_that_is_given_stays_as_it_is():
     before = table.copy()
     load_ratings(table, say=None)
     pd.testing.assert_frame_equal(table, before)
+
+
+CELLS = st.sampled_from(['1', '2', '3', '12', '007', '0', '-4', '-0', '+5', ' 6', '7 ', '5.0', '4,5', '4.5', 'x', '', '1e3', 'nan', 'inf', '"8"', '999999999999999999', '9999999999999999999', 'True', '1_0'])
+LINES = st.lists(st.tuples(CELLS, CELLS, st.sampled_from(['1', '4.50', '.5', '3', '', 'inf', 'good', '02']), st.sampled_from(['880000001', '880000001000', '0', '2024-03-01', '', '08'])), min_size=1, max_size=6)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=LINES, sep=st.sampled_from([',', ';', '\t']), header=st.booleans(), end=st.sampled_from(['\n', '\r\n']))
+def test_numbers_read_as_numbers_are_the_same_as_by_way_of_text(tmp_path, monkeypatch, lines, sep, header, end):
+    path = tmp_path / 'a.csv'
+    path.write_text(end.join([sep.join(['user', 'item', 'rating', 'timestamp'])] * header + [sep.join(line) for line in lines]) + end, newline='')
+
+    def result():
+        try: return load_ratings(path, duplicates='last', say=None)
+        except RatingsError as e: return str(e)
+    quick = result()
+    with monkeypatch.context() as m:
+        m.setattr(reading, '_typed', lambda *args: None)
+        careful = result()
+    if isinstance(careful, str): assert isinstance(quick, str) and quick.split(':')[0] == careful.split(':')[0]
+    else:
+        assert quick.fingerprint == careful.fingerprint
+        assert (quick.timestamp is None) == (careful.timestamp is None) and (quick.timestamp is None or (quick.timestamp == careful.timestamp).all())
