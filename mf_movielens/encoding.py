@@ -122,6 +122,11 @@ class Ratings:
         when = None if self.timestamp is None else self.timestamp[rows]
         return replace(self, user_ix=self.user_ix[rows], item_ix=self.item_ix[rows], rating=self.rating[rows], timestamp=when)
 
+    @property
+    def mean(self):
+        "The mean rating."
+        return float(self.rating.mean(dtype='float64'))
+
     @cached_property
     def fingerprint(self):
         "A short hexadecimal digest of ids, pairs, ratings and scale."

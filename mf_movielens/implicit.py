@@ -69,11 +69,14 @@ def ials_objective(
     reg,      # penalty on factors, for each rating
     damping,  # penalty on factors, for each row
     alpha,    # weight of a pair, rated or not
+    block=2**20,  # ratings at a time, which bounds the memory
 ):            # one float
     "Sum the squared errors, the squared scores of all pairs and the penalties: what the fit makes small."
     P, Q = (t.astype('float64') for t in (factors.user_factors, factors.item_factors))
-    x = np.einsum('nk,nk->n', P[ratings.user_ix], Q[ratings.item_ix])
-    total = ((_targets(ratings) - x) ** 2).sum() + alpha * ((P.T @ P) * (Q.T @ Q)).sum()
+    y, total = _targets(ratings), alpha * ((P.T @ P) * (Q.T @ Q)).sum()
+    for at in range(0, len(ratings), block):
+        u, i = (a[at:at + block] for a in (ratings.user_ix, ratings.item_ix))
+        total += ((y[at:at + block] - np.einsum('nk,nk->n', P[u], Q[i])) ** 2).sum()
     for rows, table in ((ratings.user_ix, P), (ratings.item_ix, Q)):
         total += (reg * np.bincount(rows, minlength=len(table)) + damping) @ (table ** 2).sum(1)
     return float(total)

@@ -8,6 +8,7 @@ __all__ = ['RECIPES', 'Recipe', 'to_factors', 'Fit', 'fit_net']
 # %% ../nbs/08_training.ipynb #47f49d75
 import json, time
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 import keras
@@ -107,7 +108,12 @@ class Fit:
 
     def errors(self):
         now = self.factors
-        return {name: rmse(part.rating, now.predict(part.user_ix, part.item_ix)) for name, part in (('rmse', self.train), ('val_rmse', self.valid))}
+        return {name: _error(now, part) for name, part in (('rmse', self.train), ('val_rmse', self.valid))}
+
+def _error(factors, ratings):
+    "The RMSE; of shards one after the other."
+    parts = [ratings] if isinstance(ratings, Ratings) else ratings
+    return float(np.sqrt(sum(len(p) * rmse(p.rating, factors.predict(p.user_ix, p.item_ix)) ** 2 for p in parts) / len(ratings)))
 
 # %% ../nbs/08_training.ipynb #0af83964
 def _mark(fit):
@@ -133,25 +139,38 @@ def _resume(self):
 Fit.resume = _resume
 
 # %% ../nbs/08_training.ipynb #0dbce3c2
+def _arrays(ratings, recipe):
+    "What goes in, (n, 2) rows, and what is to come out, (n,) float32."
+    target = to_unit(ratings.rating, ratings.scale) if recipe.link == 'sigmoid' else ratings.rating
+    return np.stack([ratings.user_ix, ratings.item_ix], 1), target.astype('float32')
+
 def _network(ratings, recipe, seed):
-    "An untrained network for a recipe, and the targets that it is to learn."
-    sigmoid, mean = recipe.link == 'sigmoid', ratings.rating.mean(dtype='float64')
-    target = to_unit(ratings.rating, ratings.scale) if sigmoid else ratings.rating
-    if sigmoid:
+    "An untrained network for a recipe."
+    mean = ratings.mean
+    if recipe.link == 'sigmoid':
         share = np.clip(to_unit(mean, ratings.scale), .01, .99)
         mean = np.log(share / (1 - share))
-    net = RecommenderNet(len(ratings.users), len(ratings.items), recipe.embedding_size, mean if recipe.centre else 0.,
-                         recipe.link, recipe.reg, recipe.bias_reg, recipe.decay, seed)
-    return net, target.astype('float32')
+    return RecommenderNet(len(ratings.users), len(ratings.items), recipe.embedding_size, mean if recipe.centre else 0.,
+                          recipe.link, recipe.reg, recipe.bias_reg, recipe.decay, seed)
 
 def _compile(net, recipe, steps):
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.epochs * steps) if recipe.cosine else recipe.learning_rate
     net.compile(keras.optimizers.Adam(rate), recipe.loss, steps_per_execution=steps, jit_compile=False)
     net.optimizer.build(net.trainable_variables)
 
+# %% ../nbs/08_training.ipynb #a87b5704
+def _streamed(shards, recipe, seed, first_epoch):
+    "Endless batches out of shards; epoch `e` has an order that depends on `seed` and `e` alone."
+    def parts():
+        for e in count(first_epoch):
+            for ratings in shards.shuffled(seed, e): yield _arrays(ratings, recipe)
+    kinds = tf.TensorSpec((None, 2), 'int32'), tf.TensorSpec((None,), 'float32')
+    cut = lambda *arrays: tf.data.Dataset.from_tensor_slices(arrays).batch(recipe.batch_size)
+    return tf.data.Dataset.from_generator(parts, output_signature=kinds).flat_map(cut).prefetch(2)
+
 # %% ../nbs/08_training.ipynb #94c0db6b
 def fit_net(
-    ratings,         # `Ratings` to fit to
+    ratings,         # `Ratings` to fit to, or `Shards` of them
     recipe='tuned',  # a name in `RECIPES`, or a `Recipe`
     valid=None,      # `Ratings` to watch the error on; on its own it changes nothing
     seed=0,          # of the first factors and of the shuffles
@@ -163,7 +182,7 @@ def fit_net(
     if isinstance(recipe, str) and recipe not in RECIPES: raise ValueError(f'{recipe!r} is not a recipe; there are {", ".join(RECIPES)}')
     if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
     recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
-    (net, target), steps = _network(ratings, recipe, seed), -(-len(ratings) // recipe.batch_size)
+    net, steps = _network(ratings, recipe, seed), sum(-(-n // recipe.batch_size) for n in getattr(ratings, 'sizes', [len(ratings)]))
     _compile(net, recipe, steps)
     fit = Fit(net, ratings, valid, recipe, seed, checkpoint)
     fit.resume()
@@ -171,7 +190,7 @@ def fit_net(
     if done > recipe.epochs: raise ValueError(f'{checkpoint} holds {done} epochs, more than the {recipe.epochs} that are asked for. Remove it, or name another file.')
     for record in fit.records if on_epoch else (): on_epoch(record)
     if done < recipe.epochs and not (patience and done and keeper.waited() >= patience):
-        batches = _batches(np.stack([ratings.user_ix, ratings.item_ix], 1), target, recipe.batch_size, seed, done)
+        batches = _batches(*_arrays(ratings, recipe), recipe.batch_size, seed, done) if isinstance(ratings, Ratings) else _streamed(ratings, recipe, seed, done)
         net.fit(batches, initial_epoch=done, epochs=recipe.epochs, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[keeper])
     for w, b in zip(net.weights, fit.best or []): w.assign(b)
     return fit

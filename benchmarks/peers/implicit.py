@@ -1,7 +1,7 @@
 "https://benfred.github.io/implicit"
 import numpy as np
 
-PACKAGES = ['implicit==0.7.3', 'numpy==2.4.6', 'threadpoolctl==3.8.0']
+PACKAGES = ['implicit==0.7.3', 'numpy==2.4.6', 'threadpoolctl==3.8.0', 'pandas==3.1.1']
 ALS = {'factors': 100, 'regularization': .01, 'alpha': 1., 'iterations': 15, 'ratings': 'all'}
 MODELS = {
     'ALS': dict(task='ranking', default=ALS, variants={'known': ALS | {'factors': 32, 'regularization': 10., 'ratings': 'liked'}},
