@@ -12,8 +12,9 @@ from nbclient import NotebookClient
 from mf_movielens.data import load
 
 NBS = Path(__file__).resolve().parent.parent / 'nbs'
-# TensorFlow greets on the error stream, with times and process numbers that differ at every run.
-GREETING = re.compile(r'^([IWE]0000 .*|WARNING: All log messages.*|To enable the following.*|\s*)$')
+# TensorFlow and Spark greet on the error stream, with times and process numbers that differ at every run.
+GREETING = re.compile(r'^([IWE]0000 .*|WARNING: All log messages.*|To enable the following.*|WARNING: Using incubator modules.*|Using Spark.s default log4j.*'
+                      r'|Setting .*log level.*|To adjust logging level.*|\d\d/\d\d/\d\d [\d:]+ WARN .*|netlib-(blas|lapack): .*|\s*)$')
 
 
 def is_worth_keeping(output):
