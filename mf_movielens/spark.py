@@ -174,7 +174,7 @@ def _prepared(source, spark, duplicates, columns):
     if isinstance(source, (Ratings, Shards)): return _encoded(source, spark), None
     where = source if isinstance(source, (str, Path)) else 'the table'
     named = dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns
-    rows = _one_per_pair(_clean(_read(source, spark, where), named, where), duplicates, where)
+    rows = _one_per_pair(_clean(_read(source, spark, where), named, where).persist(), duplicates, where)
     ids = [_numbered(rows.select(rows[kind].alias('id'))).persist() for kind in ('user', 'item')]
     for kind, table in zip(('user', 'item'), ids): rows = rows.join(table.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind)
     return rows.select('user_ix', 'item_ix', rows.rating.cast('float').alias('rating')), ids
