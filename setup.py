@@ -20,6 +20,6 @@ setup(
     packages=find_packages(include=[s['lib_name'] + '*']), include_package_data=False,
     package_data={s['lib_name']: ['results/*.csv', '*.mplstyle']},
     python_requires='>=' + s['min_python'], install_requires=s['requirements'].split(),
-    extras_require={'dev': s['dev_requirements'].split(), 'docs': s['docs_requirements'].split(), 'parquet': s['parquet_requirements'].split()},
+    extras_require={'dev': s['dev_requirements'].split(), 'docs': s['docs_requirements'].split(), 'parquet': s['parquet_requirements'].split(), 'spark': s['spark_requirements'].split()},
     entry_points={'console_scripts': s['console_scripts'].split(), 'nbdev': [f'{s["lib_name"]}={s["lib_name"]}._modidx:d']},
 )

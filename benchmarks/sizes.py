@@ -92,7 +92,17 @@ def cached(path):
         lap = Laps(); load_cached(path, cache, say=None); lap('first'); ratings = load_cached(path, cache, say=None); lap('again')
     return lap.found | dict(n=len(ratings), peak_mb=memory('VmHWM'))
 
-STEPS = dict(way=way, als=als, bayes=bayes, stream=stream, cached=cached)
+def spark(path):
+    "Spark on this machine; its memory is that of the Java process."
+    from mf_movielens.spark import fit_spark, get_spark
+    lap, session = Laps(), get_spark(**{'spark.driver.memory': '10g'}); lap('start')
+    model = fit_spark(path, session, n_factors=FACTORS, n_iterations=ROUNDS); n = model.rated.count(); model.factors; lap('fit')
+    java = [int(p) for task in Path('/proc/self/task').iterdir() for p in (task / 'children').read_text().split()]
+    peak = max(float(line.split()[1]) / 1024 for p in java for line in open(f'/proc/{p}/status') if line.startswith('VmHWM'))
+    session.stop()
+    return lap.found | dict(n=n, peak_mb=peak)
+
+STEPS = dict(way=way, als=als, bayes=bayes, stream=stream, cached=cached, spark=spark)
 
 def fresh(words):
     "Run a command; its last line, its seconds and its megabytes at most."

@@ -232,3 +232,20 @@ def test_stale_plots_go(run, tmp_path):
     assert (tmp_path / 'o/map.png').exists() and (tmp_path / 'o/predicted.png').exists()
     assert run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode == 0
     assert not (tmp_path / 'o/map.png').exists() and not (tmp_path / 'o/predicted.png').exists() and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
+
+
+def test_fitted_once_from_what_was_kept(run, tmp_path):
+    from mf_movielens.data import synthetic
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.shards import write_shards
+    ml = synthetic()
+    ml.ratings.to_csv(tmp_path / 'a.csv', index=False)
+    write_shards(Ratings.from_frame(ml.ratings), tmp_path / 'shards')
+    where = os.environ | {'MF_MOVIELENS_HOME': str(tmp_path / 'home'), 'MF_MOVIELENS_OFFLINE': '1'}
+    reports = []
+    for source, more in (('a.csv', ['--cache']), ('a.csv', ['--cache']), ('shards', [])):
+        p = subprocess.run([COMMAND, 'train', tmp_path / source, *more, '--no-measure', '--factors', '4', '--rounds', '2', '--json', '--out', tmp_path / 'out'], env=where, capture_output=True, text=True)
+        assert p.returncode == 0, p.stderr
+        reports.append(json.loads(p.stdout)['settings'] | {'kept': 'read before' in p.stderr})
+        assert not (tmp_path / 'out/predicted.png').exists() and (tmp_path / 'out/model.npz').exists() and json.loads(p.stdout)['metrics'] is None
+    assert [r['kept'] for r in reports] == [False, True, False] and len({r['fingerprint'] for r in reports}) == 1

@@ -1,0 +1,113 @@
+"Ratings in parquet files: whole or not there, and the same as in memory."
+import json, os, signal, subprocess, sys, time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+pytest.importorskip('pyarrow')
+from mf_movielens.data import synthetic
+from mf_movielens.encoding import Ratings, RatingsError
+from mf_movielens.reading import load_ratings
+from mf_movielens.shards import Shards, load_cached, shard_file, write_shards
+
+ml = synthetic()
+RATINGS = Ratings.from_frame(ml.ratings, titles=ml.titles)
+ids = st.lists(st.text(st.characters(blacklist_categories=('Cs',)), max_size=6), min_size=1, max_size=6, unique=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(users=ids, items=ids, rows=st.integers(1, 40), seed=st.none() | st.integers(0, 3))
+def test_there_and_back(tmp_path_factory, users, items, rows, seed):
+    table = pd.DataFrame([(u, i, float(len(u + i) % 5)) for u in users for i in items], columns=['user_id', 'item_id', 'rating'])
+    r = Ratings.from_frame(table, item='item_id')
+    back = write_shards(r, tmp_path_factory.mktemp('x') / 's', rows, seed).load()
+    assert back.users == r.users and back.items == r.items and back.scale == r.scale
+    by_pair = lambda x: x.to_frame().sort_values(['user_id', 'item_id'], ignore_index=True)
+    pd.testing.assert_frame_equal(by_pair(back), by_pair(r))
+    if seed is None: assert back.fingerprint == r.fingerprint
+
+
+def test_a_stream_is_what_the_file_holds_in_pieces_of_any_size(tmp_path, monkeypatch):
+    table = pd.DataFrame({'who': ['ü' + str(j % 91) for j in range(1000)], 'what': np.arange(1000) // 7, 'stars': np.arange(1000) % 10 / 2, 'when': 880_000_000_000 + np.arange(1000)})
+    table.to_csv(tmp_path / 'a.csv', index=False)
+    columns = dict(user='who', item='what', rating='stars', timestamp='when')
+    whole = load_ratings(tmp_path / 'a.csv', say=None, duplicates='last', **columns)
+    for piece in (7, 100, 10**6):
+        monkeypatch.setattr('mf_movielens.reading.PIECE', piece)
+        shards = shard_file(tmp_path / 'a.csv', tmp_path / f's{piece}', n_shards=3, **columns)
+        back = shards.load()
+        assert back.users == whole.users and back.items == whole.items and back.scale == whole.scale and len(back) == 1000 == len(shards)
+        pd.testing.assert_frame_equal(*(x.to_frame().drop_duplicates().sort_values(['user_id', 'item_id', 'timestamp'], ignore_index=True) for x in (back, whole)))
+
+
+@pytest.mark.parametrize('text, words', [('user,item,rating\na,x,good\n', 'good'), ('user,item,rating\n', 'no'), ('user,item,rating\na,,3\n', 'id is missing'), ('user,item,rating\na,x,\n', 'missing'),
+                                         ('', 'empty'), ('user,item,rating\na,x,3,9\n', 'a.csv'), ('user,thing,rating\na,x,3\n', 'item=')])
+def test_a_file_that_is_not_sound_leaves_nothing(tmp_path, text, words):
+    (tmp_path / 'a.csv').write_text(text)
+    with pytest.raises(RatingsError, match=words): shard_file(tmp_path / 'a.csv', tmp_path / 's')
+    assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
+
+
+def test_killed_while_writing(tmp_path):
+    "Whatever the moment, the folder is whole or not there."
+    words = ('import sys\nfrom mf_movielens.data import synthetic\nfrom mf_movielens.encoding import Ratings\nfrom mf_movielens.shards import write_shards\n'
+             'ml = synthetic(); r = Ratings.from_frame(ml.ratings)\nprint("now", flush=True)\n'
+             'for j in range(1000): write_shards(r, f"{sys.argv[1]}/s{j}", 2000, seed=j)')
+    rng, whole = np.random.default_rng(0), 0
+    for attempt in range(8):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        process = subprocess.Popen([sys.executable, '-c', words, str(folder)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(rng.uniform(.02, .5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in folder.glob('s*'):
+            assert len(Shards(path).load()) == len(RATINGS)
+            whole += 1
+    assert whole
+
+
+def test_two_at_once_keep_one(tmp_path):
+    ml.ratings.to_csv(tmp_path / 'a.csv', index=False)
+    words = 'import sys\nfrom mf_movielens.shards import load_cached\nprint(load_cached(sys.argv[1], sys.argv[2], say=None).fingerprint)'
+    both = [subprocess.Popen([sys.executable, '-c', words, str(tmp_path / 'a.csv'), str(tmp_path / 'c')], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [p.communicate()[0] for p in both]
+    assert said[0] == said[1] != '' and [p.returncode for p in both] == [0, 0] and len(list((tmp_path / 'c').iterdir())) == 1
+
+
+def test_what_is_kept_and_damaged_says_what_to_do(tmp_path):
+    (tmp_path / 'a.csv').write_text('user,item,rating\na,x,4\nb,x,3\n')
+    load_cached(tmp_path / 'a.csv', tmp_path / 'c', say=None)
+    kept = next((tmp_path / 'c').iterdir())
+    (kept / '00000.parquet').write_bytes((kept / '00000.parquet').read_bytes()[:-7])
+    with pytest.raises(RatingsError, match='Remove'): load_cached(tmp_path / 'a.csv', tmp_path / 'c', say=None)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(['about.json', 'users.parquet', 'items.parquet', '00000.parquet']), cut=st.floats(0, 1), byte=st.integers(0, 255))
+def test_any_damage_is_a_reason_or_nothing_to_see(tmp_path_factory, name, cut, byte):
+    folder = tmp_path_factory.mktemp('x') / 's'
+    small = RATINGS.take(slice(0, 50))
+    write_shards(small, folder)
+    raw = bytearray((folder / name).read_bytes())
+    raw[int(cut * (len(raw) - 1))] = byte
+    (folder / name).write_bytes(raw)
+    try: found = Shards(folder).load()
+    except RatingsError: return
+    assert len(found) == 50 and np.isfinite(found.rating).all()
+
+
+def test_the_network_goes_on_where_it_was_killed(tmp_path):
+    from mf_movielens.training import Recipe, fit_net
+    shards, recipe = write_shards(RATINGS, tmp_path / 's', 20_000, seed=0), Recipe(embedding_size=4, epochs=3, batch_size=5000)
+    straight, records = fit_net(shards, recipe), []
+    class Stop(Exception): pass
+    def stop(record):
+        records.append(record)
+        if len(records) == 2: raise Stop
+    with pytest.raises(Stop): fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_epoch=stop)
+    again = fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz')
+    assert np.array_equal(again.factors.user_factors, straight.factors.user_factors) and len(again.records) == 3
