@@ -47,7 +47,7 @@ if (Path(__file__).parent / '_static/mathjax/es5').exists():
 def fix_addresses(app, pagename, templatename, context, doctree):
     "Pages that are not notebooks are edited where they come from."
     if pagename[:2].isdigit() or pagename == 'index': return
-    made = {'bibliography': 'docs/references.bib', 'contributing': 'CONTRIBUTING.md', 'changelog': 'CHANGELOG.md', 'play': 'docs/play.md'}
+    made = {'bibliography': 'docs/references.bib', 'contributing': 'CONTRIBUTING.md', 'changelog': 'CHANGELOG.md', 'play': 'docs/play.md', 'devices': 'docs/devices.md'}
     context['theme_path_to_docs'] = ''
     context['theme_use_edit_page_button'] = context['theme_use_source_button'] = pagename in made
 

@@ -57,6 +57,8 @@ def modules():
     "The modules that chapters make, in reading order: (notebook, name, module)."
     return [(p, p.stem[3:], importlib.import_module(f'mf_movielens.{p.stem[3:]}')) for p in chapters() if (ROOT / f'mf_movielens/{p.stem[3:]}.py').exists()]
 
+OWN = {'CONTRIBUTING.md': 'contributing.md', 'docs/devices.md': 'devices.md'}  # what of the repository is a page of the site
+
 def public(module):
     "Its public functions and classes, by name."
     return {n: getattr(module, n) for n in module.__all__ if inspect.isfunction(getattr(module, n)) or inspect.isclass(getattr(module, n))}
@@ -132,7 +134,7 @@ def page(path, cited, s):
     for cell in map(shown, (c for c in nb.cells if not plumbing(c))):
         if cell.cell_type == 'markdown':
             cell.source = cite(link_names(cell.source, seen), cited, path.stem)
-            cell.source = re.sub(r'\]\(\.\./([^)]+)\)', lambda m: f']({"contributing.md" if m[1] == "CONTRIBUTING.md" else s["blob"] + "/" + m[1]})', cell.source)
+            cell.source = re.sub(r'\]\(\.\./([^)]+)\)', lambda m: f']({OWN.get(m[1]) or s["blob"] + "/" + m[1]})', cell.source)
         else:
             alt, imports = directive(cell, 'fig-alt'), only_imports(cell)
             cell.source, cell.metadata = without_directives(cell.source), {}
@@ -159,9 +161,9 @@ def toctrees():
     "The order of the pages, in parts."
     number = lambda path: int(path.stem[:2])
     parts = [toctree(part, [p.stem for p in chapters() if number(p) in numbers]) for part, numbers in PARTS.items()]
-    return '\n'.join([toctree('', ['play'])] + parts + [toctree('Look up', ['reference', 'bibliography', 'contributing', 'changelog'])])
+    return '\n'.join([toctree('', ['play'])] + parts + [toctree('Look up', ['devices', 'reference', 'bibliography', 'contributing', 'changelog'])])
 
-def doors(text): return text.replace('\n- **[', '\n{.doors}\n- **[', 1).replace(')**: ', ')** ')
+def doors(text): return text.replace('\n* **[', '\n{.doors}\n* **[', 1).replace(')**: ', ')** ')
 
 
 # the site
