@@ -70,7 +70,7 @@ Separator = Annotated[Optional[str], _option('--separator', help='What separates
 def _notes(to_stderr):
     with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
 
-def _file(path, cache, **columns):
+def _file(path, cache=False, **columns):
     if not Path(path).exists():
         raise WrongUse(f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in')
     if Path(path, ABOUT).exists(): return Shards(path).load()
