@@ -6,7 +6,7 @@
 __all__ = ['ABOUT', 'FORMAT', 'VERSION', 'TYPES', 'BROKEN', 'write_shards', 'Shards', 'load_cached', 'shard_file']
 
 # %% ../nbs/19_shards.ipynb #bfd796dd
-import hashlib, json, os, shutil
+import hashlib, json, os, shutil, threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,7 +36,7 @@ def _put_folder(folder, write):
     "Write a folder in one step, or not at all."
     folder = Path(folder)
     if folder.exists(): raise RatingsError(f'{folder} is there already; remove it, or name another folder')
-    part = folder.with_name(f'.{os.getpid()}.{folder.name}')
+    part = folder.with_name(f'.{os.getpid()}.{threading.get_ident()}.{folder.name}')
     try:
         part.mkdir(parents=True)
         write(part)
@@ -64,6 +64,7 @@ def write_shards(
 ):                # `Shards`
     "Write encoded ratings as a folder of parquet files, in one step; `RatingsError` if it is there already."
     _, pq = _arrow()
+    if rows < 1: raise ValueError(f'rows={rows!r}: a file holds one rating at least')
     n = -(-len(ratings) // rows)
     order = np.arange(len(ratings)) if seed is None else np.random.default_rng(seed).permutation(len(ratings))
     def write(part):
@@ -90,12 +91,13 @@ class Shards:
         folder,  # as `write_shards` or `shard_file` made it; `RatingsError` if it is something else
     ):
         self.folder = Path(folder)
+        _arrow()
         try:
             about = json.loads((self.folder / ABOUT).read_text())
             if about['format'] != FORMAT or about['version'] > VERSION: raise ValueError('it is of another kind, or of a newer version')
             self.sizes, self.mean, self.fingerprint, self.dealt = list(map(int, about['sizes'])), float(about['mean']), str(about['fingerprint']), about['dealt'] is True
             low, high = self.scale = tuple(map(float, about['scale']))
-            if not (low <= self.mean <= high and min(self.sizes) >= 0): raise ValueError('its numbers make no sense')
+            if not (np.isfinite([low, high, self.mean]).all() and min(self.sizes) >= 0): raise ValueError('its numbers make no sense')
             (self.users, _), (self.items, self.titles) = (_get_ids(self.folder / f'{kind}s.parquet', kind) for kind in ('user', 'item'))
         except (*BROKEN, LookupError, TypeError) as e: raise RatingsError(f'{folder} is no folder of encoded ratings, or is damaged: {e}') from e
 
@@ -138,9 +140,8 @@ def _shuffled(
     "Read all files in a new order, each shuffled in itself."
     if not self.dealt: raise RatingsError(f'{self.folder} keeps its ratings in their first order, and to train on them they have to be dealt out: write_shards(…, seed=0)')
     rng = np.random.default_rng([seed, epoch])
-    for j in rng.permutation(len(self.sizes)):
-        part = self.read(j)
-        yield part.take(rng.permutation(len(part)))
+    parts = map(self.read, rng.permutation(len(self.sizes)))
+    return (part.take(rng.permutation(len(part))) for part in parts)
 
 def _get_ids(path, name):
     table = _arrow()[1].read_table(path, page_checksum_verification=True)
@@ -161,11 +162,12 @@ def load_cached(
     path,          # a file, as for `load_ratings`
     cache=None,    # folder of what is kept; None: in the `home` of the data
     say=print,     # called with one line that tells what was done
-    **settings,    # of `load_ratings`: column names, scale and so on; titles may be a second file
+    **settings,    # of `load_ratings`: column names, scale and so on; titles may be a column or a second file
 ):                 # `Ratings`
     "Load ratings from a file, or what was kept of it when it was read before."
     cache, titles = Path(cache) if cache else home() / 'encoded', settings.get('titles')
     more = _digest(titles) if isinstance(titles, (str, Path)) and Path(titles).is_file() else None
+    if not (titles is None or isinstance(titles, (bool, int, str, Path))): raise TypeError(f'titles of the kind {type(titles).__name__} are not kept; name a column or a file, or use load_ratings')
     try: key = json.dumps([VERSION, settings | {'titles': str(titles)}, more], sort_keys=True)
     except TypeError as e: raise TypeError(f'what is kept goes by names, numbers and files: {e}; use load_ratings') from e
     folder = cache / hashlib.blake2b((_digest(path) + key).encode(), digest_size=10).hexdigest()
@@ -176,7 +178,7 @@ def load_cached(
     _arrow()  # better now than after the reading
     ratings = load_ratings(path, say=say, **settings)
     try: write_shards(ratings, folder)
-    except RatingsError:
+    except (RatingsError, OSError):
         if not folder.exists(): raise  # else somebody else was quicker
     return ratings
 
@@ -211,11 +213,12 @@ class _Pen:
     def put(self, user, item, rating, timestamp):
         "Encode and write a part of the rows."
         pa, pq = _arrow()
+        rating = np.ones(len(user)) if rating is None else rating
         if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are missing or infinite')
         columns = dict(user_ix=self.users.rows(user), item_ix=self.items.rows(item), rating=rating.astype('float32'))
         if timestamp is not None: columns['timestamp'] = timestamp.astype('int64') // (1000 if np.median(timestamp) > 1e11 else 1)
         for values in columns.values(): self.digest.update(values)
-        self.levels, self.total = np.union1d(self.levels, columns['rating']), self.total + rating.sum(dtype='float64')
+        self.levels, self.total = np.union1d(self.levels, rating.astype('float64')), self.total + rating.sum(dtype='float64')
         place = self.rng.integers(len(self.paths), size=len(rating))
         for j, path in enumerate(self.paths):
             table = pa.table({name: values[place == j] for name, values in columns.items()})
@@ -228,15 +231,18 @@ class _Pen:
 
 # %% ../nbs/19_shards.ipynb #2184b494
 def shard_file(
-    path,           # a text file with a header, as for `load_ratings`, whose moments are numbers
+    path,           # a text file, as for `load_ratings`, whose ratings and moments are numbers
     folder,         # where to; it must not exist
-    n_shards=16,    # files
+    n_shards=16,    # files, best about one for each million lines, since training reads a whole one
     seed=0,         # of the dealing
     scale=None,     # (lowest, highest) rating; None: detect
     sep=None,       # what separates the columns; None: detect
     **columns,      # user, item, rating, timestamp: as in `load_ratings`
 ):                  # `Shards`, dealt out
     "Encode a file of any size, a million lines at a time. A pair that stands twice in it counts twice."
+    odd, least = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), 2 if columns.get('rating') is False else 3
+    if odd: raise TypeError(f'shard_file knows no {odd[0]!r}; columns are user, item, rating and timestamp')
+    if n_shards < 1: raise ValueError(f'n_shards={n_shards!r}: there is one file at least')
     path, named, taken = Path(path), dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns | {'titles': False}, {}
     def roles(where, names, has_header):
         taken.update(_roles(where, names, named if has_header else _by_place(where, len(names), named)))
@@ -244,10 +250,10 @@ def shard_file(
     def write(part):
         pen = _Pen(part, n_shards, seed)
         try:
-            how, names = _how(path, {'\\t': '\t'}.get(sep, sep), None, 3)
+            how, names = _how(path, {'\\t': '\t'}.get(sep, sep), None, least)
             for piece in _pieces(path, how, names, roles): pen.put(*(piece.get(taken[kind]) for kind in ('user', 'item', 'rating', 'timestamp')))
         except RatingsError: raise
-        except UNFIT as e: raise RatingsError(f'{path}: {e}') from e
+        except UNFIT as e: raise RatingsError(f'{path}: {e}. load_ratings reads more kinds of files, and names the line') from e
         finally: pen.close()
         _put_about(part, _known(path, pen, scale), pen.sizes, pen.total / max(1, sum(pen.sizes)), pen.digest.hexdigest(), True)
     _put_folder(folder, write)
@@ -256,6 +262,6 @@ def shard_file(
 def _known(path, pen, scale):
     "What is to be noted of a file when all of it was read."
     if not len(pen.levels): raise RatingsError(f'{path} holds no ratings')
-    low, high = scale = tuple(map(float, scale or _scale(pen.levels.astype('float64'))))
+    low, high = scale = tuple(map(float, scale or _scale(pen.levels)))
     if not low <= pen.levels[0] <= pen.levels[-1] <= high: raise RatingsError(f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}')
     return SimpleNamespace(users=pen.users.vocabulary('user'), items=pen.items.vocabulary('item'), titles=None, scale=scale)

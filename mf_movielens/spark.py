@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -37,20 +38,24 @@ def _without_frames():
         yield
 
 def get_spark(
-    master='local[*]',  # where it runs, if there is no session yet
-    **settings,         # of Spark, such as **{'spark.driver.memory': '8g'}
-):                      # `SparkSession`
+    master=None,  # where it runs, if there is no session yet; None: what spark-submit says, or this machine
+    **settings,   # of Spark, if there is no session yet, such as **{'spark.driver.memory': '8g'}
+):                # `SparkSession`
     "Take the session that is there, or make one; `SparkError` if that does not go."
     try:
         with _without_frames(): from pyspark.sql import SparkSession
     except ImportError as e: raise SparkError("Spark needs one more package: pip install 'mf_movielens[spark]'") from e
     if active := SparkSession.getActiveSession(): return active
-    java = Path(os.environ['JAVA_HOME'], 'bin', 'java') if os.environ.get('JAVA_HOME') else shutil.which('java')
-    if not java or not Path(java).exists():
-        raise SparkError(f'Spark needs Java 17 or later, and there is {f"no {java}, where JAVA_HOME leads" if java else "no java on this machine"}. '
+    home = os.environ.get('JAVA_HOME')
+    java = shutil.which('java', path=str(Path(home, 'bin')) if home else None)
+    if not java:
+        raise SparkError(f'Spark needs Java 17 or later, and there is {f"none in {home}, where JAVA_HOME leads" if home else "no java on this machine"}. '
                          'Install one (apt install openjdk-17-jre-headless, or conda install openjdk), or set JAVA_HOME.')
+    from pyspark import SparkConf
+    submitted = os.environ.get('PYSPARK_GATEWAY_PORT') and SparkConf().get('spark.master')
     for name in ('PYSPARK_PYTHON', 'PYSPARK_DRIVER_PYTHON'): os.environ.setdefault(name, sys.executable)
-    builder = SparkSession.builder.master(master).appName('mf_movielens')
+    builder, master = SparkSession.builder.appName('mf_movielens'), master or submitted or 'local[*]'
+    builder = builder.master(master)
     few = str(2 * (os.cpu_count() or 1))  # for clusters, the 200 pieces that Spark makes of every table are right; here they are not
     if master.startswith('local['): settings = {'spark.sql.shuffle.partitions': few} | settings
     for name, value in ({'spark.ui.enabled': 'false', 'spark.ui.showConsoleProgress': 'false', 'spark.log.level': 'ERROR'} | settings).items(): builder = builder.config(name, value)
@@ -81,7 +86,7 @@ def _clean(df, named, where):
     roles = _roles(where, list(df.columns), named | {'titles': False})
     column = lambda kind: F.col(f'`{roles[kind]}`')
     rows = df.select(column('user').alias('user'), column('item').alias('item'), column('rating').alias('text'), column('rating').try_cast('double').alias('rating'),
-                     *([column('timestamp').alias('moment')] if roles['timestamp'] else []))
+                     *([F.coalesce(column('timestamp').try_cast('double'), column('timestamp').cast('string').try_cast('timestamp').cast('double'), F.lit(float('-inf'))).alias('moment')] if roles['timestamp'] else []))
     bad = {'user': F.col('user').isNull(), 'item': F.col('item').isNull(), 'rating': F.col('rating').isNull() | F.isnan('rating') | (F.abs('rating') == float('inf'))}
     whole = [F.coalesce(F.bool_and(F.col(kind).cast('string').rlike(WHOLE)), F.lit(True)).alias(f'{kind}_whole') for kind in ('user', 'item')]
     found = rows.agg(F.count('*').alias('n'), *(F.count_if(wrong).alias(kind) for kind, wrong in bad.items()), *whole).first()
@@ -147,7 +152,7 @@ def fit_spark(
     n_iterations=10,     # rounds: users, then items
     n_sweeps=2,          # rounds for the biases; 0: neither a mean nor biases
     seed=0,              # of the first factors
-    n_blocks=10,         # pieces of each table
+    n_blocks=None,       # pieces of each table; None: one for each core of the cluster, and 10 at least
     checkpoint_dir=None, # a folder that all machines share: what is kept there need not be made again when a machine is lost
     duplicates='raise',  # the same pair twice: 'raise', keep the 'last', or their 'mean'; not looked for in what is encoded
     scale=None,          # (lowest, highest) rating; None: detect
@@ -158,21 +163,31 @@ def fit_spark(
     from pyspark.ml.recommendation import ALS
     from pyspark.sql import functions as F
     if checkpoint_dir: spark.sparkContext.setCheckpointDir(str(checkpoint_dir))
+    n_blocks = n_blocks or max(10, spark.sparkContext.defaultParallelism)
     rated, ids = _prepared(source, spark, duplicates, columns)
     rated, encoded = rated.persist(), source if isinstance(source, (Ratings, Shards)) else None
     mean = float(rated.agg(F.avg('rating')).first()[0]) if n_sweeps else 0.
-    ends = scale or (encoded.scale if encoded else _scale(np.array([r[0] for r in rated.select('rating').distinct().limit(1000).collect()])))
-    als = ALS(rank=n_factors, maxIter=n_iterations, regParam=reg, seed=seed, userCol='user_ix', itemCol='item_ix', ratingCol='rest', numUserBlocks=n_blocks, numItemBlocks=n_blocks)
+    ends = scale or (encoded.scale if encoded else _found_scale(rated))
+    als = ALS(checkpointInterval=2, rank=n_factors, maxIter=n_iterations, regParam=reg, seed=seed, userCol='user_ix', itemCol='item_ix', ratingCol='rest', numUserBlocks=n_blocks, numItemBlocks=n_blocks)
+    low, high = rated.agg(F.min('rating'), F.max('rating')).first()
+    if not ends[0] - 1e-6 <= low <= high <= ends[1] + 1e-6: raise RatingsError(f'ratings from {low:g} to {high:g} do not lie on the scale {ends[0]:g} to {ends[1]:g}')
     biases = _biases(rated, mean, damping, n_sweeps) if n_sweeps else [rated.select(F.col(c).alias('row'), F.lit(0.).alias('bias')).distinct() for c in ('user_ix', 'item_ix')]
     fitted = als.fit(_residuals(rated, mean, *biases))
     sides = [table.select(F.col('id').alias('row'), F.col('features').alias('factors')).join(bias, 'row') for table, bias in zip((fitted.userFactors, fitted.itemFactors), biases)]
     if ids: sides = [side.join(own, 'row') for side, own in zip(sides, ids)]
     return SparkModel(spark, *sides, rated, dict(mean=mean, low=float(ends[0]), high=float(ends[1]), n_factors=n_factors, reg=reg), encoded)
 
+def _found_scale(rated):
+    "The scale in use that holds all ratings; of more than a thousand different ones, their ends."
+    from pyspark.sql import functions as F
+    levels = [r[0] for r in rated.select('rating').distinct().limit(1001).collect()]
+    return _scale(np.array(levels)) if len(levels) <= 1000 else rated.agg(F.min('rating'), F.max('rating')).first()
+
 def _prepared(source, spark, duplicates, columns):
     "A table of user_ix, item_ix and rating, and two tables of row and id, if the ids were numbered here."
     if isinstance(source, (Ratings, Shards)): return _encoded(source, spark), None
-    where = source if isinstance(source, (str, Path)) else 'the table'
+    odd, where = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), source if isinstance(source, (str, Path)) else 'the table'
+    if odd: raise TypeError(f'fit_spark knows no {odd[0]!r}; columns are user, item, rating and timestamp')
     named = dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns
     rows = _one_per_pair(_clean(_read(source, spark, where), named, where).persist(), duplicates, where)
     ids = [_numbered(rows.select(rows[kind].alias('id'))).persist() for kind in ('user', 'item')]
@@ -188,7 +203,7 @@ class SparkModel:
     items: object          # the same for items
     rated: object          # table of user_ix, item_ix, rating
     about: dict            # mean, low, high, n_factors, reg
-    encoded: object = None # the `Ratings` or `Shards` that it was fitted to
+    encoded: object = None # the `Ratings` or `Shards` that it was fitted to, or what was kept of them: users, items, titles
 
     @cached_property
     def factors(self):
@@ -271,8 +286,13 @@ def save(
     folder,  # where to; it must not exist
 ):           # the folder
     "Write users, items and ratings as parquet."
-    for name, table in (('users', self.users), ('items', self.items), ('rated', self.rated)): table.write.parquet(f'{folder}/{name}')
-    self.spark.createDataFrame([self.about]).write.parquet(f'{folder}/about')  # last, so that what is half-written is no model
+    import pyarrow as pa
+    tables = {'users': self.users, 'items': self.items, 'rated': self.rated}
+    if self.encoded: tables |= {f'{kind}_ids': self.spark.createDataFrame(pa.table({'row': np.arange(len(v), dtype='int32'), 'id': pa.array(v.index.tolist())})) for kind, v in zip(('user', 'item'), self.ids)}
+    tables['about'] = self.spark.createDataFrame([self.about | dict(encoded=self.encoded is not None)])  # last, so that what is half-written is no model
+    for name, table in tables.items():
+        try: table.write.parquet(f'{folder}/{name}')
+        except Exception as e: raise RatingsError(f'the model cannot be written to {folder}: {str(e).splitlines()[0]} Remove what is there, or name another folder.') from e
     return folder
 
 def load_spark(
@@ -283,6 +303,10 @@ def load_spark(
     spark = spark or get_spark()
     try: about, users, items, rated = (spark.read.parquet(f'{folder}/{name}') for name in ('about', 'users', 'items', 'rated'))
     except Exception as e: raise RatingsError(f'{folder} is no complete model of Spark: {str(e).splitlines()[0]}') from e
-    return SparkModel(spark, users, items, rated, about.first().asDict())
+    about, kept = about.first().asDict(), None
+    if about.pop('encoded'):
+        ids = [Vocabulary(_column(spark.read.parquet(f'{folder}/{name}_ids').orderBy('row'), 'id'), name) for name in ('user', 'item')]
+        kept = SimpleNamespace(users=ids[0], items=ids[1], titles=None)
+    return SparkModel(spark, users, items, rated, about, kept)
 
 SparkModel.save = save

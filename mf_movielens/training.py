@@ -161,6 +161,7 @@ def _compile(net, recipe, steps):
 # %% ../nbs/08_training.ipynb #a87b5704
 def _streamed(shards, recipe, seed, first_epoch):
     "Endless batches out of shards; epoch `e` has an order that depends on `seed` and `e` alone."
+    shards.shuffled(seed, first_epoch)  # complains now, and not from inside TensorFlow
     def parts():
         for e in count(first_epoch):
             for ratings in shards.shuffled(seed, e): yield _arrays(ratings, recipe)

@@ -50,6 +50,25 @@ def test_a_file_that_is_not_sound_leaves_nothing(tmp_path, text, words):
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
 
 
+def test_ids_in_two_byte_letters_keep_their_noughts(tmp_path):
+    (tmp_path / 'a.csv').write_text('user,item,rating\n007,1,4\n7,1,3\n', encoding='utf-16')
+    assert len(load_ratings(tmp_path / 'a.csv', say=None).users) == 2 == len(shard_file(tmp_path / 'a.csv', tmp_path / 's').users)
+
+
+def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
+    (tmp_path / 'a.csv').write_text('user,item\na,x\nb,x\n')
+    assert shard_file(tmp_path / 'a.csv', tmp_path / 's', rating=False).load().rating.tolist() == [1, 1]
+    (tmp_path / 'b.csv').write_text('user,item,rating\na,x,.1\nb,x,.8\n')
+    assert shard_file(tmp_path / 'b.csv', tmp_path / 't', scale=(0, .8)).load().scale == (0, .8)
+    with pytest.raises(TypeError, match='duplicates'): shard_file(tmp_path / 'b.csv', tmp_path / 'u', duplicates='last')
+    with pytest.raises(TypeError, match='Series'): load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
+
+
+def test_training_wants_shards_that_were_dealt_out(tmp_path):
+    from mf_movielens.training import fit_net
+    with pytest.raises(RatingsError, match='dealt out'): fit_net(write_shards(RATINGS, tmp_path / 's'))
+
+
 def test_killed_while_writing(tmp_path):
     "Whatever the moment, the folder is whole or not there."
     words = ('import sys\nfrom mf_movielens.data import synthetic\nfrom mf_movielens.encoding import Ratings\nfrom mf_movielens.shards import write_shards\n'

@@ -100,7 +100,19 @@ def test_a_table_of_any_ids(cluster, tmp_path):
 
 def test_shards_and_streams(cluster, fold, fitted, tmp_path):
     shards = write_shards(fold.train, tmp_path / 's', rows=20_000)
-    assert abs(error(fold, fit_spark(shards, cluster, n_blocks=2).factors) - error(fold, fitted.factors)) < .005
+    model = fit_spark(shards, cluster, n_blocks=2)
+    assert abs(error(fold, model.factors) - error(fold, fitted.factors)) < .005
+    kept = load_spark(model.save(tmp_path / 'm'), cluster)  # with the items that nobody rated in this part
+    assert kept.ids == model.ids and np.array_equal(kept.factors.item_factors, model.factors.item_factors) and len(kept.recommender().recommend(196)) == 10
+    with pytest.raises(RatingsError, match='Remove'): model.save(tmp_path / 'm')
+
+
+def test_more_levels_than_a_scale_has(cluster, tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({'user': np.repeat(np.arange(60), 30), 'item': np.tile(np.arange(30), 60), 'rating': np.r_[-10, 10, rng.uniform(-9, 9, 1798)].round(4)}).to_csv(tmp_path / 'a.csv', index=False)
+    assert fit_spark(tmp_path / 'a.csv', cluster, n_factors=2, n_blocks=2, n_iterations=2).factors.scale == (-10, 10)
+    with pytest.raises(RatingsError, match='scale 0 to 5'): fit_spark(tmp_path / 'a.csv', cluster, scale=(0, 5))
+    with pytest.raises(TypeError, match='n_factor'): fit_spark(tmp_path / 'a.csv', cluster, n_factor=5)
 
 
 def bad(**columns): return pd.DataFrame({'user': ['a', 'a', 'b'], 'item': ['x', 'y', 'x'], 'rating': ['3', '4', '5']} | columns)
@@ -116,7 +128,8 @@ def test_what_is_not_sound_is_said(cluster, tmp_path, table, words):
 
 
 def test_duplicates_as_asked(cluster, tmp_path):
-    pd.DataFrame({'user': [1, 1, 2, 2], 'item': [5, 5, 5, 6], 'rating': [1, 4, 2, 3], 'timestamp': [20, 10, 5, 5]}).to_csv(tmp_path / 'a.csv', index=False)
+    pd.DataFrame({'user': [1, 1, 2, 2], 'item': [5, 5, 5, 6], 'rating': [1, 4, 2, 3], 'timestamp': [1000000000, 999999999, 5, 5]}).to_csv(tmp_path / 'a.csv', index=False)
+    # and by their moments as numbers: 999999999 came before 1000000000
     last, mean = (fit_spark(tmp_path / 'a.csv', cluster, n_factors=2, n_blocks=2, n_iterations=2, duplicates=d).rated.toArrow().to_pandas().rating.tolist() for d in ('last', 'mean'))
     assert sorted(last) == [1, 2, 3] and sorted(mean) == [2, 2.5, 3]
 
