@@ -32,10 +32,12 @@ def fold():
 @pytest.fixture(scope='module')
 def cluster(tmp_path_factory):
     "A driver and two executors, each a process of its own."
+    before = os.getcwd()
     os.chdir(tmp_path_factory.mktemp('work'))  # where the workers put their folders
     spark = get_spark('local-cluster[2,1,1024]', **SMALL, **{'spark.task.maxFailures': '8'})
     yield spark
     spark.stop()
+    os.chdir(before)
 
 
 def error(fold, factors): return rmse(fold.test.rating, factors.predict(fold.test.user_ix, fold.test.item_ix))
