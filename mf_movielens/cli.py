@@ -82,6 +82,7 @@ def _ratings(data, cache=False, **columns):
     if data not in (None, 'stand-in', *SOURCES): return Path(data).name, True, _file(data, cache, **columns)
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
     if odd: raise WrongUse(f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known')
+    if cache: raise WrongUse(f'--cache goes with a file of your own; {data or "ml-100k"} is kept already')
     ml = synthetic() if data == 'stand-in' else load(data)
     print(ml)
     return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=columns['duplicates'])

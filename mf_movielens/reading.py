@@ -184,7 +184,7 @@ def _is_odd(path):
             last = block[-2:]
     return False
 
-# %% ../nbs/15_reading.ipynb #6fba12e5
+# %% ../nbs/15_reading.ipynb #39912b54
 def _narrow(x):
     "The same numbers in half the space, where that holds them exactly."
     small = x.astype('int32' if x.dtype.kind == 'i' else 'float32')
@@ -206,6 +206,7 @@ def _pieces(path, how, names, roles):
             for chunk in chunks:
                 yield {wanted[kind]: _narrow(chunk[j].to_numpy()) if chunk[j].dtype.kind in 'if' else _stripped(chunk[j]) for kind, j in at.items()}
 
+# %% ../nbs/15_reading.ipynb #58c20933
 UNFIT = ValueError, LookupError, EOFError, OSError, zlib.error, pd.errors.ParserWarning
 
 def _typed(path, how, names, roles):

@@ -21,7 +21,7 @@ from .reading import UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, lo
 # %% ../nbs/19_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'write_shards', 'shard_file', 'load_cached']
 
-# %% ../nbs/19_shards.ipynb #a8fa196e
+# %% ../nbs/19_shards.ipynb #b0061eed
 ABOUT, FORMAT, VERSION = 'about.json', 'mf_movielens ratings', 1
 TYPES = dict(user_ix='int32', item_ix='int32', rating='float', timestamp='int64')  # columns of a file, as Arrow calls them
 BROKEN = ValueError, OSError, NotImplementedError, MemoryError  # what reading a damaged file can end with
@@ -43,6 +43,7 @@ def _put_folder(folder, write):
         os.rename(part, folder)
     finally: shutil.rmtree(part, ignore_errors=True)
 
+# %% ../nbs/19_shards.ipynb #c10df265
 def _put_ids(path, vocabulary, titles=None):
     pa, pq = _arrow()
     ids = vocabulary.index.to_numpy()
@@ -229,7 +230,15 @@ class _Pen:
     def close(self):
         for writer in self.writers.values(): writer.close()
 
-# %% ../nbs/19_shards.ipynb #2184b494
+# %% ../nbs/19_shards.ipynb #2cfb9e07
+def _known(path, pen, scale):
+    "What is to be noted of a file when all of it was read."
+    if not len(pen.levels): raise RatingsError(f'{path} holds no ratings')
+    low, high = scale = tuple(map(float, scale or _scale(pen.levels)))
+    if not low <= pen.levels[0] <= pen.levels[-1] <= high: raise RatingsError(f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}')
+    return SimpleNamespace(users=pen.users.vocabulary('user'), items=pen.items.vocabulary('item'), titles=None, scale=scale)
+
+# %% ../nbs/19_shards.ipynb #cbf24fb1
 def shard_file(
     path,           # a text file, as for `load_ratings`, whose ratings and moments are numbers
     folder,         # where to; it must not exist
@@ -258,10 +267,3 @@ def shard_file(
         _put_about(part, _known(path, pen, scale), pen.sizes, pen.total / max(1, sum(pen.sizes)), pen.digest.hexdigest(), True)
     _put_folder(folder, write)
     return Shards(folder)
-
-def _known(path, pen, scale):
-    "What is to be noted of a file when all of it was read."
-    if not len(pen.levels): raise RatingsError(f'{path} holds no ratings')
-    low, high = scale = tuple(map(float, scale or _scale(pen.levels)))
-    if not low <= pen.levels[0] <= pen.levels[-1] <= high: raise RatingsError(f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}')
-    return SimpleNamespace(users=pen.users.vocabulary('user'), items=pen.items.vocabulary('item'), titles=None, scale=scale)

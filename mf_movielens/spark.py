@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from .shards import Shards
 # %% ../nbs/20_spark.ipynb #9107f05e
 __all__ = ['SparkError', 'SparkModel', 'fit_spark', 'load_spark', 'get_spark']
 
-# %% ../nbs/20_spark.ipynb #7c08da53
+# %% ../nbs/20_spark.ipynb #eee4c166
 class SparkError(RuntimeError):
     "Spark cannot be had here."
 
@@ -37,6 +36,7 @@ def _without_frames():
         warnings.filterwarnings('ignore', 'PySpark does not yet fully support pandas')
         yield
 
+# %% ../nbs/20_spark.ipynb #0eb7e136
 def get_spark(
     master=None,  # where it runs, if there is no session yet; None: what spark-submit says, or this machine
     **settings,   # of Spark, if there is no session yet, such as **{'spark.driver.memory': '8g'}
@@ -72,10 +72,15 @@ def _read(source, spark, where):
     except Exception as e: raise RatingsError(f'{where} cannot be read by Spark: {str(e).splitlines()[0]}') from e
 
 def _encoded(source, spark):
-    "A table of rows from what is encoded already."
-    if isinstance(source, Shards): return spark.read.parquet(*(str(source.folder.absolute() / f'{j:05d}.parquet') for j in range(len(source.sizes)))).select('user_ix', 'item_ix', 'rating')
+    "What is encoded already: a table of user_ix, item_ix and rating, and two of row and id."
     import pyarrow as pa
-    return spark.createDataFrame(pa.table({name: getattr(source, name) for name in ('user_ix', 'item_ix', 'rating')}))
+    columns, ids = ['user_ix', 'item_ix', 'rating'], []
+    if isinstance(source, Shards): rated = spark.read.parquet(*(str(source.folder.absolute() / f'{j:05d}.parquet') for j in range(len(source.sizes)))).select(columns)
+    else: rated = spark.createDataFrame(pa.table({name: getattr(source, name) for name in columns}))
+    for vocabulary, titles in ((source.users, None), (source.items, source.titles)):
+        table = {'row': np.arange(len(vocabulary), dtype='int32'), 'id': vocabulary.index.tolist()}
+        ids.append(spark.createDataFrame(pa.table(table if titles is None else table | {'title': titles.tolist()})))
+    return rated, ids
 
 # %% ../nbs/20_spark.ipynb #e7c602d4
 WHOLE = '^(0|-?[1-9][0-9]{0,17})$'
@@ -142,7 +147,31 @@ def _residuals(rated, mean, users, items):
     both = rated.join(users.select(F.col('row').alias('user_ix'), F.col('bias').alias('b_u')), 'user_ix').join(items.select(F.col('row').alias('item_ix'), F.col('bias').alias('b_i')), 'item_ix')
     return both.select('user_ix', 'item_ix', (F.col('rating') - mean - F.col('b_u') - F.col('b_i')).cast('float').alias('rest'))
 
-# %% ../nbs/20_spark.ipynb #561654a2
+# %% ../nbs/20_spark.ipynb #b3313dc7
+def _prepared(source, spark, duplicates, columns):
+    "A table of user_ix, item_ix and rating, and two tables of row and id."
+    if isinstance(source, (Ratings, Shards)): return _encoded(source, spark)
+    odd, where = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), source if isinstance(source, (str, Path)) else 'the table'
+    if odd: raise TypeError(f'fit_spark knows no {odd[0]!r}; columns are user, item, rating and timestamp')
+    named = dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns
+    rows = _one_per_pair(_clean(_read(source, spark, where), named, where).persist(), duplicates, where)
+    ids = [_numbered(rows.select(rows[kind].alias('id'))).persist() for kind in ('user', 'item')]
+    for kind, table in zip(('user', 'item'), ids): rows = rows.join(table.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind)
+    return rows.select('user_ix', 'item_ix', rows.rating.cast('float').alias('rating')), ids
+
+def _found_scale(rated, low, high):
+    "The scale in use that holds all ratings; of more than a thousand different ones, their ends."
+    levels = [r[0] for r in rated.select('rating').distinct().limit(1001).collect()]
+    return _scale(np.array(levels)) if len(levels) <= 1000 else (low, high)
+
+def _side(ids, bias, fitted, k):
+    "One side of the model; who has no rating gets zeros."
+    from pyspark.sql import functions as F
+    factors = fitted.select(F.col('id').alias('row'), F.col('features').alias('factors'))
+    nothing = F.array_repeat(F.lit(0.).cast('float'), k)
+    return ids.join(bias, 'row', 'left').join(factors, 'row', 'left').withColumns({'bias': F.coalesce('bias', F.lit(0.)), 'factors': F.coalesce('factors', nothing)})
+
+# %% ../nbs/20_spark.ipynb #341b5e78
 def fit_spark(
     source,              # a path (CSV with a header, or parquet), a Spark table, `Ratings` or `Shards`
     spark=None,          # `SparkSession`; None: the one that is there, or a local one
@@ -163,78 +192,56 @@ def fit_spark(
     from pyspark.ml.recommendation import ALS
     from pyspark.sql import functions as F
     if checkpoint_dir: spark.sparkContext.setCheckpointDir(str(checkpoint_dir))
-    n_blocks = n_blocks or max(10, spark.sparkContext.defaultParallelism)
     rated, ids = _prepared(source, spark, duplicates, columns)
-    rated, encoded = rated.persist(), source if isinstance(source, (Ratings, Shards)) else None
-    mean = float(rated.agg(F.avg('rating')).first()[0]) if n_sweeps else 0.
-    ends = scale or (encoded.scale if encoded else _found_scale(rated))
-    als = ALS(checkpointInterval=2, rank=n_factors, maxIter=n_iterations, regParam=reg, seed=seed, userCol='user_ix', itemCol='item_ix', ratingCol='rest', numUserBlocks=n_blocks, numItemBlocks=n_blocks)
-    low, high = rated.agg(F.min('rating'), F.max('rating')).first()
+    mean, low, high = rated.persist().agg(F.avg('rating'), F.min('rating'), F.max('rating')).first()
+    ends = scale or getattr(source, 'scale', None) or _found_scale(rated, low, high)
     if not ends[0] - 1e-6 <= low <= high <= ends[1] + 1e-6: raise RatingsError(f'ratings from {low:g} to {high:g} do not lie on the scale {ends[0]:g} to {ends[1]:g}')
-    biases = _biases(rated, mean, damping, n_sweeps) if n_sweeps else [rated.select(F.col(c).alias('row'), F.lit(0.).alias('bias')).distinct() for c in ('user_ix', 'item_ix')]
-    fitted = als.fit(_residuals(rated, mean, *biases))
-    sides = [table.select(F.col('id').alias('row'), F.col('features').alias('factors')).join(bias, 'row') for table, bias in zip((fitted.userFactors, fitted.itemFactors), biases)]
-    if ids: sides = [side.join(own, 'row') for side, own in zip(sides, ids)]
-    return SparkModel(spark, *sides, rated, dict(mean=mean, low=float(ends[0]), high=float(ends[1]), n_factors=n_factors, reg=reg), encoded)
+    mean, n_blocks = mean if n_sweeps else 0., n_blocks or max(10, spark.sparkContext.defaultParallelism)
+    biases = _biases(rated, mean, damping, n_sweeps) if n_sweeps else [side.select('row', F.lit(0.).alias('bias')) for side in ids]
+    fitted = ALS(rank=n_factors, maxIter=n_iterations, regParam=reg, seed=seed, userCol='user_ix', itemCol='item_ix', ratingCol='rest', numUserBlocks=n_blocks, numItemBlocks=n_blocks,
+                 checkpointInterval=2).fit(_residuals(rated, mean, *biases))
+    users, items = (_side(*tables, n_factors) for tables in zip(ids, biases, (fitted.userFactors, fitted.itemFactors)))
+    return SparkModel(spark, users, items, rated, dict(mean=float(mean), low=float(ends[0]), high=float(ends[1]), n_factors=n_factors, reg=reg))
 
-def _found_scale(rated):
-    "The scale in use that holds all ratings; of more than a thousand different ones, their ends."
-    from pyspark.sql import functions as F
-    levels = [r[0] for r in rated.select('rating').distinct().limit(1001).collect()]
-    return _scale(np.array(levels)) if len(levels) <= 1000 else rated.agg(F.min('rating'), F.max('rating')).first()
+# %% ../nbs/20_spark.ipynb #751d7d2a
+def _column(df, name): return df.orderBy('row').select(name).toArrow()[name].to_pandas().to_numpy()
 
-def _prepared(source, spark, duplicates, columns):
-    "A table of user_ix, item_ix and rating, and two tables of row and id, if the ids were numbered here."
-    if isinstance(source, (Ratings, Shards)): return _encoded(source, spark), None
-    odd, where = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), source if isinstance(source, (str, Path)) else 'the table'
-    if odd: raise TypeError(f'fit_spark knows no {odd[0]!r}; columns are user, item, rating and timestamp')
-    named = dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns
-    rows = _one_per_pair(_clean(_read(source, spark, where), named, where).persist(), duplicates, where)
-    ids = [_numbered(rows.select(rows[kind].alias('id'))).persist() for kind in ('user', 'item')]
-    for kind, table in zip(('user', 'item'), ids): rows = rows.join(table.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind)
-    return rows.select('user_ix', 'item_ix', rows.rating.cast('float').alias('rating')), ids
+def _collected(side, k):
+    "Biases (n,) and factors (n, k), in the order of the rows."
+    table = side.select('row', 'bias', 'factors').toArrow().sort_by('row')
+    return table['bias'].to_numpy().astype('float32'), table['factors'].combine_chunks().flatten().to_numpy().reshape(-1, k)
 
-# %% ../nbs/20_spark.ipynb #5dec6988
+# %% ../nbs/20_spark.ipynb #77414320
 @dataclass(frozen=True, eq=False)
 class SparkModel:
     "Factors in Spark: tables that may be larger than any one machine."
-    spark: object          # the `SparkSession`
-    users: object          # table of row, bias, factors and, unless the ratings came encoded, id
-    items: object          # the same for items
-    rated: object          # table of user_ix, item_ix, rating
-    about: dict            # mean, low, high, n_factors, reg
-    encoded: object = None # the `Ratings` or `Shards` that it was fitted to, or what was kept of them: users, items, titles
+    spark: object  # the `SparkSession`
+    users: object  # table of row, id, bias and factors; 0 for those without a rating
+    items: object  # the same for items, with title where it is known
+    rated: object  # table of user_ix, item_ix, rating
+    about: dict    # mean, low, high, n_factors, reg
 
     @cached_property
     def factors(self):
-        "Collected `Factors`; rows without a rating are 0."
-        f, (low, high) = self.about, (self.about['low'], self.about['high'])
-        sizes = (len(self.encoded.users), len(self.encoded.items)) if self.encoded else (None, None)
-        (b, P), (c, Q) = (_collected(side, n, f['n_factors']) for side, n in zip((self.users, self.items), sizes))
-        return Factors(f['mean'], b, c, P, Q, (low, high))
+        "Collected `Factors`."
+        (b, P), (c, Q) = (_collected(side, self.about['n_factors']) for side in (self.users, self.items))
+        return Factors(self.about['mean'], b, c, P, Q, self.scale)
 
     @cached_property
     def ids(self):
         "The two vocabularies: users, items."
-        if self.encoded: return self.encoded.users, self.encoded.items
-        return tuple(Vocabulary(_column(side.orderBy('row'), 'id'), name) for side, name in ((self.users, 'user'), (self.items, 'item')))
+        return Vocabulary(_column(self.users, 'id'), 'user'), Vocabulary(_column(self.items, 'id'), 'item')
+
+    @property
+    def scale(self):
+        "(lowest, highest) rating."
+        return self.about['low'], self.about['high']
 
     def recommender(self):  # `Recommender`
         "Collect everything, the ratings too, into a recommender."
-        rated = self.rated.toArrow()
-        u, i, r = (rated[name].to_numpy() for name in ('user_ix', 'item_ix', 'rating'))
-        (low, high), titles = (self.about['low'], self.about['high']), getattr(self.encoded, 'titles', None)
-        return Recommender.of(self.factors, Ratings(u, i, r, *self.ids, (low, high), titles=titles), solver='spark', reg=self.about['reg'] / _unit((low, high)), n_factors=self.about['n_factors'])
-
-def _column(df, name): return df.select(name).toArrow()[name].to_pandas().to_numpy()
-
-def _collected(side, n, k):
-    "Biases (n,) and factors (n, k), in the order of the rows."
-    table = side.select('row', 'bias', 'factors').toArrow()
-    row, n = table['row'].to_numpy(), n or len(table)
-    bias, factors = np.zeros(n, 'float32'), np.zeros((n, k), 'float32')
-    bias[row], factors[row] = table['bias'].to_numpy(), table['factors'].combine_chunks().flatten().to_numpy().reshape(-1, k)
-    return bias, factors
+        rated, titles = self.rated.toArrow(), _column(self.items, 'title') if 'title' in self.items.columns else None
+        ratings = Ratings(*(rated[name].to_numpy() for name in ('user_ix', 'item_ix', 'rating')), *self.ids, self.scale, titles=titles)
+        return Recommender.of(self.factors, ratings, solver='spark', reg=self.about['reg'] / _unit(self.scale), n_factors=self.about['n_factors'])
 
 # %% ../nbs/20_spark.ipynb #dc96ae3d
 def _lister(shared, n, mean, low, high):
@@ -248,7 +255,7 @@ def _lister(shared, n, mean, low, high):
             bias, user = piece['bias'].to_numpy(), piece['row'].to_numpy()
             for at in range(0, len(P), max(1, 2**22 // len(Q))):
                 x = P[at:at + max(1, 2**22 // len(Q))] @ Q.T
-                for j, own in enumerate(seen[at:at + len(x)] if seen else ()): x[j, np.searchsorted(rows, own)] = -np.inf
+                for j, own in enumerate(seen[at:at + len(x)] if seen else ()): x[j, np.searchsorted(rows, own or [])] = -np.inf
                 m = min(n, len(Q))
                 best = np.argpartition(-x, m - 1, axis=1)[:, :m]
                 best = np.take_along_axis(best, np.argsort(-np.take_along_axis(x, best, 1), axis=1, kind='stable'), 1)
@@ -263,7 +270,7 @@ def recommend(
     self,
     n=10,               # at most so many items for each
     exclude_seen=True,  # leave out what the user has rated
-):                      # Spark table of user, rank, item and score (a rating), for everybody; by id, or by row if the ratings came encoded
+):                      # Spark table of user and item (ids), rank and score (a rating), for everybody
     "Find the items with the highest predictions for each user, in Spark."
     from pyspark.sql import functions as F
     if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
@@ -271,11 +278,10 @@ def recommend(
     Q = np.column_stack([items['factors'].combine_chunks().flatten().to_numpy().reshape(len(items), -1), items['bias'].to_numpy()]).astype('float32')
     shared = self.spark.sparkContext.broadcast((items['row'].to_numpy(), Q))
     users = self.users.select('row', 'bias', 'factors')
-    if exclude_seen: users = users.join(self.rated.groupBy(F.col('user_ix').alias('row')).agg(F.collect_list('item_ix').alias('seen')), 'row')
+    if exclude_seen: users = users.join(self.rated.groupBy(F.col('user_ix').alias('row')).agg(F.collect_list('item_ix').alias('seen')), 'row', 'left')
     with _without_frames():
         lists = users.mapInArrow(_lister(shared, n, self.about['mean'], self.about['low'], self.about['high']), 'user_ix int, rank int, item_ix int, score float')
-    for side, kind in ((self.users, 'user'), (self.items, 'item')):
-        lists = lists.join(side.select(F.col('row').alias(f'{kind}_ix'), F.col('id' if 'id' in side.columns else 'row').alias(kind)), f'{kind}_ix')
+    for side, kind in ((self.users, 'user'), (self.items, 'item')): lists = lists.join(side.select(F.col('row').alias(f'{kind}_ix'), F.col('id').alias(kind)), f'{kind}_ix')
     return lists.select('user', 'rank', 'item', 'score')
 
 SparkModel.recommend = recommend
@@ -286,10 +292,7 @@ def save(
     folder,  # where to; it must not exist
 ):           # the folder
     "Write users, items and ratings as parquet."
-    import pyarrow as pa
-    tables = {'users': self.users, 'items': self.items, 'rated': self.rated}
-    if self.encoded: tables |= {f'{kind}_ids': self.spark.createDataFrame(pa.table({'row': np.arange(len(v), dtype='int32'), 'id': pa.array(v.index.tolist())})) for kind, v in zip(('user', 'item'), self.ids)}
-    tables['about'] = self.spark.createDataFrame([self.about | dict(encoded=self.encoded is not None)])  # last, so that what is half-written is no model
+    tables = {'users': self.users, 'items': self.items, 'rated': self.rated, 'about': self.spark.createDataFrame([self.about])}  # about is last, so that what is half-written is no model
     for name, table in tables.items():
         try: table.write.parquet(f'{folder}/{name}')
         except Exception as e: raise RatingsError(f'the model cannot be written to {folder}: {str(e).splitlines()[0]} Remove what is there, or name another folder.') from e
@@ -303,10 +306,6 @@ def load_spark(
     spark = spark or get_spark()
     try: about, users, items, rated = (spark.read.parquet(f'{folder}/{name}') for name in ('about', 'users', 'items', 'rated'))
     except Exception as e: raise RatingsError(f'{folder} is no complete model of Spark: {str(e).splitlines()[0]}') from e
-    about, kept = about.first().asDict(), None
-    if about.pop('encoded'):
-        ids = [Vocabulary(_column(spark.read.parquet(f'{folder}/{name}_ids').orderBy('row'), 'id'), name) for name in ('user', 'item')]
-        kept = SimpleNamespace(users=ids[0], items=ids[1], titles=None)
-    return SparkModel(spark, users, items, rated, about, kept)
+    return SparkModel(spark, users, items, rated, about.first().asDict())
 
 SparkModel.save = save

@@ -31,6 +31,7 @@ def model(tmp_path_factory):
     (['train', '--solver', 'best'], "'best' is not a solver"),
     (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
     (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
+    (['train', 'stand-in', '--cache'], '--cache goes with a file'),
     (['recommend', '1'], 'there is no model'),
     (['info', '--model', 'x.npz'], 'no model at x.npz'),
 ])

@@ -73,7 +73,7 @@ def test_an_executor_killed_in_the_middle_changes_nothing(cluster, fold, fitted,
         while not any('ALS' in (getattr(tracker.getStageInfo(s), 'name', '') or '') for s in tracker.getActiveStageIds()): time.sleep(.005)
         time.sleep(wait)
         if busy: os.kill(before[0], signal.SIGKILL); killed.append(before[0])
-    busy, wait = [True], np.random.default_rng().uniform(0, 1.5)
+    busy, wait = [True], np.random.default_rng().uniform(0, .5)
     watcher = threading.Thread(target=kill, daemon=True)
     watcher.start()
     again = fit_spark(fold.train, cluster, n_blocks=2, checkpoint_dir=tmp_path / 'kept')
