@@ -198,7 +198,7 @@ class _Fit:
     def resume(self, path, n_iterations, mark):
         self.path, self.mark = Path(path), mark
         if self.path.exists():
-            self.records, kept = get_checkpoint(path, mark)
+            self.records, kept = get_checkpoint(path, mark, dict(P=self.P, Q=self.Q))
             self.P[:], self.Q[:], self.best = kept['P'], kept['Q'], kept.get('best')
         if len(self.records) > n_iterations:
             raise ValueError(f'{path} holds {len(self.records)} rounds, more than the {n_iterations} that are asked for. Remove it, or name another file.')

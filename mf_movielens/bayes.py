@@ -153,7 +153,11 @@ def _put(path, mark, chain, draws, records, watch):
 
 def _get(path, mark, chain, watch):
     "(records, draws); the chain is put where it was."
-    records, kept = get_checkpoint(path, mark)
+    records, kept = get_checkpoint(path, mark, dict(f=chain.f, tau=chain.tau, cuts=chain.cuts, mood=chain.mood, steady=chain.steady))
+    try: return records, _put_back(kept, chain, watch)
+    except Exception as e: raise ValueError(f'{path} is damaged: {e}. Remove it to start afresh.') from e
+
+def _put_back(kept, chain, watch):
     for name, table in zip(NAMES, chain.tables): table.restore(name, kept)
     chain.rng.bit_generator.state = json.loads(str(kept['rng']))
     chain.f, chain.cuts, chain.mood, chain.tau, chain.common = kept['f'], kept['cuts'], kept['mood'], kept['tau'], float(kept['common'])
@@ -161,7 +165,7 @@ def _get(path, mark, chain, watch):
     chain.mood_precision, chain.sweeps = float(kept['mood_precision']), int(kept['sweeps'])
     if watch: watch.total, watch.n = kept['watched'], int(kept['watches'])
     names = [k for k in kept if k.startswith('draw_')]
-    return records, [{k[5:]: kept[k][j] for k in names} for j in range(len(kept[names[0]]) if names else 0)]
+    return [{k[5:]: kept[k][j] for k in names} for j in range(len(kept[names[0]]) if names else 0)]
 
 # %% ../nbs/13_bayes.ipynb #a7237b97
 def _time(time, ratings):

@@ -143,6 +143,7 @@ def _check(self):
     if n == 0: raise RatingsError('there are no ratings')
     for name, rows, vocabulary in (('user', self.user_ix, self.users), ('item', self.item_ix, self.items)):
         if len(rows) != n: raise RatingsError(f'{len(rows):,} {name} rows for {n:,} ratings')
+        if rows.dtype.kind not in 'iu': raise RatingsError(f'{name} rows are whole numbers, not {rows.dtype}; ids are turned into rows by Ratings.from_frame')
         if not (0 <= rows.min() and rows.max() < len(vocabulary)):
             raise RatingsError(f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}')
     if not np.isfinite(self.rating).all(): raise RatingsError('a rating is missing or infinite')
@@ -161,6 +162,11 @@ def _number(df, column):
         raise RatingsError(f'column {column!r}: {bad.sum():,} of {len(df):,} values are not finite numbers, '
                            f'the first of them {str(df[column].iloc[first])!r} in row {first}')
     return numbers
+
+def _whole(df, column):
+    numbers = _number(df, column)
+    if np.abs(numbers).max() >= 2**62: raise RatingsError(f'column {column!r}: {numbers[np.abs(numbers).argmax()]:g} is too large for a number of seconds')
+    return numbers.astype('int64')
 
 # %% ../nbs/02_encoding.ipynb #85ef2381
 def _encoded(df, column, name):
@@ -226,7 +232,7 @@ def from_frame(
         (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
     stars = df[rating].to_numpy('float32')
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
-    when = None if timestamp is None else _number(df, timestamp).astype('int64')
+    when = None if timestamp is None else _whole(df, timestamp)
     return Ratings(u, i, stars, users, items, scale, when, _titles(items, titles))
 
 Ratings.from_frame = staticmethod(from_frame)

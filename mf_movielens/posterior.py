@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 
 # %% ../nbs/14_posterior.ipynb #d496b63d
 from .encoding import RatingsError
-from .factors import Factors, _rows, get_arrays, put_arrays
+from .factors import LARGEST, Factors, _is_sound, _rows, get_arrays, put_arrays
 from .gibbs import _draw_normal, _inside, _Moments
 
 # %% ../nbs/14_posterior.ipynb #460bde1d
@@ -364,7 +364,7 @@ def _restored(a):
     for name in [*NEEDED[2:3], *NEEDED[5:], *timed]:
         x, letters = np.asarray(a[name]), SHAPES[name]
         if x.ndim != len(letters) or any(sizes.setdefault(letter, n) != n for letter, n in zip(letters, x.shape)): raise ValueError(f'{name} has the shape {x.shape}, which does not go with the others')
-        if x.dtype.kind not in 'fi' or not np.isfinite(x).all(): raise ValueError(f'{name} are not finite numbers')
+        if not _is_sound(x): raise ValueError(f'{name} are not finite numbers below {LARGEST:g}')
     likelihood, scale = str(a['likelihood']), tuple(np.asarray(a['scale'], float).tolist())
     if likelihood not in ('probit', 'normal') or len(scale) != 2 or not scale[0] < scale[1] or not (np.diff(a['stars']) > 0).all(): raise ValueError('its likelihood, its scale or its stars make no sense')
     mu, unit = (float(np.asarray(a[k])) for k in ('mu', 'unit'))
@@ -377,7 +377,9 @@ def _restored(a):
         when = _Moments(*(a[f'moments_{f.name}'] for f in fields(_Moments)))
         _rows(when.user, sizes['n'], 'user'), _rows(when.day, sizes['t'] + 2, 'day')
         if not (np.diff(when.days) > 0).all() or not (np.diff(when.key) > 0).all() or (when.count < 0).any(): raise ValueError('its moments are out of order')
-    return Posterior(likelihood, scale, a['stars'], mu, unit, *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
+    found = Posterior(likelihood, scale, a['stars'], mu, unit, *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
+    for s in range(len(found)): found.factors(s)  # complains of numbers that are too large
+    return found
 
 # %% ../nbs/14_posterior.ipynb #400edd14
 def load_posterior(

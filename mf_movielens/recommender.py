@@ -563,10 +563,12 @@ def _restored(a):
     f = _restored_factors(a)
     users, items = _vocabulary('user', a), _vocabulary('item', a)
     titles, start, item, rating = _unpack('title', a) if 'title_text' in a else None, a['seen_start'], a['seen_item'], a['seen_rating']
+    if start.ndim != 1 or start[0] or start[-1] != len(item) or (start[1:] < start[:-1]).any(): raise ValueError('its ratings do not add up')
     user = np.repeat(np.arange(len(start) - 1, dtype='int32'), np.diff(start))
     ratings = Ratings(user, item, rating, users, items, f.scale, titles=titles)  # looks at everything
     if (len(users), len(items), len(start)) != (*f.shape, len(users) + 1): raise ValueError('its tables are of different lengths')
     model = Recommender(f, users, items, _side(user, item, rating, len(users), len(items)), json.loads(str(a['settings'])), ratings.titles)
+    if model.is_bayesian and f.likelihood == 'probit' and not np.isin(rating, f.stars).all(): raise ValueError('its ratings are not among its stars')
     if 'fingerprint' not in model.settings: raise ValueError('its settings are missing')
     if not all(isinstance(p, float) and 0 <= p < np.inf for p in (() if model.is_bayesian or model.goal == 'ranking' and 'alpha' not in model.settings else model.penalties)): raise ValueError('its penalties are not numbers')
     return model
@@ -579,8 +581,9 @@ def load_recommender(
     try: a = get_arrays(path, 'a saved recommender', ('format', 'version'))
     except ValueError as e: raise ModelFileError(str(e)) from e
     if str(a['format']) != FORMAT: raise ModelFileError(f'{path} is not a saved recommender')
-    if int(a['version']) > VERSION:
-        raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {int(a["version"])}; this one reads up to {VERSION}). Upgrade the package to read it.')
+    try: newer = int(a['version']) > VERSION
+    except (TypeError, ValueError) as e: raise ModelFileError(f'{path} is damaged: {e}') from e
+    if newer: raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {int(a["version"])}; this one reads up to {VERSION}). Upgrade the package to read it.')
     try: return _restored(a)
     except Exception as e: raise ModelFileError(f'{path} is damaged: {e}') from e
 

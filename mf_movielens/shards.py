@@ -122,11 +122,12 @@ class Shards:
 def _table(self, j):
     path = self.folder / f'{j:05d}.parquet'
     try:
-        table = _arrow()[1].read_table(path, page_checksum_verification=True)
+        n = _arrow()[1].read_metadata(path).num_rows  # before memory is taken for them
+        if n == self.sizes[j]: table = _arrow()[1].read_table(path, page_checksum_verification=True)
+        else: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
         kinds = {field.name: str(field.type) for field in table.schema}
         if kinds not in ({k: TYPES[k] for k in list(TYPES)[:3]}, TYPES) or any(column.null_count for column in table.columns): raise ValueError(f'its columns are {kinds}')
     except BROKEN as e: raise RatingsError(f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.') from e
-    if len(table) != self.sizes[j]: raise RatingsError(f'{path} holds {len(table):,} ratings and not {self.sizes[j]:,}. Remove {self.folder}, and make it again.')
     return table
 
 def _ratings(self, table):
@@ -214,6 +215,7 @@ class _Pen:
     def put(self, user, item, rating, timestamp):
         "Encode and write a part of the rows."
         pa, pq = _arrow()
+        if not len(user): return
         rating = np.ones(len(user)) if rating is None else rating
         if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are missing or infinite')
         columns = dict(user_ix=self.users.rows(user), item_ix=self.items.rows(item), rating=rating.astype('float32'))

@@ -132,7 +132,7 @@ Fit.write = _write
 def _resume(self):
     "Go back to the checkpoint, if there is one."
     if not (self.checkpoint and self.checkpoint.exists()): return
-    records, kept = get_checkpoint(self.checkpoint, _mark(self))
+    records, kept = get_checkpoint(self.checkpoint, _mark(self), {f'v{j}': v.numpy() for j, v in enumerate(_variables(self))})
     for j, v in enumerate(_variables(self)): v.assign(kept[f'v{j}'])
     self.records, self.best = records, [kept[f'b{j}'] for j in range(len(self.net.weights)) if f'b{j}' in kept] or None
 

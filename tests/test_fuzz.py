@@ -1,0 +1,165 @@
+"Files that somebody else made, or nobody: a result or a reason, in bounded time and memory."
+import gzip, io, os, resource, stat, subprocess, sys, warnings, zipfile, zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+import fuzz
+from mf_movielens.data import DataError, Source, read_archive
+from mf_movielens.encoding import Ratings, RatingsError
+from mf_movielens.factors import Factors, get_checkpoint, put_arrays
+from mf_movielens.reading import load_ratings
+from mf_movielens.recommender import ModelFileError, Recommender
+
+
+@pytest.mark.parametrize('kind', fuzz.NAMES)
+def test_any_file_is_a_result_or_a_reason(kind):
+    row, crashes = fuzz.tried(kind, 200, int.from_bytes(os.urandom(4)))
+    assert not crashes, '\n'.join(crashes[:3])
+    assert row['inputs'] >= 200 and row['results'] and row['refused']
+
+
+def test_the_corpus_itself_is_sound(tmp_path):
+    "Else everything would be refused, and nothing learned."
+    for j, raw in enumerate(fuzz.TABLES):
+        (tmp_path / f'{j}.csv').write_bytes(raw)
+        assert len(load_ratings(tmp_path / f'{j}.csv', say=None)) >= 2
+    for layout, members in fuzz.ARCHIVES.items():
+        (tmp_path / 'a.zip').write_bytes(fuzz.zipped(members))
+        assert len(read_archive(tmp_path / 'a.zip', Source('small', layout, 3, 2, 2, '')).ratings) == 3
+
+
+@pytest.fixture
+def bounded():
+    "No more than 384 MB beyond what is in use."
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (fuzz.memory_now() + 3 * 2**27, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def packed(size, start=b''):
+    "The gzip of a few bytes and then noughts."
+    out, pack = io.BytesIO(), zlib.compressobj(6, wbits=31)
+    out.write(pack.compress(start))
+    for _ in range(size // 2**20): out.write(pack.compress(bytes(2**20)))
+    return out.getvalue() + pack.flush()
+
+
+def read_u(path): return read_archive(path, Source('small', 'u', 3, 2, 2, ''))
+
+
+def test_an_archive_that_would_fill_the_memory(tmp_path, bounded):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', zipfile.ZIP_DEFLATED) as z, z.open('u.data', 'w') as f:
+        for _ in range(600): f.write(bytes(2**20))
+    assert (tmp_path / 'a.zip').stat().st_size < 2**22
+    with pytest.raises(DataError, match='u.data.*629,145,600 bytes'): read_u(tmp_path / 'a.zip')
+
+
+@pytest.mark.parametrize('start', [b'user,item,rating\n1,2,3\n', b'\xff\xfe', b''])
+def test_a_packed_table_that_would_fill_the_memory(tmp_path, bounded, start):
+    (tmp_path / 'r.csv.gz').write_bytes(packed(600 * 2**20, start))
+    for more in ({}, {'encoding': 'latin-1', 'sep': ','}):
+        with pytest.raises(RatingsError, match='would unpack to'): load_ratings(tmp_path / 'r.csv.gz', say=None, **more)
+
+
+def test_a_parquet_file_that_would_fill_the_memory(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    one = pa.table({'user': pa.array(np.ones(2**24, 'int32')), 'item': pa.array(np.ones(2**24, 'int32')), 'rating': pa.array(np.ones(2**24, 'float32'))})
+    with pq.ParquetWriter(tmp_path / 'r.parquet', one.schema) as writer:
+        for _ in range(3): writer.write_table(one, row_group_size=2**24)
+    assert (tmp_path / 'r.parquet').stat().st_size < 2**20
+    with pytest.raises(RatingsError, match='would unpack to 50,331,648 rows'): load_ratings(tmp_path / 'r.parquet', say=None)
+
+
+@pytest.mark.parametrize('shape', ['(1000000000000,)', '(99999999999999999999999,)', '(-1,)', '(500000000,)', '(1, 2, 3', "'a'"])
+def test_a_model_whose_header_promises_too_much(tmp_path, bounded, shape):
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    head = head.ljust(117) + '\n'
+    raw = b'\x93NUMPY\x01\x00' + len(head).to_bytes(2, 'little') + head.encode() + bytes(64)
+    with zipfile.ZipFile(tmp_path / 'm.npz', 'w') as z:
+        for name in ('format', 'version', 'mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors', 'scale', 'link'): z.writestr(f'{name}.npy', raw)
+    with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(tmp_path / 'm.npz')
+    with pytest.raises(ValueError, match='m.npz'): Factors.load(tmp_path / 'm.npz')
+
+
+def test_a_model_that_would_fill_the_memory(tmp_path, bounded):
+    with zipfile.ZipFile(tmp_path / 'm.npz', 'w', zipfile.ZIP_DEFLATED) as z, z.open('format.npy', 'w') as f:
+        for _ in range(600): f.write(bytes(2**20))
+    with pytest.raises(ModelFileError, match='629,145,600 bytes'): Recommender.load(tmp_path / 'm.npz')
+
+
+@pytest.mark.parametrize('name', ['../u.data', '/etc/u.data', 'C:/u.data', 'a/../../u.data', '..\\u.data', '\\\\host\\u.data'])
+def test_an_archive_that_points_outside(tmp_path, name):
+    (tmp_path / 'a.zip').write_bytes(fuzz.zipped({**fuzz.ARCHIVES['u'], name: b'1\t1\t1\t1\n'}))
+    with pytest.raises(DataError, match='points outside'): read_u(tmp_path / 'a.zip')
+    assert [p.name for p in tmp_path.iterdir()] == ['a.zip']
+
+
+def test_a_link_in_an_archive_is_not_followed(tmp_path):
+    secret = tmp_path / 'secret'
+    secret.write_bytes(fuzz.ARCHIVES['u']['u.data'])
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z:
+        for name, raw in fuzz.ARCHIVES['u'].items():
+            info = zipfile.ZipInfo(name)
+            if name == 'u.data': info.external_attr, raw = (stat.S_IFLNK | 0o777) << 16, str(secret).encode()
+            z.writestr(info, raw)
+    with pytest.raises(DataError): read_u(tmp_path / 'a.zip')
+
+
+def test_a_million_columns(tmp_path, bounded):
+    for j, text in enumerate((','.join(map(str, range(10**6))) + '\n1,2,3\n', 'user,item,rating\n1,2,3\n' + '1,' * 10**6 + '\n', 'x' * 10**7, '"' + 'x\n' * 10**6)):
+        (tmp_path / f'{j}.csv').write_text(text)
+        with pytest.raises(RatingsError) as e: load_ratings(tmp_path / f'{j}.csv', say=None)
+        assert len(str(e.value)) < 600 and str(tmp_path) in str(e.value)
+
+
+def test_a_file_that_says_it_is_an_object(tmp_path):
+    "An array of objects would be unpickled, which can run anything."
+    class Evil:
+        def __reduce__(self): return os.system, (f'touch {tmp_path}/ran',)
+    np.savez(tmp_path / 'm.npz', format=np.array([Evil()], dtype=object), version=1)
+    for load in (Recommender.load, Factors.load, lambda p: get_checkpoint(p, 'x')):
+        with pytest.raises(ValueError, match='m.npz'): load(tmp_path / 'm.npz')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_a_checkpoint_that_was_tampered_with(tmp_path):
+    like = dict(P=np.ones((3, 2), 'float32'))
+    for P in (np.ones((1, 2), 'float32'), np.ones((3, 2)), np.full((3, 2), np.nan, 'float32'), np.full((3, 2), 1e30, 'float32')):
+        with pytest.raises(ValueError, match='damaged.*Remove it'): get_checkpoint(put_arrays(tmp_path / 'c.npz', mark='m', records='[]', P=P), 'm', like)
+    with pytest.raises(ValueError, match='record'): get_checkpoint(put_arrays(tmp_path / 'c.npz', mark='m', records='{"a": 1}', P=like['P']), 'm', like)
+    with pytest.raises(ValueError, match='another'): get_checkpoint(put_arrays(tmp_path / 'c.npz', mark='n', records='[]', P=np.ones(1)), 'm', like)
+
+
+def test_a_redirection_that_leaves_tls_is_not_followed():
+    import requests
+    from mf_movielens.data import _reason, _stay_safe
+    response = requests.Response()
+    response.url, response.status_code = 'https://files.grouplens.org/a.zip', 302
+    for place, safe in (('https://elsewhere.org/a.zip', True), ('/b.zip', True), ('http://files.grouplens.org/a.zip', False), ('ftp://a/b', False)):
+        response.headers['location'] = place
+        if safe: _stay_safe(response)
+        else:
+            with pytest.raises(requests.RequestException, match='TLS') as e: _stay_safe(response)
+            assert place in _reason(e.value)
+
+
+def test_numbers_that_become_others_are_refused(tmp_path):
+    "pandas only warns where infinity, or what is too large, becomes a whole number."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for moment in ('inf', '1e999', '9' * 40, '1e19'):
+            (tmp_path / 'r.csv').write_text(f'user,item,rating,timestamp\n1,2,3,{moment}\n')
+            assert load_ratings(tmp_path / 'r.csv', say=None).timestamp is None
+            with pytest.raises(RatingsError, match='line 2'): load_ratings(tmp_path / 'r.csv', timestamp='timestamp', say=None)
+        frame = pd.DataFrame({'user_id': [1], 'movie_id': [2], 'rating': [3], 'timestamp': [1e30]})
+        with pytest.raises(RatingsError, match="'timestamp'.*1e\\+30"): Ratings.from_frame(frame)
+        members = fuzz.ARCHIVES['u'] | {'u.data': b'1\t1\t4\t881250949\n1\t2\t3\t881250950\n2\t1\t5\t1e999\n'}
+        (tmp_path / 'a.zip').write_bytes(fuzz.zipped(members))
+        with pytest.raises(DataError, match='a.zip'): read_u(tmp_path / 'a.zip')
