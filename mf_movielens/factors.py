@@ -122,7 +122,7 @@ def put_file(
         with open(part, 'rb+') as f: os.fsync(f.fileno())  # on the disk before it takes the name, in case the power fails
         os.replace(part, path)
     except OSError as e:
-        if e.filename == str(part): e.filename, e.filename2 = str(path), None  # nobody knows the other name
+        if e.errno and e.filename in (None, str(part)): e.filename, e.filename2 = str(path), None  # a full disk names no file, and nobody knows the other name
         raise
     finally: part.unlink(missing_ok=True)
     return path

@@ -41,6 +41,9 @@ def _put_folder(folder, write):
         part.mkdir(parents=True)
         write(part)
         os.rename(part, folder)
+    except OSError as e:
+        if e.errno and str(e.filename or part).startswith(str(part)): e.filename, e.filename2 = str(folder), None  # a full disk names no file, and nobody knows the other name
+        raise
     finally: shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/19_shards.ipynb #c10df265
@@ -264,7 +267,9 @@ def shard_file(
             how, names = _how(path, {'\\t': '\t'}.get(sep, sep), None, least)
             for piece in _pieces(path, how, names, roles): pen.put(*(piece.get(taken[kind]) for kind in ('user', 'item', 'rating', 'timestamp')))
         except RatingsError: raise
-        except UNFIT as e: raise RatingsError(f'{path}: {e}. load_ratings reads more kinds of files, and names the line') from e
+        except UNFIT as e:
+            if getattr(e, 'errno', None): raise  # a full disk, say
+            raise RatingsError(f'{path}: {e}. load_ratings reads more kinds of files, and names the line') from e
         finally: pen.close()
         _put_about(part, _known(path, pen, scale), pen.sizes, pen.total / max(1, sum(pen.sizes)), pen.digest.hexdigest(), True)
     _put_folder(folder, write)
