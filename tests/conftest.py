@@ -2,6 +2,10 @@ import io, os, time, zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile('patient', deadline=None)  # machines are shared; what is slow is measured elsewhere
+settings.load_profile('patient')
 
 
 @pytest.fixture
