@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 
 # %% ../nbs/09_als.ipynb #43efd17b
-from .factors import Factors, _rows, get_checkpoint, put_arrays
+from .factors import Factors, _float32, _need, _penalty, _rows, _seed, _whole, get_checkpoint, put_arrays
 
 # %% ../nbs/09_als.ipynb #366c138a
 __all__ = ['fit_als', 'fit_users', 'objective']
@@ -35,6 +35,7 @@ def objective(
     block=2**20,   # ratings at a time, which bounds the memory
 ):                 # one float
     "Sum the squared errors and the penalties: what the fit makes small."
+    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items(): _penalty(name, value)
     if factors.link != 'identity': raise ValueError('the objective is that of the identity link')
     f, total, unit = factors, 0., _unit(factors.scale)
     for at in range(0, len(ratings), block):
@@ -93,7 +94,8 @@ def _exactly(X, y, ridge, row, gram=None):
     A = X.transpose(0, 2, 1) @ X
     if gram is not None: A += gram
     A[:, np.arange(A.shape[1]), np.arange(A.shape[1])] += ridge
-    return np.linalg.solve(A, (y[:, None] @ X)[:, 0][..., None])[..., 0]
+    try: return np.linalg.solve(A, (y[:, None] @ X)[:, 0][..., None])[..., 0]
+    except np.linalg.LinAlgError: raise FloatingPointError('many rows fit the ratings equally well, so there is none that is best; a larger reg or damping gives one') from None
 
 def _nearly(X, y, ridge, row, gram=None, n_steps=3):
     "Walk towards the solution of each row, from `row`, by conjugate gradients."
@@ -111,9 +113,10 @@ def _nearly(X, y, ridge, row, gram=None, n_steps=3):
     return row
 
 # %% ../nbs/09_als.ipynb #646be717
-def _ridge(k, unit, reg, bias_reg, damping):
-    "What each rating and each row add to the diagonal; (k + 1,) each, the bias last."
-    return np.array([unit * reg] * k + [bias_reg], 'float32'), np.array([unit * damping] * k + [damping], 'float32')
+def _ridge(k, reg, bias_reg, damping):
+    "What each rating and each row add to the diagonal, where the unit of the scale is 1; (k + 1,) each, the bias last."
+    least = 1e-6  # with less, many rows would fit a few ratings equally well
+    return np.array([max(reg, least)] * k + [max(bias_reg, least)], 'float32'), np.full(k + 1, damping, 'float32')
 
 def _half(side, mine, theirs, ridge, solve, run):
     "Refit every row of `mine`, in place, to the rows of `theirs`; biases are the last column."
@@ -137,13 +140,15 @@ def fit_users(
     damping,      # penalty on both, for each row
 ):                # (n_users,) biases, (n_users, k) factors
     "Fit rows for users to an item side that stays as it is, exactly; `IndexError` for rows outside the tables."
-    f, rating = factors, np.asarray(rating, 'float32')
+    f, rating, unit, n_users = factors, _float32(rating), _unit(factors.scale, factors.link), _whole('n_users', n_users, 0)
+    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items(): _penalty(name, value)
+    if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers')
     user_ix, item_ix = _rows(user_ix, n_users, 'user'), _rows(item_ix, len(f.item_bias), 'item')
     target = rating if f.link == 'identity' else _unsqueezed(rating, f.scale)
-    side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), target - np.float32(f.mu), n_users, len(f.item_bias))
+    side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), (target - np.float32(f.mu)) / np.float32(unit), n_users, len(f.item_bias))
     rows = np.zeros((n_users, f.k + 1), 'float32')
-    _half(side, rows, np.column_stack([f.item_factors, f.item_bias]).astype('float32', copy=False), _ridge(f.k, _unit(f.scale, f.link), reg, bias_reg, damping), _exactly, map)
-    return rows[:, -1], rows[:, :-1]
+    _half(side, rows, np.column_stack([f.item_factors / unit**.5, f.item_bias / unit]).astype('float32', copy=False), _ridge(f.k, reg, bias_reg, damping), _exactly, map)
+    return rows[:, -1] * unit, rows[:, :-1] * unit**.5
 
 def _unsqueezed(rating, scale):
     "The number that a sigmoid would have turned into the rating; the ends of the scale are taken as 1 % inside."
@@ -153,19 +158,21 @@ def _unsqueezed(rating, scale):
 
 # %% ../nbs/09_als.ipynb #dbc5ba04
 def _five(mu, P, Q, scale):
-    return Factors(float(mu), P[:, -1].copy(), Q[:, -1].copy(), P[:, :-1].copy(), Q[:, :-1].copy(), scale)
+    "Back from units of the scale."
+    unit = _unit(scale)
+    return Factors(float(mu), P[:, -1] * unit, Q[:, -1] * unit, P[:, :-1] * unit**.5, Q[:, :-1] * unit**.5, scale)
 
 def _beginning(ratings, n_factors, seed, start):
-    "The first tables, biases in the last column: random films, or those of `start`."
-    n, m = len(ratings.users), len(ratings.items)
+    "The first tables in units of the scale, biases in the last column: random films, or those of `start`."
+    unit, n, m = _unit(ratings.scale), len(ratings.users), len(ratings.items)
     if start is None:
-        Q = np.random.default_rng(seed).normal(0, .1 * np.sqrt(_unit(ratings.scale)), (m, n_factors + 1)).astype('float32')
+        Q = np.random.default_rng(seed).normal(0, .1, (m, n_factors + 1)).astype('float32')
         Q[:, -1] = 0
         P = np.zeros((n, n_factors + 1), 'float32')
     else:
         if (len(start.user_bias), len(start.item_bias), start.k) != (n, m, n_factors) or start.link != 'identity':
             raise ValueError(f'start={start!r} does not go with {n:,} users, {m:,} items, {n_factors} factors and the identity link')
-        P, Q = (np.column_stack(pair).astype('float32') for pair in ((start.user_factors, start.user_bias), (start.item_factors, start.item_bias)))
+        P, Q = (np.column_stack(pair).astype('float32') for pair in ((start.user_factors / unit**.5, start.user_bias / unit), (start.item_factors / unit**.5, start.item_bias / unit)))
     for table, rows in ((P, ratings.user_ix), (Q, ratings.item_ix)): table[np.bincount(rows, minlength=len(table)) == 0] = 0
     return P, Q
 
@@ -174,10 +181,11 @@ def _beginning(ratings, n_factors, seed, start):
 def _halves(ratings, P, Q, reg, bias_reg, damping, n_threads):
     "Two functions that refit the users and the items, in place."
     u, i, rest = ratings.user_ix, ratings.item_ix, ratings.rating - ratings.rating.mean(dtype='float64').astype('float32')
+    rest /= np.float32(_unit(ratings.scale))
     by_user, by_item = _side(u, i, rest, len(P), len(Q)), _side(i, u, rest, len(Q), len(P))
     del rest
     from threadpoolctl import threadpool_limits
-    ridge = _ridge(P.shape[1] - 1, _unit(ratings.scale), reg, bias_reg, damping)
+    ridge = _ridge(P.shape[1] - 1, reg, bias_reg, damping)
     with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
         yield (lambda solve=_nearly: _half(by_user, P, Q, ridge, solve, pool.map),
                lambda solve=_nearly: _half(by_item, Q, P, ridge, solve, pool.map))
@@ -242,15 +250,18 @@ def _measure(now, ratings, valid, penalties):
     return record if valid is None else record | dict(val_rmse=_error(now, valid))
 
 # %% ../nbs/09_als.ipynb #4f0da0df
-def _check(ratings, patience, valid, n_threads, n_factors, n_iterations, **penalties):
+def _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, **penalties):
+    "The whole numbers, as ints."
     for name, value in penalties.items():
         low = 0 if name == 'damping' else 1e-6
-        if not low <= value <= 1e6: raise ValueError(f'{name}={value!r}: it must lie between {low} and a million')
-    for name, value in dict(n_factors=n_factors, n_iterations=n_iterations, patience=patience, n_threads=n_threads).items():
-        if value is not None and (int(value) != value or value < 1): raise ValueError(f'{name}={value!r}: it must be a whole number from 1 upwards')
+        _need(lambda x: low <= x <= 1e6, name, value, f'it must lie between {low} and a million')
+    for name, value in dict(patience=patience, n_threads=n_threads).items():
+        if value is not None: _whole(name, value)
+    whole = _whole('n_factors', n_factors), _whole('n_iterations', n_iterations), _seed(seed)
     if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
     if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items):
         raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
+    return whole
 
 def _mark(ratings, valid, start, **settings):
     "Tell fits apart: the settings and the ratings."
@@ -275,7 +286,7 @@ def fit_als(
     progress=None,      # show a bar: True, False, or None for a terminal only
 ):                      # `Factors`
     "Fit factors and biases by alternating least squares; `ValueError` for settings that make no sense."
-    _check(ratings, patience, valid, n_threads, n_factors=n_factors, n_iterations=n_iterations, reg=reg, bias_reg=bias_reg, damping=damping)
+    n_factors, n_iterations, seed = _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, reg=reg, bias_reg=bias_reg, damping=damping)
     penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
     fit, mean = _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'), ratings.rating.mean(dtype='float64')
     if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))

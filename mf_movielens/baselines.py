@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from .encoding import Ratings
-from .factors import Factors
+from .factors import Factors, _penalty, _whole
 
 # %% ../nbs/06_baselines.ipynb #bf71bda3
 __all__ = ['global_mean', 'damped_biases', 'popularity']
@@ -39,13 +39,15 @@ def damped_biases(
     n_sweeps=20,     # at most so many rounds
 ):                   # `Factors` without factors
     "Fit a mean, and a damped bias for each user and item, by alternating."
+    for name, value in dict(user_damping=user_damping, item_damping=item_damping).items(): _penalty(name, value)
+    near = 1e-6 * ((ratings.scale[1] - ratings.scale[0]) / 4 or 1)  # a millionth of a star
     u, i, mu = ratings.user_ix, ratings.item_ix, ratings.rating.mean(dtype='float64')
     rest, b_u, b_i = ratings.rating - mu, np.zeros(len(ratings.users)), np.zeros(len(ratings.items))
-    for _ in range(n_sweeps):
+    for _ in range(_whole('n_sweeps', n_sweeps, 0)):
         before = b_u
         b_i = _damped_mean(rest - b_u[u], i, len(b_i), item_damping)
         b_u = _damped_mean(rest - b_i[i], u, len(b_u), user_damping)
-        if np.abs(b_u - before).max() < 1e-6: break
+        if np.abs(b_u - before).max() < near: break
     return _no_factors(mu, b_u, b_i, ratings.scale)
 
 # %% ../nbs/06_baselines.ipynb #7f6a433f

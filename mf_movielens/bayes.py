@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 # %% ../nbs/13_bayes.ipynb #73818dcf
 from .encoding import Ratings, RatingsError
-from .factors import get_checkpoint, put_arrays
+from .factors import _whole, get_checkpoint, put_arrays
 from .gibbs import _draw_cuts, _draw_likings, _draw_steadiness, _ends, _moments, _Table
 from .posterior import Posterior
 
@@ -185,13 +185,14 @@ def _side(side):
 def _check(ratings, side, likelihood, time, valid, **numbers):
     if likelihood not in ('probit', 'normal'): raise ValueError(f"likelihood={likelihood!r}: use 'probit', for stars, or 'normal', for numbers")
     for name, value in numbers.items():
-        low = 0 if name == 'n_burn' else 1
-        if value is not None and (int(value) != value or value < low): raise ValueError(f'{name}={value!r}: it must be a whole number from {low} upwards')
+        if value is not None or name in ('n_factors', 'n_sweeps', 'seed'): _whole(name, value, 0 if name in ('n_burn', 'seed') else 1)
     if numbers['n_burn'] is not None and numbers['n_burn'] >= numbers['n_sweeps']: raise ValueError(f'n_burn={numbers["n_burn"]} leaves none of the {numbers["n_sweeps"]} sweeps to keep')
     if len(different := np.unique(ratings.rating)) < 2: raise RatingsError(f'all ratings are {different[0]:g}, so there is nothing to predict')
     if likelihood == 'probit' and len(different) > 20: raise RatingsError(f"the ratings take {len(different)} different values, which are no stars; use likelihood='normal'")
     if not isinstance(time, bool) and time not in ('days', 'moods'): raise ValueError(f"time={time!r}: use True, False, 'days' or 'moods'")
-    if time and ratings.timestamp is not None and np.max(ratings.timestamp) > 1e11: raise RatingsError(f'the timestamp {np.max(ratings.timestamp):g} is no moment in seconds; if these are milliseconds, divide them by 1000')
+    if time and ratings.timestamp is not None:
+        for when in (np.min(ratings.timestamp), np.max(ratings.timestamp)):
+            if not -1e11 <= when <= 1e11: raise RatingsError(f'the timestamp {when:g} is no moment in seconds; if these are milliseconds, divide them by 1000')
     if time and ratings.timestamp is None: raise RatingsError(f'time={time!r}, but these ratings have no timestamps')
     if valid is not None and not isinstance(valid, Ratings): raise TypeError(f'valid must be Ratings, not {type(valid).__name__}')
     if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items): raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
@@ -269,7 +270,7 @@ def fit_bayes(
     "Draw factors and biases by Gibbs sampling; `ValueError` for settings that make no sense."
     if not isinstance(ratings, Ratings): raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
     side, time = _side(side), _time(time, ratings)
-    _check(ratings, side, likelihood, time, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, n_draws=n_draws, n_threads=n_threads)
+    _check(ratings, side, likelihood, time, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, n_draws=n_draws, n_threads=n_threads, seed=seed)
     n_factors, n_sweeps, seed = int(n_factors), int(n_sweeps), int(seed)
     n_burn = n_sweeps // 10 if n_burn is None else int(n_burn)
     with _quiet_blas(): chain = _Chain(ratings, side, n_factors, likelihood, implicit, time, steadiness, np.random.default_rng(seed))

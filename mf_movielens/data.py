@@ -328,6 +328,7 @@ def synthetic(
     seed=0,  # another seed, another world
 ):           # `MovieLens` with `is_real=False`
     "Make up a data set with the shape of ML-100K and a planted low rank."
+    if not isinstance(seed, (int, np.integer)) or seed < 0: raise ValueError(f'seed={seed!r}: it must be a whole number from 0 upwards')
     rng, n_users, total = np.random.default_rng(seed), 943, 100_000
     movies, users = _made_up_movies(rng, 1_682), _made_up_users(rng, n_users)
     user, film, stars = _made_up_ratings(rng, movies, n_users, total)

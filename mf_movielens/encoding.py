@@ -139,8 +139,12 @@ class Ratings:
 
 # %% ../nbs/02_encoding.ipynb #752c88db
 def _check(self):
-    n, (low, high) = len(self.rating), self.scale
+    n = len(self.rating)
     if n == 0: raise RatingsError('there are no ratings')
+    try: low, high = map(float, self.scale)
+    except (TypeError, ValueError): raise RatingsError(f'scale {self.scale}: give the lowest and the highest rating, two numbers') from None
+    if not (abs(low) <= 1e14 and abs(high) <= 1e14): raise RatingsError(f'scale {self.scale}: its ends must be finite numbers, no larger than 1e14; divide the ratings by a power of ten')
+    if 0 < high - low < 1e-30: raise RatingsError(f'scale {self.scale}: it is narrower than 1e-30; multiply the ratings by a power of ten')
     for name, rows, vocabulary in (('user', self.user_ix, self.users), ('item', self.item_ix, self.items)):
         if len(rows) != n: raise RatingsError(f'{len(rows):,} {name} rows for {n:,} ratings')
         if rows.dtype.kind not in 'iu': raise RatingsError(f'{name} rows are whole numbers, not {rows.dtype}; ids are turned into rows by Ratings.from_frame')
@@ -148,10 +152,15 @@ def _check(self):
             raise RatingsError(f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}')
     if not np.isfinite(self.rating).all(): raise RatingsError('a rating is missing or infinite')
     if low > high: raise RatingsError(f'scale {self.scale}: the lowest must come first')
+    if self.timestamp is not None: _check_moments(self.timestamp, n)
     if self.titles is not None and len(self.titles) != len(self.items): raise RatingsError(f'{len(self.titles):,} titles for {len(self.items):,} items')
     outside = (self.rating < low) | (self.rating > high)
     if outside.any():
         raise RatingsError(f'{outside.sum():,} ratings lie outside the scale {low:g} to {high:g}, the first of them {self.rating[outside][0]:g}')
+def _check_moments(when, n):
+    if len(when) != n: raise RatingsError(f'{len(when):,} timestamps for {n:,} ratings')
+    kind = np.asarray(when).dtype
+    if kind.kind not in 'iuf' or kind.kind == 'f' and not np.isfinite(when).all(): raise RatingsError(f'timestamps must be finite numbers of seconds since 1970, not {kind}, or some of them are missing')
 
 # %% ../nbs/02_encoding.ipynb #7ad6bee8
 def _number(df, column):
@@ -230,7 +239,7 @@ def from_frame(
     if _any_twice(u, i, len(items)):
         df = _one_per_pair(df, user, item, rating, timestamp, duplicates)
         (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
-    stars = df[rating].to_numpy('float32')
+    with np.errstate(over='ignore'): stars = df[rating].to_numpy('float32')  # too large: infinite, and refused
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
     when = None if timestamp is None else _whole(df, timestamp)
     return Ratings(u, i, stars, users, items, scale, when, _titles(items, titles))

@@ -62,8 +62,31 @@ def _check(self):
     if shapes != expected: raise ValueError(f'factors of the shapes {shapes[0]} and {shapes[1]} do not go with biases of the lengths '
                                             f'{len(self.user_bias)} and {len(self.item_bias)}')
     if self.link not in ('identity', 'sigmoid', 'score'): raise ValueError(f"link={self.link!r}: use 'identity', 'sigmoid' or 'score'")
-    if not (len(self.scale) == 2 and all(isinstance(end, (int, float, np.number)) for end in self.scale) and self.scale[0] <= self.scale[1]): raise ValueError(f'scale={self.scale!r}: use (lowest, highest)')
+    if not (len(self.scale) == 2 and all(isinstance(end, (int, float, np.number)) for end in self.scale) and -np.inf < self.scale[0] <= self.scale[1] < np.inf): raise ValueError(f'scale={self.scale!r}: use (lowest, highest)')
     if not all(map(_is_sound, arrays)): raise ValueError(f'factors must be finite numbers below {LARGEST:g}; a fit that diverged leaves others')
+
+# %% ../nbs/05_factors.ipynb #fe802a16
+def _need(fine, name, value, words):
+    "Refuse a value, with the words of what it should be."
+    try: good = bool(fine(value))
+    except (TypeError, ValueError, LookupError, OverflowError): good = False  # text, nothing, or a number that is none
+    if not good: raise ValueError(f'{name}={value!r}: {words}')
+
+def _whole(name, value, low=1, high=None):
+    "A whole number within bounds, as an int."
+    _need(lambda x: int(x) == x and low <= x <= (x if high is None else high), name, value, f'it must be a whole number from {low} ' + ('upwards' if high is None else f'to {high}'))
+    return int(value)
+
+def _how_many(name, value):
+    _need(lambda x: int(x) == x >= 1, name, value, 'ask for one item or more')
+    return int(value)
+
+def _seed(value, high=None): return None if value is None else _whole('seed', value, 0, high)
+def _penalty(name, value): _need(lambda x: 0 <= x < np.inf, name, value, 'a penalty is a finite number, 0 or more')
+
+def _float32(x):
+    "In half the space; what is too large becomes infinite, without a word, and is to be refused as such."
+    with np.errstate(over='ignore'): return np.asarray(x, 'float32')
 
 # %% ../nbs/05_factors.ipynb #2a010c09
 def _rows(ix, n, what):
@@ -71,7 +94,7 @@ def _rows(ix, n, what):
     if ix.size and not np.issubdtype(ix.dtype, np.integer): raise TypeError(f'{what} rows must be whole numbers, not {ix.dtype}; ids are turned into rows by a Vocabulary')
     if ix.size and not (0 <= ix.min() and ix.max() < n):
         raise IndexError(f'{what} rows run from 0 to {n - 1}; {ix[(ix < 0) | (ix >= n)].flat[0]} is outside')
-    return ix
+    return ix if ix.size else ix.astype(int)
 
 def predict(
     self,
@@ -104,7 +127,7 @@ def top_items(
     exclude=(),  # item rows to leave out, such as those already seen
 ):               # (item rows, predicted ratings), best first
     "Find the items with the highest predictions for one user."
-    x = factors.scores(int(user_ix))
+    n, x = _how_many('n', n), factors.scores(int(user_ix))
     x[_rows(exclude, len(x), 'item').astype(int)] = -np.inf
     best = np.argsort(-x, kind='stable')[:min(n, int(np.isfinite(x).sum()))]
     return best, _link(x[best], factors.link, factors.scale)

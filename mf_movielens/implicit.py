@@ -15,7 +15,7 @@ import numpy as np
 # %% ../nbs/11_implicit.ipynb #1558b146
 from .als import _check, _chunks, _exactly, _Fit, _gather, _mark, _nearly, _run, _side
 from .encoding import to_unit
-from .factors import Factors, _rows
+from .factors import Factors, _float32, _need, _penalty, _rows, _whole
 from .ranking import liked_from, rank_items, ranking_metrics
 
 # %% ../nbs/11_implicit.ipynb #6749e742
@@ -50,7 +50,7 @@ def fit_ease(
 ):                     # `Factors` as wide as there are items, whose link is 'score'
     "Fit item-to-item weights in closed form; memory grows with users times items, time with the cube of the items."
     n, m = len(ratings.users), len(ratings.items)
-    if not reg > 0: raise ValueError(f'reg={reg!r}: it must be above 0')
+    _need(lambda x: 1e-6 <= x <= 1e12, 'reg', reg, 'it must be above 0, from a millionth to a million millions')
     X = np.zeros((n, m), 'float32')
     X[ratings.user_ix, ratings.item_ix] = _targets(ratings, kind)
     P = np.linalg.inv((X.T @ X).astype('float64') + reg * np.eye(m))
@@ -72,6 +72,7 @@ def ials_objective(
     block=2**20,  # ratings at a time, which bounds the memory
 ):            # one float
     "Sum the squared errors, the squared scores of all pairs and the penalties: what the fit makes small."
+    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items(): _penalty(name, value)
     P, Q = (t.astype('float64') for t in (factors.user_factors, factors.item_factors))
     y, total = _targets(ratings), alpha * ((P.T @ P) * (Q.T @ Q)).sum()
     for at in range(0, len(ratings), block):
@@ -132,7 +133,7 @@ def fit_ials(
     progress=None,      # show a bar: True, False, or None for a terminal only
 ):                      # `Factors` whose link is 'score'
     "Fit factors that rank, by alternating least squares over all pairs; `ValueError` for settings that make no sense."
-    _check(ratings, patience, valid, n_threads, n_factors, n_iterations, reg=reg, damping=damping, alpha=alpha)
+    n_factors, n_iterations, seed = _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, reg=reg, damping=damping, alpha=alpha)
     if valid is not None and not (valid.rating >= liked_from(valid.scale)).any(): raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
     penalties, tell = (reg, damping, alpha), on_iteration or (None if valid is None else lambda record: None)
     fit = _Fit(*_beginning(ratings, n_factors, seed), 'val_ndcg', -1)
@@ -153,6 +154,9 @@ def fit_ials_users(
     alpha,     # as in `fit_ials`
 ):             # (n_users,) biases, all 0, and (n_users, k) factors
     "Fit rows for users to an item side that stays as it is, exactly; `IndexError` for rows outside the tables."
+    n_users, rating = _whole('n_users', n_users, 0), _float32(rating)
+    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items(): _penalty(name, value)
+    if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers')
     user_ix, item_ix = _rows(user_ix, n_users, 'user'), _rows(item_ix, len(factors.item_bias), 'item')
     side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), targets(rating, factors.scale), n_users, len(factors.item_bias))
     rows = np.zeros((n_users, factors.k), 'float32')

@@ -11,6 +11,8 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
+from .factors import _need, _seed, _whole
+
 # %% ../nbs/04_metrics.ipynb #9ee1711f
 __all__ = ['rmse', 'mae', 'interval', 'compare', 'mean_interval', 'paired', 'measured']
 
@@ -19,7 +21,9 @@ def _errors(actual, predicted):
     actual, predicted = np.asarray(actual, 'float64'), np.asarray(predicted, 'float64')
     if actual.shape != predicted.shape: raise ValueError(f'{actual.shape} ratings and {predicted.shape} predictions cannot be compared')
     if actual.size == 0: raise ValueError('there is nothing to compare')
-    if not np.isfinite(predicted).all(): raise ValueError(f'{(~np.isfinite(predicted)).sum():,} predictions are not finite numbers')
+    for what, x in (('predictions', predicted), ('ratings', actual)):
+        if not np.isfinite(x).all(): raise ValueError(f'{(~np.isfinite(x)).sum():,} {what} are not finite numbers')
+        if np.abs(x).max() > 1e150: raise ValueError(f'{what} up to {np.abs(x).max():g} are too large to be squared')
     return predicted - actual
 
 def rmse(
@@ -41,11 +45,23 @@ METRICS = {rmse: (np.square, np.sqrt), mae: (np.abs, np.asarray)}  # the loss of
 
 def _resampled_means(loss, groups, n_samples, seed):
     "The mean of `loss`, over each of many draws of whole groups."
+    if loss.ndim != 1: raise ValueError(f'values of the shape {loss.shape} cannot be drawn from; give one for each rating, (n,)')
+    if groups is not None and len(groups) != len(loss): raise ValueError(f'{len(groups):,} groups for {len(loss):,} values')
+    n_samples, seed = _whole('n_samples', n_samples), _seed(seed)
     _, group = np.unique(np.arange(len(loss)) if groups is None else groups, return_inverse=True)
     total, size = np.bincount(group, loss), np.bincount(group)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), n_samples)
     return times @ total / (times @ size)
+
+def _loss(metric):
+    if metric not in METRICS: raise ValueError(f'metric={metric!r}: use rmse or mae')
+    return METRICS[metric]
+
+def _ends(means, level):
+    "The ends of the middle part of many draws."
+    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .95')
+    return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
 
 # %% ../nbs/04_metrics.ipynb #9968781c
 def interval(
@@ -58,9 +74,9 @@ def interval(
     seed=0,
 ):                   # (measured, low, high), in stars
     "Measure an error, with a bootstrap interval."
-    loss, finish = METRICS[metric]
+    loss, finish = _loss(metric)
     means = _resampled_means(loss(_errors(actual, predicted)), groups, n_samples, seed)
-    low, high = np.quantile(finish(means), [(1 - level) / 2, (1 + level) / 2])
+    low, high = _ends(finish(means), level)
     return metric(actual, predicted), float(low), float(high)
 
 # %% ../nbs/04_metrics.ipynb #add7c417
@@ -75,9 +91,9 @@ def compare(
     seed=0,
 ):                   # (difference, low, high) in stars; below zero, ours is better
     "Measure how much less wrong one model is than another, with a paired bootstrap interval."
-    loss, finish = METRICS[metric]
+    loss, finish = _loss(metric)
     draws = [finish(_resampled_means(loss(_errors(actual, p)), groups, n_samples, seed)) for p in (ours, theirs)]
-    low, high = np.quantile(draws[0] - draws[1], [(1 - level) / 2, (1 + level) / 2])
+    low, high = _ends(draws[0] - draws[1], level)
     return metric(actual, ours) - metric(actual, theirs), float(low), float(high)
 
 # %% ../nbs/04_metrics.ipynb #2c7495f0
@@ -90,8 +106,8 @@ def mean_interval(
 ):                   # (mean, low, high)
     "Average values, with a bootstrap interval."
     values = np.asarray(values, 'float64')
-    if not len(values) or not np.isfinite(values).all(): raise ValueError(f'{(~np.isfinite(values)).sum():,} of {len(values):,} values are not finite numbers; a mean needs one at least')
-    low, high = np.quantile(_resampled_means(values, groups, n_samples, seed), [(1 - level) / 2, (1 + level) / 2])
+    if not values.size or not np.isfinite(values).all(): raise ValueError(f'{(~np.isfinite(values)).sum():,} of {values.size:,} values are not finite numbers; a mean needs one at least')
+    low, high = _ends(_resampled_means(values, groups, n_samples, seed), level)
     return float(values.mean()), float(low), float(high)
 
 def paired(

@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 
 # %% ../nbs/14_posterior.ipynb #d496b63d
 from .encoding import RatingsError
-from .factors import LARGEST, Factors, _is_sound, _rows, get_arrays, put_arrays
+from .factors import LARGEST, Factors, _float32, _is_sound, _need, _rows, _whole, get_arrays, put_arrays
 from .gibbs import _draw_normal, _inside, _Moments
 
 # %% ../nbs/14_posterior.ipynb #460bde1d
@@ -114,7 +114,7 @@ def _pairs(self, user_ix, item_ix, timestamp):
     if not self.moments: raise ValueError('this model was fitted without time, so it can make nothing of timestamps')
     when = np.atleast_1d(timestamp)
     if when.dtype.kind not in 'iuf': raise TypeError(f'timestamps are seconds since 1970, not {when.dtype}; a date becomes one by pd.Timestamp(…).timestamp()')
-    if when.size and not (np.isfinite(when).all() and np.abs(when).max() <= 1e11): raise ValueError(f'{when[~(np.abs(when) <= 1e11)][0]:g} is no moment in seconds since 1970; milliseconds have to be divided by 1000')
+    if (odd := ~((when >= -1e11) & (when <= 1e11))).any(): raise ValueError(f'{when[odd][0]:g} is no moment in seconds since 1970; milliseconds have to be divided by 1000')
     u, i, when = np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i), when)
     return u, i, *self.moments.find(u, when)
 
@@ -193,7 +193,7 @@ def predict(
 ):                   # (n,) mean ratings; with `interval` a frame of mean, low, high (the ends of the range) and mass (how probable it is)
     "Predict the rating of each pair, and between which ratings it will lie."
     u, i, *when = pairs = _pairs(self, user_ix, item_ix, timestamp)
-    if interval is not None and not 0 < interval < 1: raise ValueError(f'interval={interval!r}: it must lie between 0 and 1, such as .9')
+    if interval is not None: _need(lambda x: 0 < x < 1, 'interval', interval, 'it must lie between 0 and 1, such as .9')
     if self.likelihood == 'normal':
         mean = np.clip(sum(_f(self, s, u, i, *when)[0] for s in range(len(self))) / len(self), *self.scale)
         if interval is None: return mean
@@ -220,7 +220,7 @@ def _table(self, s, u):
 
 def _end(by, level):
     if by not in ('low', 'high'): raise ValueError(f"by={by!r}: use 'mean', 'low' or 'high'")
-    if not 0 < level < 1: raise ValueError(f'level={level!r}: it must lie between 0 and 1, such as .9')
+    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .9')
     return (1 - level) / 2 if by == 'low' else (1 + level) / 2
 
 # %% ../nbs/14_posterior.ipynb #3e134f62
@@ -312,7 +312,7 @@ def fold_in(
     n_rounds=20,  # of likings, row and noise
 ):              # `Posterior` of one user, with row 0
     "Draw a row for somebody new to each draw of the items; `ValueError` for a rating that is no star."
-    ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), np.asarray(rating, 'float32').astype('float64'), np.random.default_rng(seed)
+    ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), _float32(rating).astype('float64'), np.random.default_rng(_whole('seed', seed, 0))
     if len(ix) != len(r) or len(np.unique(ix)) != len(ix): raise ValueError('each item needs one rating')
     low, high = np.float32(self.scale)
     if ((r < low) | (r > high)).any() or not np.isfinite(r).all(): raise ValueError(f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}')
@@ -321,7 +321,7 @@ def fold_in(
     row = prior = self.user_mean + (self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix)) if len(ix) and self.user_implicit.shape[1] else 0)
     towards, mood = (self.user_precision @ prior[..., None])[..., 0], (self.mood_sd if self.moments else np.zeros(len(self)))[:, None]
     steady, category = np.ones(len(self)), _category(self, r) if self.likelihood == 'probit' else None
-    for _ in range(n_rounds):
+    for _ in range(_whole('n_rounds', n_rounds)):
         noise, f = np.hypot((self.sd * steady ** -.5)[:, None], mood), (X @ row[..., None])[..., 0] + bias
         z = (r - self.mu) / self.unit if category is None else _liking(self, f, category, noise, rng)
         weighed = (X / noise[..., None] ** 2).transpose(0, 2, 1)

@@ -9,7 +9,7 @@ __all__ = ['BLOCK', 'rank_items', 'liked_from', 'ranking_metrics', 'coverage', '
 import numpy as np
 import pandas as pd
 
-from .factors import _rows
+from .factors import _how_many, _need, _rows, _whole
 
 # %% ../nbs/10_ranking.ipynb #21af48d1
 __all__ = ['rank_items', 'ranking_metrics', 'liked_from', 'list_qualities', 'coverage']
@@ -29,11 +29,12 @@ BLOCK = 2**22  # scores at a time
 
 def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
     "Blocks of: row, rank from 0, item row, score; `score` gives the scores of a slice of rows, `hidden` has the items to leave out, from `start`."
-    if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
+    n = _how_many('n', n)
     if candidates is not None and not len(candidates): return
     block = max(1, BLOCK // n_items)
     for at in range(0, n_rows, block):
         x = np.asarray(score(slice(at, min(at + block, n_rows))))
+        if x.shape != (shape := (min(block, n_rows - at), n_items)) or x.dtype.kind not in 'biuf': raise ValueError(f'scores must be numbers, one for each user and item, {shape}; these are {x.dtype}, {x.shape}')
         x = x.astype(np.result_type(x, np.float32))  # a copy, in which a number can be -inf
         if np.isnan(x).any(): raise ValueError('some scores are not numbers, so nothing can be put in order by them')
         first = start[at:at + len(x) + 1]
@@ -60,7 +61,7 @@ def rank_items(
 ):                    # (n, k) int32 item rows, best first; -1 where there are no more
     "Make a list for each user, of all items that she has not seen."
     user_ix, n_items = _rows(np.asarray(user_ix, None if len(user_ix) else int), len(train.users), 'user'), len(train.items)
-    if k < 1: raise ValueError(f'k={k!r}: ask for one item or more')
+    k = _how_many('k', k)
     if not callable(score): raise TypeError('score is called with user rows and gives their scores; for a table of scores, say lambda rows: table[rows]')
     begin = np.concatenate([[0], np.bincount(train.user_ix, minlength=len(train.users)).cumsum()])
     start, hidden = _taken(begin, train.item_ix[np.argsort(train.user_ix, kind='stable')], user_ix)
@@ -81,7 +82,7 @@ def _hits(lists, user_ix, test, relevant):
 
 def _check_lists(lists, user_ix, k, n_users, n_items):
     if lists.ndim != 2 or len(lists) != len(user_ix): raise ValueError(f'lists of the shape {lists.shape} do not go with {len(user_ix):,} users')
-    if not 1 <= k <= lists.shape[1]: raise ValueError(f'k={k!r}: the lists have {lists.shape[1]} places')
+    _need(lambda x: int(x) == x and 1 <= x <= lists.shape[1], 'k', k, f'the lists have {lists.shape[1]} places')
     _rows(user_ix, n_users, 'user')
     if len(np.unique(user_ix)) < len(user_ix): raise ValueError('a user has two lists')
     if lists.size and not -1 <= lists.min() <= lists.max() < n_items: raise ValueError(f'item rows run from 0 to {n_items - 1}, and -1 stands for no item; found {lists.min()} to {lists.max()}')
@@ -101,8 +102,9 @@ def ranking_metrics(
     liked=None,  # the rating from which a hidden item is relevant; None: `liked_from` the scale
 ):               # frame by user row, of users to whom something is relevant: relevant (how many), ndcg, recall, precision, ap, rr, hit; from 0 to 1
     "Measure each user's list; `ValueError` for malformed lists."
-    lists, user_ix = np.asarray(lists), np.asarray(user_ix)
+    lists, user_ix = np.asarray(lists), np.asarray(user_ix, None if len(user_ix) else int)
     _check_lists(lists, user_ix, k, len(test.users), len(test.items))
+    k = int(k)
     hits, n = _hits(lists[:, :k], user_ix, test, test.rating >= (liked_from(test.scale) if liked is None else liked))
     some, place = n > 0, np.arange(1, k + 1)
     hits, n = hits[some], n[some]
@@ -117,7 +119,7 @@ def coverage(
     n_items,  # in the catalogue
 ):            # one float, 0 to 1
     "Tell what share of the catalogue stands in some list."
-    lists = np.asarray(lists)
+    lists, n_items = np.asarray(lists), _whole('n_items', n_items)
     if lists.size and lists.max() >= n_items: raise ValueError(f'the lists hold the item row {lists.max()}, and the catalogue only {n_items:,} items')
     return len(np.unique(lists[lists >= 0])) / n_items
 
@@ -133,15 +135,20 @@ def list_qualities(
     features=None,  # (n_items, f) numbers that tell items apart; None: no diversity
 ):                  # frame by user row: novelty (bits), lift (0: as well known as what the user has rated) and, with features, diversity (0: all alike); nan where a list is too short or a user has rated nothing
     "Measure what lists are like, whether they are right or not."
-    lists, user_ix = np.asarray(lists), np.asarray(user_ix)
+    lists, user_ix = np.asarray(lists), np.asarray(user_ix, None if len(user_ix) else int)
     _check_lists(lists, user_ix, 1, len(train.users), len(train.items))
     real, count = lists >= 0, np.bincount(train.item_ix, minlength=len(train.items))
     surprise = -np.log2(np.maximum(count, 1) / len(np.unique(train.user_ix)))
     total, n = np.bincount(train.user_ix, count[train.item_ix], len(train.users))[user_ix], np.bincount(train.user_ix, minlength=len(train.users))[user_ix]
     own = np.where(n > 0, total / np.maximum(n, 1), np.nan)
     columns = {'novelty': _mean_of(surprise[lists], real), 'lift': _mean_of(count[lists], real) / own - 1}
-    if features is not None: columns['diversity'] = _diversity(lists, real, np.asarray(features, 'float64'))
+    if features is not None: columns['diversity'] = _diversity(lists, real, _features(features, len(train.items)))
     return pd.DataFrame(columns, index=pd.Index(user_ix, name='user_ix'))
+
+def _features(features, n_items):
+    X = np.asarray(features, 'float64')
+    if X.ndim != 2 or len(X) != n_items or not (np.abs(X) < 1e150).all(): raise ValueError(f'features must be a table of finite numbers with a row for each of the {n_items:,} items; its shape is {X.shape}')
+    return X
 
 def _diversity(lists, real, features):
     "One minus the mean cosine of the pairs of each list; nan where there is no pair."

@@ -15,6 +15,7 @@ from pandas.api.types import union_categoricals
 
 # %% ../nbs/15_reading.ipynb #6a415642
 from .encoding import Ratings, RatingsError
+from .factors import _float32
 
 # %% ../nbs/15_reading.ipynb #05667ba6
 __all__ = ['load_ratings']
@@ -196,7 +197,7 @@ def _is_odd(path):
 # %% ../nbs/15_reading.ipynb #39912b54
 def _narrow(x):
     "The same numbers in half the space, where that holds them exactly."
-    small = x.astype('int32' if x.dtype.kind == 'i' else 'float32')
+    small = x.astype('int32') if x.dtype.kind == 'i' else _float32(x)
     return small if (small == x).all() else x
 
 def _pieces(path, how, names, roles):

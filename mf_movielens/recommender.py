@@ -18,7 +18,7 @@ import pandas as pd
 # %% ../nbs/16_recommender.ipynb #3e436660
 from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
 from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
-from .factors import ARRAYS, Factors, _link, get_arrays, put_arrays
+from .factors import ARRAYS, Factors, _float32, _how_many, _link, _need, _penalty, _whole, get_arrays, put_arrays
 from .implicit import fit_ials, fit_ials_users, targets
 from .metrics import interval, mae, mean_interval
 from .ranking import _best, _lists, _taken, coverage, rank_items, ranking_metrics
@@ -82,6 +82,7 @@ def of(
     seen = _side(ratings.user_ix, ratings.item_ix, ratings.rating, n, m)
     default = {} if not isinstance(factors, Factors) else PENALTIES['rating'] if factors.link != 'score' else {k: settings[k] for k in PENALTIES['ranking'] if 'alpha' in settings}
     settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
+    for k, v in default.items(): _penalty(k, settings.get(k, v))
     settings |= {k: float(settings.get(k, v)) for k, v in default.items()} | dict(fingerprint=ratings.fingerprint)
     return Recommender(factors, ratings.users, ratings.items, seen, settings, ratings.titles)
 
@@ -99,6 +100,8 @@ def _in_units(ratings, unit):
 
 def _by_keras(ratings, n_factors=75, reg=.1, bias_reg=.02, damping=2, n_epochs=20, seed=0, **settings):
     from mf_movielens.training import RECIPES, fit_net
+    n_factors, n_epochs = _whole('n_factors', n_factors), _whole('n_epochs', n_epochs)
+    _penalty('damping', damping)
     recipe = replace(RECIPES['tuned'], embedding_size=n_factors, reg=reg, bias_reg=bias_reg, epochs=n_epochs)
     unit, tell = _unit(ratings.scale), settings.pop('on_epoch', None)
     if settings.get('valid'): settings['valid'] = _in_units(settings['valid'], unit)
@@ -181,7 +184,7 @@ def predict(
     if timestamp is not None: _need_bayes(self, 'makes nothing of timestamps')
     u, i, index, one = _pairs(self, user, item, unknown)
     stars, known = np.full(len(u), np.nan), (u >= 0) & (i >= 0)
-    more = () if timestamp is None else (np.broadcast_to(timestamp, u.shape)[known],)
+    more = () if timestamp is None else (_when(timestamp, u, known),)
     stars[known] = self.factors.predict(u[known], i[known], *more)
     if index is not None: return pd.Series(stars, index=index, name='prediction')
     return float(stars[0]) if one else stars
@@ -192,6 +195,11 @@ def _pairs(self, user, item, unknown):
     if isinstance(user, pd.DataFrame): index, user, item = user.index, _column(user, 'user').to_numpy(), _column(user, 'item').to_numpy()
     if item is None: raise TypeError('predict takes users and items, or one frame with both')
     return *np.broadcast_arrays(self.users.encode(_listed(user), unknown), _item_rows(self, item, unknown)), index, one
+
+def _when(timestamp, u, known):
+    "Moments of the known pairs, if they are told."
+    try: return None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known]
+    except ValueError: raise ValueError(f'{np.size(timestamp):,} timestamps for {len(u):,} pairs; give one, or one for each') from None
 
 def _need_bayes(self, what):
     if not self.is_bayesian: raise ValueError(f"this model {what}; one that does is fitted with solver='bayes'")
@@ -210,10 +218,11 @@ def intervals(
 ):                    # frame of mean, low, high and, of ratings, mass (how probable inside is: whole stars seldom have a given probability), with the index of a frame
     "Tell between which ratings each will lie; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no intervals')
+    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .9')
     if of not in ('rating', 'mean'): raise ValueError(f"of={of!r}: use 'rating' or 'mean'")
     u, i, index, _ = _pairs(self, user, item, unknown)
     known = (u >= 0) & (i >= 0)
-    pairs = u[known], i[known], None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known]
+    pairs = u[known], i[known], _when(timestamp, u, known)
     found = self.factors.predict(*pairs, interval=level) if of == 'rating' else self.factors.expected(*pairs, level=level)
     return found.set_index(np.flatnonzero(known)).reindex(range(len(u))).set_index(pd.RangeIndex(len(u)) if index is None else index)
 
@@ -228,7 +237,7 @@ def probabilities(
     _need_bayes(self, 'gives no probabilities')
     u, i, index, _ = _pairs(self, user, item, unknown)
     known, P = (u >= 0) & (i >= 0), np.full((len(u), len(self.factors.stars)), np.nan)
-    P[known] = self.factors.probabilities(u[known], i[known], None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known])
+    P[known] = self.factors.probabilities(u[known], i[known], _when(timestamp, u, known))
     return pd.DataFrame(P, index=index, columns=self.factors.stars.tolist())
 
 Recommender.intervals, Recommender.probabilities = intervals, probabilities
@@ -328,13 +337,13 @@ def similar(
     min_ratings=None,  # leave out items with fewer ratings, whose factors are mostly chance; None: a twentieth of the most
 ):                  # frame of rank, item, title (if known), similarity (-1 to 1), most similar first
     "Find the items whose factors point the same way; `UnknownIdError` if there is no such item."
-    row, Q = self.find(item), _directions(self)
+    n, row, Q = _how_many('n', n), self.find(item), _directions(self)
+    if min_ratings is not None: _need(lambda x: x >= 0, 'min_ratings', min_ratings, 'it must be a number, 0 or more')
     length, least = np.linalg.norm(Q, axis=1), self.counts.max() / 20 if min_ratings is None else min_ratings
     if not length[row]: raise ValueError(f'nothing is known about item {_name(self, row)}: nobody rated it, or the model has no factors')
-    x = Q @ Q[row] / np.maximum(length * length[row], 1e-30)
+    x = Q @ Q[row] / np.maximum(length * length[row], np.float32(1e-37))
     x[(length == 0) | (self.counts < least)] = -np.inf
     x[row] = -np.inf
-    if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
     rows = _best(x[None], n)[0]
     rows = rows[x[rows] > -np.inf]
     titles = {} if self.titles is None else {'title': self.titles[rows]}
@@ -362,7 +371,7 @@ def _history(self, user):
     rows = np.array([self.find(item) for item in user], 'int32')
     again = rows[pd.Index(rows).duplicated()]
     if len(again): raise RatingsError(f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title')
-    try: stars = np.array(list(user.values()), 'float32')
+    try: stars = _float32(list(user.values()))
     except (TypeError, ValueError) as e: raise RatingsError(f'a rating is no number: {e}') from e
     _check_scale(self, stars)
     return rows, stars
@@ -432,8 +441,8 @@ def explain(
     return _named(self, _rest(self, parts, user, row))
 
 def _carried_stars(self, row, rows, stars):
-    f, (each, whole) = self.factors, _ridge(self.factors.k, _unit(self.factors.scale), *self.penalties)
-    X = np.column_stack([f.item_factors, np.ones(len(f.item_bias))]).astype('float64')
+    f, (each, whole) = self.factors, _ridge(self.factors.k, *self.penalties)
+    X = np.column_stack([f.item_factors / _unit(f.scale)**.5, np.ones(len(f.item_bias))]).astype('float64')
     A = X[rows].T @ X[rows] + np.diag(np.maximum(each * len(rows) + whole, 1e-9))
     carried = X[rows] @ np.linalg.solve(A, X[row]) * (stars - f.mu - f.item_bias[rows])
     return carried, {'the mean': f.mu, 'the item': float(f.item_bias[row])}
@@ -454,7 +463,7 @@ def _rest(self, parts, user, row, small=1e-3):
     else: exact = total
     cut = 0 if f.link == 'score' else float(np.clip(exact, *f.scale)) - exact
     for name, value in (('the rest', exact - total), ('the scale', cut)):
-        if abs(value) > small: parts = pd.concat([parts, pd.DataFrame({'part': [name], 'row': [-1], 'rating': [np.nan], 'stars': [value]})], ignore_index=True)
+        if abs(value) > small * _unit(f.scale, f.link): parts = pd.concat([parts, pd.DataFrame({'part': [name], 'row': [-1], 'rating': [np.nan], 'stars': [value]})], ignore_index=True)
     return parts
 
 def _named(self, parts):
@@ -493,6 +502,7 @@ def _errors(self, test):
 
 def _quality(self, test, seen, k):
     "Measures of the lists, by what was not seen."
+    k = _how_many('k', k)
     names = dict(recall='recall', precision='precision', map='ap', mrr='rr', hit='hit')
     users = np.unique(test.user_ix[~seen])
     lists = rank_items(self.factors.scores, users, _rated(self), k)

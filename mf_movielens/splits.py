@@ -14,6 +14,7 @@ import pandas as pd
 
 from .data import MovieLens, DataError, read_member
 from .encoding import Ratings
+from .factors import _need, _seed, _whole
 
 # %% ../nbs/03_splits.ipynb #eb69e3c4
 __all__ = ['Split', 'random_split', 'official_fold', 'FOLDS', 'leave_last_out', 'time_split']
@@ -48,6 +49,7 @@ def _out_of_order(train, test):
 def _split(ratings, test_rows, name, leaks):
     hidden = np.zeros(len(ratings), bool)
     hidden[test_rows] = True
+    if not 0 < hidden.sum() < len(hidden): raise ValueError(f'{name}: of {len(hidden):,} ratings it would hide {hidden.sum():,}, and one part would be empty')
     return Split(ratings.take(~hidden), ratings.take(hidden), name, leaks)
 
 # %% ../nbs/03_splits.ipynb #4e4673ce
@@ -57,8 +59,8 @@ def random_split(
     seed=42,  # of the shuffle
 ):            # `Split`
     "Hide a random part of the ratings."
-    if not 0 < frac < 1: raise ValueError(f'frac={frac!r}: the part to hide must lie between 0 and 1')
-    order, n_train = np.random.RandomState(seed).permutation(len(ratings)), int((1 - frac) * len(ratings))
+    _need(lambda x: 0 < x < 1, 'frac', frac, 'the part to hide must lie between 0 and 1')
+    order, n_train = np.random.RandomState(_seed(seed, 2**32 - 1)).permutation(len(ratings)), int((1 - frac) * len(ratings))
     if not 0 < n_train < len(ratings): raise ValueError(f'{len(ratings)} ratings cannot be cut at {frac:g}: one part would be empty')
     return Split(ratings.take(order[:n_train]), ratings.take(order[n_train:]), f'random {frac:g}',
                  "each user's and each item's future, and the mood of the same evening")
@@ -101,7 +103,7 @@ def leave_last_out(
     n=1,      # how many of each user
 ):            # `Split`; users with `n` ratings or fewer keep them all
     "Hide the last `n` ratings of each user."
-    if n < 1: raise ValueError(f'n={n!r}: hide at least one')
+    n = min(_whole('n', n), len(ratings))
     order = np.lexsort((_moments(ratings), ratings.user_ix))
     size = np.bincount(ratings.user_ix, minlength=len(ratings.users))
     place = np.arange(len(order)) - np.repeat(size.cumsum() - size, size)  # within the user, oldest first
@@ -114,7 +116,7 @@ def time_split(
     frac=.1,  # the part after the cut, about; equal moments stay together
 ):            # `Split`
     "Hide everything after one moment."
-    if not 0 < frac < 1: raise ValueError(f'frac={frac!r}: the part to hide must lie between 0 and 1')
+    _need(lambda x: 0 < x < 1, 'frac', frac, 'the part to hide must lie between 0 and 1')
     when = _moments(ratings)
     cut = np.quantile(when, 1 - frac)
     if not (when > cut).any(): raise ValueError('all ratings bear the same moment, so time cannot split them')

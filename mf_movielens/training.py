@@ -7,7 +7,7 @@ __all__ = ['RECIPES', 'Recipe', 'to_factors', 'Fit', 'fit_net']
 
 # %% ../nbs/08_training.ipynb #47f49d75
 import json, time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pandas as pd
 import tensorflow as tf
 
 from .encoding import Ratings, to_unit
-from .factors import Factors, get_checkpoint, put_arrays
+from .factors import Factors, _need, _penalty, _whole, get_checkpoint, put_arrays
 from .metrics import rmse
 from .model import RecommenderNet
 
@@ -158,6 +158,15 @@ def _compile(net, recipe, steps):
     net.compile(keras.optimizers.Adam(rate), recipe.loss, steps_per_execution=steps, jit_compile=False)
     net.optimizer.build(net.trainable_variables)
 
+def _checked(recipe):
+    "The recipe, if it can be followed; `ValueError` or `TypeError` if not."
+    if not isinstance(recipe, Recipe): raise TypeError(f'recipe={recipe!r}: give a Recipe, or a name of one')
+    for name in ('reg', 'bias_reg'): _penalty(name, getattr(recipe, name))
+    _need(lambda x: 0 < x < np.inf, 'learning_rate', recipe.learning_rate, 'it must be a finite number above 0')
+    for name, known in dict(link=('identity', 'sigmoid'), decay=('rating', 'table')).items():
+        if getattr(recipe, name) not in known: raise ValueError(f'{name}={getattr(recipe, name)!r}: use {" or ".join(map(repr, known))}')
+    return replace(recipe, **{name: _whole(name, getattr(recipe, name)) for name in ('embedding_size', 'batch_size', 'epochs')})
+
 # %% ../nbs/08_training.ipynb #a87b5704
 def _streamed(shards, recipe, seed, first_epoch):
     "Endless batches out of shards; epoch `e` has an order that depends on `seed` and `e` alone."
@@ -182,7 +191,8 @@ def fit_net(
     "Train a `RecommenderNet`."
     if isinstance(recipe, str) and recipe not in RECIPES: raise ValueError(f'{recipe!r} is not a recipe; there are {", ".join(RECIPES)}')
     if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
-    recipe = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    recipe, seed = _checked(RECIPES[recipe] if isinstance(recipe, str) else recipe), _whole('seed', seed, 0, 2**32 - 1)
+    if patience is not None: _whole('patience', patience, 0)
     net, steps = _network(ratings, recipe, seed), sum(-(-n // recipe.batch_size) for n in getattr(ratings, 'sizes', [len(ratings)]))
     _compile(net, recipe, steps)
     fit = Fit(net, ratings, valid, recipe, seed, checkpoint)
