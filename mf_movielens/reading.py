@@ -208,7 +208,7 @@ def _pieces(path, how, names, roles):
         columns = [str(c).strip() for c in names] if names else list(head)
         wanted = {kind: c for kind, c in roles(path, columns, names is not None)[0].items() if c is not None}
         at = {kind: columns.index(c) for kind, c in wanted.items()}
-        whole = [head.iloc[:, at[kind]].str.fullmatch(r' *-?\d{1,18} *').all() for kind in ('user', 'item')]
+        whole = [head.iloc[:, at[kind]].str.fullmatch(r' *-?\d{1,18} *', na=False).all() for kind in ('user', 'item')]
         ids = ['int64' if w else str for w in whole] if any(whole) and not (how['encoding'].startswith('utf-16') or _is_odd(path)) else [str, str]
         types = dict(zip(('user', 'item'), ids)) | dict(rating='float64', timestamp='int64', titles=str)
         dtype = dict.fromkeys(range(len(columns)), str) | {at[kind]: types[kind] for kind in at}
