@@ -1,5 +1,7 @@
 "Give hostile and broken files to every reader, and count; `python benchmarks/fuzz.py` tries 20,000 of each kind and writes fuzz.csv."
-import argparse, gzip, io, json, multiprocessing, os, resource, tempfile, time, traceback, warnings, zipfile
+import argparse, gzip, io, json, os, resource, tempfile, time, traceback, warnings, zipfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +207,7 @@ NAMES = ['text', 'text, gzipped', 'text, cut into shards', 'parquet', 'table of 
 
 def tried(kind, n, number=0):
     "The same in a process of its own, which may die."
-    with multiprocessing.get_context('spawn').Pool(1) as pool: return pool.apply_async(fuzz, (kind, n, number)).get(timeout=60 + n)
+    with ProcessPoolExecutor(1, get_context('spawn')) as pool: return pool.submit(fuzz, kind, n, number).result(timeout=60 + n)
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)

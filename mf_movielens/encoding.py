@@ -138,20 +138,25 @@ class Ratings:
         return pd.DataFrame(columns if self.timestamp is None else columns | {'timestamp': self.timestamp})
 
 # %% ../nbs/02_encoding.ipynb #752c88db
+def _ends(scale):
+    "The lowest and the highest, if one can reckon with them."
+    try: low, high = map(float, scale)
+    except (TypeError, ValueError): raise RatingsError(f'scale {scale}: give the lowest and the highest rating, two numbers') from None
+    if not (abs(low) <= 1e14 and abs(high) <= 1e14): raise RatingsError(f'scale {scale}: its ends must be finite numbers, no larger than 1e14; divide the ratings by a power of ten')
+    if 0 < high - low < 1e-30: raise RatingsError(f'scale {scale}: it is narrower than 1e-30; multiply the ratings by a power of ten')
+    if low > high: raise RatingsError(f'scale {scale}: the lowest must come first')
+    return low, high
+
 def _check(self):
     n = len(self.rating)
     if n == 0: raise RatingsError('there are no ratings')
-    try: low, high = map(float, self.scale)
-    except (TypeError, ValueError): raise RatingsError(f'scale {self.scale}: give the lowest and the highest rating, two numbers') from None
-    if not (abs(low) <= 1e14 and abs(high) <= 1e14): raise RatingsError(f'scale {self.scale}: its ends must be finite numbers, no larger than 1e14; divide the ratings by a power of ten')
-    if 0 < high - low < 1e-30: raise RatingsError(f'scale {self.scale}: it is narrower than 1e-30; multiply the ratings by a power of ten')
+    low, high = _ends(self.scale)
     for name, rows, vocabulary in (('user', self.user_ix, self.users), ('item', self.item_ix, self.items)):
         if len(rows) != n: raise RatingsError(f'{len(rows):,} {name} rows for {n:,} ratings')
         if rows.dtype.kind not in 'iu': raise RatingsError(f'{name} rows are whole numbers, not {rows.dtype}; ids are turned into rows by Ratings.from_frame')
         if not (0 <= rows.min() and rows.max() < len(vocabulary)):
             raise RatingsError(f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}')
     if not np.isfinite(self.rating).all(): raise RatingsError('a rating is missing or infinite')
-    if low > high: raise RatingsError(f'scale {self.scale}: the lowest must come first')
     if self.timestamp is not None: _check_moments(self.timestamp, n)
     if self.titles is not None and len(self.titles) != len(self.items): raise RatingsError(f'{len(self.titles):,} titles for {len(self.items):,} items')
     outside = (self.rating < low) | (self.rating > high)

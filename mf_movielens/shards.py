@@ -15,7 +15,7 @@ import pandas as pd
 
 # %% ../nbs/19_shards.ipynb #e1d4a307
 from .data import home
-from .encoding import Ratings, RatingsError, Vocabulary
+from .encoding import Ratings, RatingsError, Vocabulary, _ends
 from .reading import UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, load_ratings
 
 # %% ../nbs/19_shards.ipynb #c23e2ffe
@@ -239,7 +239,8 @@ class _Pen:
 def _known(path, pen, scale):
     "What is to be noted of a file when all of it was read."
     if not len(pen.levels): raise RatingsError(f'{path} holds no ratings')
-    low, high = scale = tuple(map(float, scale or _scale(pen.levels)))
+    try: low, high = scale = _ends(scale or _scale(pen.levels))
+    except RatingsError as e: raise RatingsError(f'{path}: {e}') from e
     if not low <= pen.levels[0] <= pen.levels[-1] <= high: raise RatingsError(f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}')
     return SimpleNamespace(users=pen.users.vocabulary('user'), items=pen.items.vocabulary('item'), titles=None, scale=scale)
 

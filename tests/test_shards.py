@@ -130,3 +130,9 @@ def test_the_network_goes_on_where_it_was_killed(tmp_path):
     with pytest.raises(Stop): fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_epoch=stop)
     again = fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz')
     assert np.array_equal(again.factors.user_factors, straight.factors.user_factors) and len(again.records) == 3
+
+
+def test_ratings_too_large_to_be_read_again_are_refused(tmp_path):
+    (tmp_path / 'r.csv').write_text('user,item,rating\n1,10,999999999999999999994\n1,20,3.5\n')
+    with pytest.raises(RatingsError, match='r.csv.*power of ten'): shard_file(tmp_path / 'r.csv', tmp_path / 's')
+    assert not (tmp_path / 's').exists()
