@@ -103,7 +103,7 @@ class Shards:
             low, high = self.scale = tuple(map(float, about['scale']))
             if not (np.isfinite([low, high, self.mean]).all() and min(self.sizes) >= 0): raise ValueError('its numbers make no sense')
             (self.users, _), (self.items, self.titles) = (_get_ids(self.folder / f'{kind}s.parquet', kind) for kind in ('user', 'item'))
-        except (*BROKEN, LookupError, TypeError) as e: raise RatingsError(f'{folder} is no folder of encoded ratings, or is damaged: {e}') from e
+        except (*BROKEN, LookupError, TypeError, ArithmeticError) as e: raise RatingsError(f'{folder} is no folder of encoded ratings, or is damaged: {e}') from e
 
     def __len__(self): return sum(self.sizes)
     def __repr__(self): return f'{len(self):,} ratings of {len(self.items):,} items by {len(self.users):,} users, in {len(self.sizes):,} files'

@@ -136,3 +136,11 @@ def test_ratings_too_large_to_be_read_again_are_refused(tmp_path):
     (tmp_path / 'r.csv').write_text('user,item,rating\n1,10,999999999999999999994\n1,20,3.5\n')
     with pytest.raises(RatingsError, match='r.csv.*power of ten'): shard_file(tmp_path / 'r.csv', tmp_path / 's')
     assert not (tmp_path / 's').exists()
+
+
+def test_sizes_without_end_are_refused(tmp_path):
+    folder = write_shards(Ratings.from_frame(synthetic().ratings.head(100)), tmp_path / 's').folder
+    about = json.loads((folder / 'about.json').read_text())
+    for sizes in ([float('inf')], [float('nan')], [-1], [], 'x', None, [1e300], [2**70]):
+        (folder / 'about.json').write_text(json.dumps(about | {'sizes': sizes}))
+        with pytest.raises(RatingsError): Shards(folder).load()
