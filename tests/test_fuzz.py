@@ -160,6 +160,6 @@ def test_numbers_that_become_others_are_refused(tmp_path):
             with pytest.raises(RatingsError, match='line 2'): load_ratings(tmp_path / 'r.csv', timestamp='timestamp', say=None)
         frame = pd.DataFrame({'user_id': [1], 'movie_id': [2], 'rating': [3], 'timestamp': [1e30]})
         with pytest.raises(RatingsError, match="'timestamp'.*1e\\+30"): Ratings.from_frame(frame)
-        members = fuzz.ARCHIVES['u'] | {'u.data': b'1\t1\t4\t881250949\n1\t2\t3\t881250950\n2\t1\t5\t1e999\n'}
+        members = fuzz.ARCHIVES['u'] | {'u.data': b'1\t1\t4\t1001000949\n1\t2\t3\t1001000950\n2\t1\t5\t1e999\n'}
         (tmp_path / 'a.zip').write_bytes(fuzz.zipped(members))
         with pytest.raises(DataError, match='a.zip'): read_u(tmp_path / 'a.zip')
