@@ -20,7 +20,7 @@ from mf_movielens.recommender import ModelFileError, Recommender
 def test_any_file_is_a_result_or_a_reason(kind):
     row, crashes = fuzz.tried(kind, 200, int.from_bytes(os.urandom(4), 'little'))
     assert not crashes, '\n'.join(crashes[:3])
-    assert row['inputs'] >= 200 and row['results'] and row['refused']
+    assert row['inputs'] >= 200 and row['refused']  # of a model's bytes, one change in a hundred is harmless
 
 
 def test_the_corpus_itself_is_sound(tmp_path):
