@@ -377,6 +377,7 @@ def _restored(a):
         when = _Moments(*(a[f'moments_{f.name}'] for f in fields(_Moments)))
         _rows(when.user, sizes['n'], 'user'), _rows(when.day, sizes['t'] + 2, 'day')
         if not (np.diff(when.days) > 0).all() or not (np.diff(when.key) > 0).all() or (when.count < 0).any(): raise ValueError('its moments are out of order')
+    np.linalg.cholesky(np.asarray(a['user_precision'], 'float64'))  # complains of what is no precision
     found = Posterior(likelihood, scale, a['stars'], mu, unit, *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
     for s in range(len(found)): found.factors(s)  # complains of numbers that are too large
     return found
