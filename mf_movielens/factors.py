@@ -82,6 +82,7 @@ def _how_many(name, value):
     return int(value)
 
 def _seed(value, high=None): return None if value is None else _whole('seed', value, 0, high)
+def _level(value, name='level'): _need(lambda x: 0 < x < 1, name, value, 'it must lie between 0 and 1, such as .9 for 90 %')
 def _penalty(name, value): _need(lambda x: 0 <= x < np.inf, name, value, 'a penalty is a finite number, 0 or more')
 
 def _float32(x):
@@ -133,6 +134,10 @@ def top_items(
     return best, _link(x[best], factors.link, factors.scale)
 
 # %% ../nbs/05_factors.ipynb #22f61fb1
+def _calls_it(error, part, path):
+    "Let a system's error speak of the path: a full disk names none, and nobody knows the other name."
+    if error.errno and str(error.filename or part).startswith(str(part)): error.filename, error.filename2 = str(path), None
+
 def put_file(
     path,   # where the file is to be
     write,  # called with a path beside it, writes the file there
@@ -145,7 +150,7 @@ def put_file(
         with open(part, 'rb+') as f: os.fsync(f.fileno())  # on the disk before it takes the name, in case the power fails
         os.replace(part, path)
     except OSError as e:
-        if e.errno and e.filename in (None, str(part)): e.filename, e.filename2 = str(path), None  # a full disk names no file, and nobody knows the other name
+        _calls_it(e, part, path)
         raise
     finally: part.unlink(missing_ok=True)
     return path

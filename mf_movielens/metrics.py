@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from .factors import _need, _seed, _whole
+from .factors import _level, _seed, _whole
 
 # %% ../nbs/04_metrics.ipynb #9ee1711f
 __all__ = ['rmse', 'mae', 'interval', 'compare', 'mean_interval', 'paired', 'measured']
@@ -60,7 +60,7 @@ def _loss(metric):
 
 def _ends(means, level):
     "The ends of the middle part of many draws."
-    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .95')
+    _level(level)
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
 
 # %% ../nbs/04_metrics.ipynb #9968781c

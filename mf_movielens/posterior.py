@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 
 # %% ../nbs/14_posterior.ipynb #d496b63d
 from .encoding import RatingsError
-from .factors import LARGEST, Factors, _float32, _is_sound, _need, _rows, _whole, get_arrays, put_arrays
+from .factors import LARGEST, Factors, _float32, _is_sound, _level, _rows, _whole, get_arrays, put_arrays
 from .gibbs import _draw_normal, _inside, _Moments
 
 # %% ../nbs/14_posterior.ipynb #460bde1d
@@ -193,7 +193,7 @@ def predict(
 ):                   # (n,) mean ratings; with `interval` a frame of mean, low, high (the ends of the range) and mass (how probable it is)
     "Predict the rating of each pair, and between which ratings it will lie."
     u, i, *when = pairs = _pairs(self, user_ix, item_ix, timestamp)
-    if interval is not None: _need(lambda x: 0 < x < 1, 'interval', interval, 'it must lie between 0 and 1, such as .9')
+    if interval is not None: _level(interval, 'interval')
     if self.likelihood == 'normal':
         mean = np.clip(sum(_f(self, s, u, i, *when)[0] for s in range(len(self))) / len(self), *self.scale)
         if interval is None: return mean
@@ -220,7 +220,7 @@ def _table(self, s, u):
 
 def _end(by, level):
     if by not in ('low', 'high'): raise ValueError(f"by={by!r}: use 'mean', 'low' or 'high'")
-    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .9')
+    _level(level)
     return (1 - level) / 2 if by == 'low' else (1 + level) / 2
 
 # %% ../nbs/14_posterior.ipynb #3e134f62

@@ -36,16 +36,13 @@ def _encoding(path, named=None):
         if mark[:1] in (b'[', b'{'): raise RatingsError(f'{path} looks like JSON, which is not read; make a frame of it and give that, or save it as CSV')
         f.seek(0)
         found, decoder = named or ('utf-16' if mark.startswith((b'\xff\xfe', b'\xfe\xff')) else 'utf-8-sig'), codecs.getincrementaldecoder('utf-8')()
-        while block := f.read(2**24):
+        while True:
+            block = f.read(2**24)
             _too_much(path, f.tell(), f'{f.tell():,} bytes and more')
-            found = _tried(found, decoder, block)
-        return _tried(found, decoder, b'', True)
-
-def _tried(found, decoder, block, final=False):
-    "UTF-8 as long as it can be."
-    try: found == 'utf-8-sig' and decoder.decode(block, final)
-    except UnicodeDecodeError: return 'cp1252'
-    return found
+            try:
+                if found == 'utf-8-sig': decoder.decode(block, final=not block)
+            except UnicodeDecodeError: found = 'cp1252'
+            if not block: return found
 
 # %% ../nbs/15_reading.ipynb #40b51811
 SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars', '::': 'double colons'}

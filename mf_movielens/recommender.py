@@ -18,7 +18,7 @@ import pandas as pd
 # %% ../nbs/16_recommender.ipynb #3e436660
 from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
 from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
-from .factors import ARRAYS, Factors, _float32, _how_many, _link, _need, _penalty, _whole, get_arrays, put_arrays
+from .factors import ARRAYS, Factors, _float32, _how_many, _level, _link, _need, _penalty, _whole, get_arrays, put_arrays
 from .implicit import fit_ials, fit_ials_users, targets
 from .metrics import interval, mae, mean_interval
 from .ranking import _best, _lists, _taken, coverage, rank_items, ranking_metrics
@@ -218,7 +218,7 @@ def intervals(
 ):                    # frame of mean, low, high and, of ratings, mass (how probable inside is: whole stars seldom have a given probability), with the index of a frame
     "Tell between which ratings each will lie; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no intervals')
-    _need(lambda x: 0 < x < 1, 'level', level, 'it must lie between 0 and 1, such as .9')
+    _level(level)
     if of not in ('rating', 'mean'): raise ValueError(f"of={of!r}: use 'rating' or 'mean'")
     u, i, index, _ = _pairs(self, user, item, unknown)
     known = (u >= 0) & (i >= 0)

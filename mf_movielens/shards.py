@@ -16,6 +16,7 @@ import pandas as pd
 # %% ../nbs/19_shards.ipynb #e1d4a307
 from .data import home
 from .encoding import Ratings, RatingsError, Vocabulary, _ends
+from .factors import _calls_it
 from .reading import UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, load_ratings
 
 # %% ../nbs/19_shards.ipynb #c23e2ffe
@@ -42,7 +43,7 @@ def _put_folder(folder, write):
         write(part)
         os.rename(part, folder)
     except OSError as e:
-        if e.errno and str(e.filename or part).startswith(str(part)): e.filename, e.filename2 = str(folder), None  # a full disk names no file, and nobody knows the other name
+        _calls_it(e, part, folder)
         raise
     finally: shutil.rmtree(part, ignore_errors=True)
 
@@ -126,8 +127,8 @@ def _table(self, j):
     path = self.folder / f'{j:05d}.parquet'
     try:
         n = _arrow()[1].read_metadata(path).num_rows  # before memory is taken for them
-        if n == self.sizes[j]: table = _arrow()[1].read_table(path, page_checksum_verification=True)
-        else: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
+        if n != self.sizes[j]: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
+        table = _arrow()[1].read_table(path, page_checksum_verification=True)
         kinds = {field.name: str(field.type) for field in table.schema}
         if kinds not in ({k: TYPES[k] for k in list(TYPES)[:3]}, TYPES) or any(column.null_count for column in table.columns): raise ValueError(f'its columns are {kinds}')
     except BROKEN as e: raise RatingsError(f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.') from e

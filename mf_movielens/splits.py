@@ -14,7 +14,7 @@ import pandas as pd
 
 from .data import MovieLens, DataError, read_member
 from .encoding import Ratings
-from .factors import _need, _seed, _whole
+from .factors import _level, _seed, _whole
 
 # %% ../nbs/03_splits.ipynb #eb69e3c4
 __all__ = ['Split', 'random_split', 'official_fold', 'FOLDS', 'leave_last_out', 'time_split']
@@ -59,7 +59,7 @@ def random_split(
     seed=42,  # of the shuffle
 ):            # `Split`
     "Hide a random part of the ratings."
-    _need(lambda x: 0 < x < 1, 'frac', frac, 'the part to hide must lie between 0 and 1')
+    _level(frac, 'frac')
     order, n_train = np.random.RandomState(_seed(seed, 2**32 - 1)).permutation(len(ratings)), int((1 - frac) * len(ratings))
     if not 0 < n_train < len(ratings): raise ValueError(f'{len(ratings)} ratings cannot be cut at {frac:g}: one part would be empty')
     return Split(ratings.take(order[:n_train]), ratings.take(order[n_train:]), f'random {frac:g}',
@@ -116,7 +116,7 @@ def time_split(
     frac=.1,  # the part after the cut, about; equal moments stay together
 ):            # `Split`
     "Hide everything after one moment."
-    _need(lambda x: 0 < x < 1, 'frac', frac, 'the part to hide must lie between 0 and 1')
+    _level(frac, 'frac')
     when = _moments(ratings)
     cut = np.quantile(when, 1 - frac)
     if not (when > cut).any(): raise ValueError('all ratings bear the same moment, so time cannot split them')
