@@ -10,6 +10,7 @@ __all__ = ['LARGEST', 'ARRAYS', 'Factors', 'predict', 'scores', 'top_items', 'pu
 import json, os, threading
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -136,7 +137,9 @@ def top_items(
 # %% ../nbs/05_factors.ipynb #22f61fb1
 def _calls_it(error, part, path):
     "Let a system's error speak of the path: a full disk names none, and nobody knows the other name."
-    if error.errno and str(error.filename or part).startswith(str(part)): error.filename, error.filename2 = str(path), None
+    if error.errno and str(error.filename or part).startswith(str(part)):
+        error.filename = str(path)
+        del error.filename2  # None would be printed
 
 def put_file(
     path,   # where the file is to be
@@ -161,8 +164,10 @@ def put_arrays(
     **arrays,  # by name
 ):             # the path
     "Save arrays in one file, in one step."
-    def write(part):
-        with open(part, 'wb') as f: np.savez(f, **arrays)
+    def write(part):  # as np.savez, which before numpy 2.2 leaves the file open on a full disk
+        with ZipFile(part, 'w') as z:
+            for name, array in arrays.items():
+                with z.open(f'{name}.npy', 'w', force_zip64=True) as f: np.lib.format.write_array(f, np.asanyarray(array), allow_pickle=False)
     return put_file(path, write)
 
 def get_arrays(

@@ -1,4 +1,4 @@
-import io, os, time, zipfile
+import io, os, signal, time, zipfile
 from pathlib import Path
 
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import settings
 
 settings.register_profile('patient', deadline=None)  # machines are shared; what is slow is measured elsewhere
 settings.load_profile('patient')
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests run in the background of a shell, where it is ignored; programs that they start would inherit that
 
 
 @pytest.fixture

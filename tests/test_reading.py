@@ -10,7 +10,7 @@ import mf_movielens.reading as reading
 from mf_movielens.encoding import RatingsError
 from mf_movielens.reading import load_ratings
 
-text = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=12).map(str.strip).filter(bool)
+text = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=12).filter(lambda s: s == s.strip())
 quiet = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
