@@ -10,9 +10,10 @@ SOURCES = sorted((ROOT / 'mf_movielens').glob('*.py'))
 DAY = '''
 import json, sys
 heard = []
+FOR_OTHERS = ('fc-list', 'lscpu')  # by which matplotlib finds fonts, and numpy 2.0 the kind of processor
 WATCHED = ('socket.connect', 'socket.getaddrinfo', 'socket.bind', 'subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn', 'os.fork', 'pickle.find_class', 'marshal.loads')
 def listen(event, args):
-    if event in WATCHED and not (event == 'marshal.loads' or 'fc-list' in str(args)): heard.append([event, str(args)[:200]])
+    if event in WATCHED and not (event == 'marshal.loads' or event == 'subprocess.Popen' and str(args[0]).split('/')[-1] in FOR_OTHERS): heard.append([event, str(args)[:200]])
 sys.addaudithook(listen)
 import os, tempfile
 from pathlib import Path
