@@ -45,3 +45,13 @@ def test_no_movielens_rows_are_committed(real_archive):
     for name in filter(None, tracked):
         text = (ROOT / name).read_text(encoding='utf-8', errors='replace')
         assert not set(text.splitlines()) & users and not set(row.findall(text)) & ratings, name
+
+
+def test_a_run_with_other_versions_becomes_one_row(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from versions_row import merged, row
+    new = row('lowest', 'skipped: a figure\n00_data.ipynb: 4 secs\nindex.ipynb: 70 secs\n', '....s [ 96%]\n12 passed in an assertion\n671 passed, 2 skipped, 30 warnings in 422.89s (0:07:02)\n')
+    assert (new['notebooks'], new['tests'], new['skipped'], new['numpy']) == ('2', '671', '2', version('numpy'))
+    other = [new | {'python': p, 'requirements': r} for p, r in (('3.9.1', 'newest'), (new['python'], 'newest'), (new['python'], 'lowest'))]
+    table = merged(other[::-1], new | {'tests': '700'})
+    assert [r['tests'] for r in table] == ['671', '700', '671'] and table[0]['python'] == '3.9.1' and table[1]['requirements'] == 'lowest'
