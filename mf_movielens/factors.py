@@ -202,7 +202,7 @@ def load(
 ):         # `Factors`
     "Load factors; a file that is something else is refused."
     a = get_arrays(path, 'a file of factors', ARRAYS)
-    try: return Factors(float(a['mu']), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
+    try: return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
     except (ValueError, TypeError) as e: raise ValueError(f'{path} is not a file of factors, or is damaged: {e}') from e
 
 Factors.save, Factors.load = save, staticmethod(load)

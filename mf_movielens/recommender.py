@@ -567,7 +567,7 @@ def _restored_factors(a):
         from mf_movielens.posterior import _restored
         return _restored({k[6:]: v for k, v in a.items() if k.startswith('draws_')})
     if not all(a[k].dtype.kind == 'f' for k in ARRAYS[1:5]): raise ValueError('its factors are not numbers')
-    return Factors(float(a['mu']), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
+    return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
 
 def _restored(a):
     f = _restored_factors(a)
@@ -591,9 +591,9 @@ def load_recommender(
     try: a = get_arrays(path, 'a saved recommender', ('format', 'version'))
     except ValueError as e: raise ModelFileError(str(e)) from e
     if str(a['format']) != FORMAT: raise ModelFileError(f'{path} is not a saved recommender')
-    try: newer = int(a['version']) > VERSION
-    except (TypeError, ValueError) as e: raise ModelFileError(f'{path} is damaged: {e}') from e
-    if newer: raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {int(a["version"])}; this one reads up to {VERSION}). Upgrade the package to read it.')
+    try: newer = int(a['version'].item()) > VERSION
+    except (TypeError, ValueError, OverflowError) as e: raise ModelFileError(f'{path} is damaged: {e}') from e
+    if newer: raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {a["version"].item()}; this one reads up to {VERSION}). Upgrade the package to read it.')
     try: return _restored(a)
     except Exception as e: raise ModelFileError(f'{path} is damaged: {e}') from e
 

@@ -88,6 +88,20 @@ def test_a_model_whose_header_promises_too_much(tmp_path, bounded, shape):
     with pytest.raises(ValueError, match='m.npz'): Factors.load(tmp_path / 'm.npz')
 
 
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('name', ['mu', 'version'])
+def test_a_number_in_a_model_that_is_another_thing(tmp_path, name):
+    "A number in a box of its own is that number, with an older numpy too, which would warn; all else is refused."
+    path = Recommender.fit(fuzz.ratings(), 'als', n_factors=2, n_iterations=1).save(tmp_path / 'm.npz')
+    with np.load(path) as z: arrays = dict(z)
+    for value in ([2.], [[2.]]):
+        put_arrays(path, **arrays | {name: np.array(value)})
+        assert Recommender.load(path).factors.mu == (2 if name == 'mu' else arrays['mu'])
+    for value in ([2., 2.], [], np.inf, np.nan, 1j, 'x'):
+        put_arrays(path, **arrays | {name: np.array(value)})
+        with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(path)
+
+
 def test_a_model_that_would_fill_the_memory(tmp_path, bounded):
     with zipfile.ZipFile(tmp_path / 'm.npz', 'w', zipfile.ZIP_DEFLATED) as z, z.open('format.npy', 'w') as f:
         for _ in range(600): f.write(bytes(2**20))
