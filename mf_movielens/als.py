@@ -203,10 +203,10 @@ class _Fit:
         self.P, self.Q, self.watched, self.sign = P, Q, watched, sign  # the name of the number to watch; 1 if small is good, -1 if large is
         self.records, self.best, self.path = [], None, None
 
-    def resume(self, path, n_iterations, mark):
+    def resume(self, path, n_iterations, mark, patience):
         self.path, self.mark = Path(path), mark
         if self.path.exists():
-            self.records, kept = get_checkpoint(path, mark, dict(P=self.P, Q=self.Q))
+            self.records, kept = get_checkpoint(path, mark, dict(P=self.P, Q=self.Q), dict(best=self.Q), [self.watched] if patience else [])
             self.P[:], self.Q[:], self.best = kept['P'], kept['Q'], kept.get('best')
         if len(self.records) > n_iterations:
             raise ValueError(f'{path} holds {len(self.records)} rounds, more than the {n_iterations} that are asked for. Remove it, or name another file.')
@@ -266,7 +266,7 @@ def _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, *
 def _mark(ratings, valid, start, **settings):
     "Tell fits apart: the settings and the ratings."
     begun = start and hashlib.sha256(b''.join(a.tobytes() for a in (start.user_bias, start.item_bias, start.user_factors, start.item_factors))).hexdigest()
-    return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint])
+    return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint], default=lambda x: x.item())  # of numpy
 
 # %% ../nbs/09_als.ipynb #b690bd0d
 def fit_als(
@@ -289,7 +289,7 @@ def fit_als(
     n_factors, n_iterations, seed = _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, reg=reg, bias_reg=bias_reg, damping=damping)
     penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
     fit, mean = _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'), ratings.rating.mean(dtype='float64')
-    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
+    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience), patience)
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
         _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties), progress)
     return _five(mean, fit.P, fit.Q, ratings.scale)

@@ -246,7 +246,7 @@ def _mark(ratings, side, valid, **settings):
     "Tell fits apart: the settings, the ratings and their moments, and the side features."
     parts = [ratings.timestamp if settings['time'] else None, *(side.get(k) for k in ('users', 'items'))]
     digests = [None if a is None else hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()[:16] for a in parts]
-    return json.dumps([settings, digests, ratings.fingerprint, valid and valid.fingerprint])
+    return json.dumps([settings, digests, ratings.fingerprint, valid and valid.fingerprint], default=lambda x: x.item())  # of numpy
 
 # %% ../nbs/13_bayes.ipynb #470e1eec
 def fit_bayes(

@@ -73,7 +73,10 @@ def _notes(to_stderr):
 def _file(path, cache=False, **columns):
     if not Path(path).exists():
         raise WrongUse(f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in')
-    if Path(path, ABOUT).exists(): return Shards(path).load()
+    if Path(path, ABOUT).exists():
+        odd = ['--cache'] * cache + [FLAGS.get(k, f'--{k}') for k, v in columns.items() if v and (k, v) != ('duplicates', 'raise')]
+        if odd: raise WrongUse(f'{odd[0]} goes with a table of ratings; {path} is a folder of shards, which was read already')
+        return Shards(path).load()
     return (load_cached if cache else load_ratings)(path, **{k: False if v == 'none' else v for k, v in columns.items() if v})
 
 def _ratings(data, cache=False, **columns):
@@ -89,7 +92,7 @@ def _ratings(data, cache=False, **columns):
 
 def _id(vocabulary, word):
     "A word of the command line as an id."
-    return int(word) if not vocabulary.is_text and re.fullmatch(r'-?\d+', word) else word
+    return int(word) if not vocabulary.is_text and re.fullmatch('0|-?[1-9][0-9]{0,18}', word) else word  # 007 is not 7
 
 def _known(vocabulary, id): return vocabulary.decode(vocabulary.encode([id])).tolist()[0]
 
@@ -180,10 +183,12 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
         for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
     return ['model.npz', 'metrics.json', 'recommendations.csv', *figures]
 
-def _show(frame, as_json, decimals=2):
+def _plain(text): return re.sub(r'[\x00-\x09\x0b-\x1f\x7f-\x9f]', '\ufffd', str(text))  # what would steer the terminal
+
+def _show(frame, as_json, decimals=2, nothing='every item was rated already'):
     "Print a frame: a table for people, JSON for programs."
-    if as_json: return print(frame.to_json(orient='records', force_ascii=False))
-    print(frame.round(decimals).to_string(index=False) if len(frame) else 'nothing: every item was rated already')
+    if as_json: return print(frame.to_json(orient='records'))
+    print(_plain(frame.round(decimals).to_string(index=False)) if len(frame) else f'nothing: {nothing}')
 
 # %% ../nbs/21_cli.ipynb #a5d05d56
 @app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
@@ -231,7 +236,7 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_
     if measure: _tell(model.goal, hidden[1], table, gain, label, 'more --rounds' if solver == 'bayes' else 'a larger --reg')
     if ranges: print('its 90 % ranges hold {inside_90:.1%} of the hidden ratings, and promised {promised_90:.1%}'.format(**ranges))
     if solver == 'bayes' and settings.get('n_sweeps', 300) < 50: print(f'note: {settings["n_sweeps"]} sweeps are few; how sure it says it is means something from a hundred on')
-    print(f'\nfor user {who}{label}')
+    print(_plain(f'\nfor user {who}{label}'))
     _show(recommended.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
 
@@ -250,8 +255,9 @@ def _decimals(model): return 2 if model.goal == 'rating' else 3
 def _next(model, out):
     item, words = int(np.argmax(model.counts)), '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}'
     thing = str(model.items.index[item] if model.titles is None else model.titles[item])
-    asked = (['recommend', str(model.users.index[0])], ['similar', thing], ['rate', f'{thing}={model.factors.scale[1]:g}'])
-    return '\n\nnow try:\n' + '\n'.join(f'  mf-movielens {shlex.join(a)}{words}' for a in asked)
+    if model.titles is not None and len(model.by_title[thing.strip().casefold()]) > 1: thing = str(model.items.index[item])
+    asked = ('recommend', str(model.users.index[0])), ('similar', thing), ('rate', f'{thing}={model.factors.scale[1]:g}')
+    return _plain('\n\nnow try:\n' + '\n'.join(f'  mf-movielens {verb}' + (f'{words} -- {shlex.quote(what)}' if what[0] == '-' else f' {shlex.quote(what)}{words}') for verb, what in asked))
 
 # %% ../nbs/21_cli.ipynb #24e5a8ca
 def _open(path):
@@ -298,7 +304,7 @@ def similar(
 ):
     "Find items that the same people like."
     m = _open(model)
-    _show(m.similar(_item(m, item), n, min_ratings), as_json)
+    _show(m.similar(_item(m, item), n, min_ratings), as_json, nothing='no other item has so many ratings; a smaller --min-ratings may find some')
 
 @app.command(epilog='Example:  mf-movielens explain 196 "Fargo (1996)"')
 def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: Item, n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False):
@@ -352,8 +358,8 @@ def _said(model, words):
 def _answer(question, low, high):
     "A rating; None for Enter, False for enough. Questions go to the error stream, so that the answer can be piped."
     while True:
-        print(f'{question}: ', end='', file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        print(_plain(f'{question}: '), end='', file=sys.stderr, flush=True)
+        line = sys.stdin.readline() if sys.stdin else ''
         if not line: print(file=sys.stderr)  # the end of the input, or Ctrl-D
         if not line or line.strip() == 'q': return False
         if not line.strip(): return None
@@ -398,5 +404,5 @@ def main():
     except (WrongUse, UnknownIdError, DataError, RatingsError, ValueError) as e: _fail(e, 2)
 
 def _fail(error, code):
-    print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+    print('error: ' + _plain(' '.join(str(error).split())), file=sys.stderr)
     sys.exit(code)

@@ -57,10 +57,11 @@ class Vocabulary:
 
     def encode(self, ids, unknown='raise'):
         "Turn (n,) ids into (n,) int32 rows; `unknown='ignore'` gives -1 for an id that is not known."
-        rows = self._look_up(np.asarray(ids, dtype=object if self.is_text else None).ravel())
+        ids = np.asarray(ids, dtype=object if self.is_text or isinstance(ids, (list, tuple)) else None).ravel()
+        rows = self._look_up(ids)
         if unknown not in ('raise', 'ignore'): raise ValueError(f"unknown={unknown!r}: use 'raise' or 'ignore'")
         if unknown == 'raise' and (rows < 0).any():
-            raise UnknownIdError(_unknown(self, list(ids)[int(np.argmax(rows < 0))], int((rows < 0).sum())))
+            raise UnknownIdError(_unknown(self, ids[int(np.argmax(rows < 0))], int((rows < 0).sum())))
         return rows
 
     def decode(self, rows):
@@ -72,8 +73,13 @@ class Vocabulary:
 
 # %% ../nbs/02_encoding.ipynb #f0e35011
 def _look_up(self, ids):
-    if ids.dtype == bool: return np.full(len(ids), -1, 'int32')  # True is not the id 1
-    return self.index.get_indexer(pd.Index(ids)).astype('int32')
+    rows = self.index.get_indexer(pd.Index(ids)).astype('int32')
+    if self.is_text or ids.dtype.kind in 'iu': return rows
+    odd = [_no_whole(v) for v in ids] if ids.dtype == object else ids.dtype == bool if ids.dtype.kind != 'f' else ~(np.abs(ids) < 2**53)
+    rows[np.broadcast_to(np.asarray(odd, bool), rows.shape)] = -1
+    return rows
+
+def _no_whole(v): return isinstance(v, (bool, np.bool_)) or isinstance(v, (float, np.floating)) and not abs(v) < 2**53  # True is not the id 1, and larger floats stand for many numbers
 
 Vocabulary._look_up = _look_up
 Vocabulary.is_text = property(lambda self: self.index.dtype == object, doc='Are the ids text?')
@@ -87,7 +93,7 @@ def _kind(vocabulary): return 'text' if vocabulary.is_text else 'whole numbers'
 
 def _suggestion(vocabulary, id):
     if not vocabulary.is_text:
-        return [int(id)] if isinstance(id, str) and id.strip().isdecimal() and int(id) in vocabulary else []
+        return [int(id)] if isinstance(id, str) and len(id) < 20 and id.strip().isdecimal() and int(id) in vocabulary else []
     near = difflib.get_close_matches(str(id), vocabulary.index, n=3)
     return [str(id)] if str(id) in vocabulary else near
 
@@ -177,7 +183,10 @@ def _number(df, column):
                            f'the first of them {str(df[column].iloc[first])!r} in row {first}')
     return numbers
 
-def _whole(df, column):
+def _seconds(df, column):
+    if pd.api.types.is_datetime64_any_dtype(df[column]):
+        if df[column].isna().any(): raise RatingsError(f'column {column!r}: {df[column].isna().sum():,} of {len(df):,} moments are missing')
+        return pd.to_datetime(df[column], utc=True).dt.tz_localize(None).to_numpy().astype('datetime64[s]').astype('int64')
     numbers = _number(df, column)
     if np.abs(numbers).max() >= 2**62: raise RatingsError(f'column {column!r}: {numbers[np.abs(numbers).argmax()]:g} is too large for a number of seconds')
     return numbers.astype('int64')
@@ -190,9 +199,10 @@ def _encoded(df, column, name):
         raise RatingsError(f'column {column!r}: {missing.sum():,} of {len(df):,} {name} ids are missing, '
                            f'the first in row {int(np.argmax(missing))}')
     values = df[column]
-    if pd.api.types.is_float_dtype(values) and (values == values.round()).all(): values = values.astype('int64')
+    if pd.api.types.is_float_dtype(values) and (values == values.round()).all() and values.abs().max() < 2**53: values = values.astype('int64')
     texts = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else None
-    rows, ids = pd.factorize(values if texts is None else values.cat.codes)
+    try: rows, ids = pd.factorize(values if texts is None else values.cat.codes)
+    except TypeError as e: raise RatingsError(f'column {column!r}: {name} ids must all be whole numbers or all be text ({e})') from None
     return Vocabulary(ids if texts is None else texts[ids], name), rows.astype('int32')
 
 # %% ../nbs/02_encoding.ipynb #00e6390a
@@ -208,10 +218,11 @@ def _one_per_pair(df, user, item, rating, timestamp, duplicates):
         raise RatingsError(f'{again.sum():,} rows share their user and item with another, such as user {who!r} with item {what!r}. '
                            "Say duplicates='last' to keep the last rating of each, or 'mean' to average them.")
     if duplicates == 'last':
-        if timestamp: df = df.sort_values(timestamp, kind='stable')
+        if timestamp is not None: df = df.sort_values(timestamp, kind='stable')
         return df.drop_duplicates([user, item], keep='last').sort_index(kind='stable')
     mean = df.groupby([user, item], sort=False)[rating].transform('mean')
-    return df.assign(**{rating: mean}).drop_duplicates([user, item])
+    df[rating] = mean
+    return df.drop_duplicates([user, item])
 
 # %% ../nbs/02_encoding.ipynb #4124f926
 def _titles(items, titles):
@@ -220,7 +231,14 @@ def _titles(items, titles):
     if not titles.index.is_unique: raise RatingsError(f'item {titles.index[titles.index.duplicated()][0]!r} has more than one title')
     ids = pd.Series(items.index).astype(str).to_numpy(object)
     found = titles.reindex(items.index).to_numpy(object)
-    return np.where(pd.isna(found), ids, found.astype(str)).astype(object)
+    return np.array([i if none else str(t) for i, t, none in zip(ids, found, pd.isna(found))], object)
+
+# %% ../nbs/02_encoding.ipynb #dbf906d4
+def _has_once(df, columns):
+    for c in columns:
+        if c is not None and (df.columns == c).sum() != 1:
+            raise RatingsError(f'there is {"no" if c not in df else "more than one"} column {c!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…')
+    if df.empty: raise RatingsError('the frame has no rows, so there are no ratings')
 
 # %% ../nbs/02_encoding.ipynb #3a22b900
 def from_frame(
@@ -234,19 +252,19 @@ def from_frame(
     titles=None,         # what people call the items: by id, a Series or a dict
 ):                       # `Ratings`
     "Encode a frame of ratings, and refuse it with a reason where it is not sound."
-    missing = [c for c in (user, item, rating, timestamp) if c is not None and c not in df]
-    if missing: raise RatingsError(f'there is no column {missing[0]!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…')
-    if df.empty: raise RatingsError('the frame has no rows, so there are no ratings')
+    _has_once(df, (user, item, rating, timestamp))
     if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
     if timestamp is None and 'timestamp' in df: timestamp = 'timestamp'
-    df = df.reset_index(drop=True).assign(**{rating: _number(df, rating)})
+    df = df.reset_index(drop=True)
+    df[rating] = _number(df, rating)
+    if timestamp is not None: df[timestamp] = _seconds(df, timestamp)
     (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
     if _any_twice(u, i, len(items)):
         df = _one_per_pair(df, user, item, rating, timestamp, duplicates)
         (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
     with np.errstate(over='ignore'): stars = df[rating].to_numpy('float32')  # too large: infinite, and refused
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
-    when = None if timestamp is None else _whole(df, timestamp)
+    when = None if timestamp is None else df[timestamp].to_numpy()
     return Ratings(u, i, stars, users, items, scale, when, _titles(items, titles))
 
 Ratings.from_frame = staticmethod(from_frame)

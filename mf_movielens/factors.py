@@ -8,6 +8,7 @@ __all__ = ['LARGEST', 'ARRAYS', 'Factors', 'predict', 'scores', 'top_items', 'pu
 
 # %% ../nbs/05_factors.ipynb #b3fa407b
 import json, os, threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
@@ -155,7 +156,8 @@ def put_file(
     except OSError as e:
         _calls_it(e, part, path)
         raise
-    finally: part.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError): part.unlink()
     return path
 
 # %% ../nbs/05_factors.ipynb #7eb63b5f
@@ -179,10 +181,11 @@ def get_arrays(
     with open(path, 'rb') as f:  # no such file, no permission: the system says it best
         try:
             with np.load(f, allow_pickle=False) as z:
-                most = max(2**26, 100 * os.fstat(f.fileno()).st_size)  # arrays are not packed here, and seldom pack well
-                for info in z.zip.infolist():
-                    if info.file_size > most: raise ValueError(f'{info.filename} would unpack to {info.file_size:,} bytes')
-                return {k: z[k] for k in {*z.files, *names}}
+                size = sum(info.file_size for info in z.zip.infolist())
+                if size > max(2**26, 100 * os.fstat(f.fileno()).st_size): raise ValueError(f'it would unpack to {size:,} bytes')  # arrays are not packed here, and seldom pack well
+                found = {k: z[k] for k in {*z.files, *names}}
+            if not all(isinstance(a, np.ndarray) for a in found.values()): raise ValueError('not all in it are arrays')
+            return found
         except Exception as e:  # also an OSError, where a damaged file names a place that is not in it
             reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
             raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
@@ -203,7 +206,7 @@ def load(
     "Load factors; a file that is something else is refused."
     a = get_arrays(path, 'a file of factors', ARRAYS)
     try: return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
-    except (ValueError, TypeError) as e: raise ValueError(f'{path} is not a file of factors, or is damaged: {e}') from e
+    except Exception as e: raise ValueError(f'{path} is not a file of factors, or is damaged: {e}') from e
 
 Factors.save, Factors.load = save, staticmethod(load)
 
@@ -212,13 +215,16 @@ def get_checkpoint(
     path,  # a file of `put_arrays` that holds `mark` and `records` besides the tables
     mark,  # what the fit that asks would write as its mark
     like={},  # arrays by name: tables that have to be there, finite, and of the same shapes
+    maybe={}, # the same of tables that may be there
+    told=(),  # numbers that each record has to have
 ):         # (records, tables by name)
     "Load a checkpoint; `ValueError` if it is damaged or belongs to another fit."
     try:
         kept = get_arrays(path, 'a checkpoint', ('mark', 'records', *like))
         found, records = str(kept.pop('mark')), json.loads(str(kept.pop('records')))
+        like = like | {name: a for name, a in maybe.items() if name in kept}
         odd = [name for name, a in like.items() if kept[name].shape != np.shape(a) or kept[name].dtype != a.dtype or not _is_sound(kept[name])]
-        if found == mark and (odd or not (isinstance(records, list) and all(isinstance(r, dict) for r in records))): raise ValueError(f'{path} is damaged: {odd[0] if odd else "its record"} is not as it was written')
-    except ValueError as e: raise ValueError(f'{e}. Remove it to start afresh.') from e
+        if found == mark and (odd or not (isinstance(records, list) and all(isinstance(r, dict) and all(isinstance(r.get(n), float) for n in told) for r in records))): raise ValueError(f'{path} is damaged: {odd[0] if odd else "its record"} is not as it was written')
+    except (ValueError, RecursionError) as e: raise ValueError(f'{e if isinstance(e, ValueError) else f"{path} is damaged: {e}"}. Remove it to start afresh.') from e
     if found != mark: raise ValueError(f'{path} belongs to another fit: its settings or ratings differ. Remove it to start afresh, or go on in another place.')
     return records, kept

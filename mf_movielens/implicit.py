@@ -137,7 +137,7 @@ def fit_ials(
     if valid is not None and not (valid.rating >= liked_from(valid.scale)).any(): raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
     penalties, tell = (reg, damping, alpha), on_iteration or (None if valid is None else lambda record: None)
     fit = _Fit(*_beginning(ratings, n_factors, seed), 'val_ndcg', -1)
-    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, None, goal='ranking', n_factors=n_factors, penalties=penalties, seed=seed, patience=patience))
+    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, None, goal='ranking', n_factors=n_factors, penalties=penalties, seed=seed, patience=patience), patience)
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
         _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_as_factors(ratings, fit.P, fit.Q), ratings, valid, penalties), progress)
     return _as_factors(ratings, fit.P, fit.Q)

@@ -36,11 +36,17 @@ class _Picture(Figure):
         self.savefig(png, format='png', dpi=self.dpi)
         return png.getvalue()
 
+def _sound(name):
+    "A name from outside as text that can be drawn: that of a file may hold bytes that are no letters."
+    return str(name).encode(errors='replace').decode()
+
+def _label(name): return _sound(name).replace('$', r'\$')  # a dollar is no mathematics
+
 def _axes(title, xlabel, ylabel, size=(6, 3.6)):
     fig = _Picture(figsize=size)
     FigureCanvasAgg(fig)
     ax = fig.subplots()
-    ax.set(title=title.replace('$', r'\$'), xlabel=xlabel, ylabel=ylabel)
+    ax.set(title=_label(title), xlabel=xlabel, ylabel=_label(ylabel))
     return fig, ax
 
 # %% ../nbs/17_plots.ipynb #f42df955
@@ -88,9 +94,10 @@ def plot_reliability(
     title='Said and seen',
 ):          # a `Figure`
     "Draw how often events came true against how probable they were said to be."
+    table = pd.DataFrame(table)
     fig, ax = _axes(title, 'said, probability', 'seen, share', (5.5, 5))
     ax.plot([0, 1], [0, 1], color='#888888', lw=1, ls='--')
-    for (event, part), mark in zip(pd.DataFrame(table).groupby('event', sort=False), 'osD^vXP*'):
+    for (event, part), mark in zip(table.groupby(table.event.map(_label), sort=False), 'osD^vXP*'):
         ax.errorbar(part.predicted, part.observed, 1.96 * np.sqrt(part.predicted * (1 - part.predicted) / part.n), marker=mark, ms=5, lw=1, label=event)
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
     ax.legend()
@@ -117,7 +124,7 @@ def _well_known(model, n): return np.argsort(-model.counts, kind='stable')[:min(
 def _spoken(title): return re.sub(r'^(.*), (The|A|An|Les?|La|Il|El|Das|Der|Die)( \(\d{4}\))?$', r'\2 \1\3', title)
 
 def _short(model, row, longest=32):
-    title = _spoken(re.sub(r'\s*\(\d{4}\)$', '', str(model.items.index[row] if model.titles is None else model.titles[row])))
+    title = _spoken(re.sub(r'\(\d{4}\)$', '', _sound(model.items.index[row] if model.titles is None else model.titles[row])).rstrip())
     return title if len(title) <= longest else title[:longest - 1].rstrip() + '…'
 
 def _along(model, axes):
@@ -150,7 +157,7 @@ def _place(ax, texts, points, taken=(), fontsize=7):
     renderer, taken, frame = ax.figure.canvas.get_renderer(), list(taken), ax.get_window_extent()
     dots = ax.transData.transform(points)
     for text, point in zip(texts, points):
-        note = ax.annotate(text, point, xytext=(0, 0), textcoords='offset points', fontsize=fontsize, parse_math=False)
+        note = ax.annotate(_sound(text), point, xytext=(0, 0), textcoords='offset points', fontsize=fontsize, parse_math=False)
         for dx, dy in PLACES:
             note.set(position=(dx, dy), ha='left' if dx > 0 else 'right' if dx else 'center', va='bottom' if dy > 0 else 'top' if dy else 'center')
             box = note.get_window_extent(renderer).padded(2)
@@ -173,12 +180,12 @@ def plot_map(
     rows = _well_known(model, n)
     points = _along(model, list(axes))[rows]
     fig, ax = _axes('What the same people like', f'axis {axes[0] + 1}', f'axis {axes[1] + 1}', (9, 6.5))
-    words = pd.Series({} if groups is None else groups, dtype=object).reindex(model.items.index[rows]).fillna('other').astype(str).to_numpy()
+    words = pd.Series({} if groups is None else groups, dtype=object).reindex(model.items.index[rows]).fillna('other').map(_sound).to_numpy(object)
     kinds, counts = np.unique(words, return_counts=True)
     kept = [k for k in kinds[np.argsort(-counts, kind='stable')] if k != 'other'][:7]
     for n_th, kind in enumerate([*kept, 'other']):
         mine = ~np.isin(words, kept) if kind == 'other' else words == kind
-        if mine.any(): ax.scatter(*points[mine].T, s=26, color='#999999' if kind == 'other' else f'C{n_th}', label=kind)
+        if mine.any(): ax.scatter(*points[mine].T, s=26, color='#999999' if kind == 'other' else f'C{n_th}', label=_label(kind))
     ax.margins(.12)
     legend = [] if groups is None else [ax.legend(loc='best', fontsize=8)]
     fig.draw_without_rendering()
@@ -204,5 +211,5 @@ def plot_comparison(
     ax.margins(.12)
     fig.draw_without_rendering()
     order = np.argsort(~mine, kind='stable')
-    _place(ax, table.index[order].tolist(), table[['seconds', measure]].to_numpy()[order])
+    _place(ax, table.index[order].tolist(), np.column_stack([table.seconds, table[measure]])[order])
     return fig

@@ -364,7 +364,7 @@ def _restored(a):
     for name in [*NEEDED[2:3], *NEEDED[5:], *timed]:
         x, letters = np.asarray(a[name]), SHAPES[name]
         if x.ndim != len(letters) or any(sizes.setdefault(letter, n) != n for letter, n in zip(letters, x.shape)): raise ValueError(f'{name} has the shape {x.shape}, which does not go with the others')
-        if not _is_sound(x): raise ValueError(f'{name} are not finite numbers below {LARGEST:g}')
+        if not _is_sound(x) or x.dtype.itemsize > 8: raise ValueError(f'{name} are not finite numbers below {LARGEST:g}')
     likelihood, scale = str(a['likelihood']), tuple(np.asarray(a['scale'], float).tolist())
     if likelihood not in ('probit', 'normal') or len(scale) != 2 or not scale[0] < scale[1] or not (np.diff(a['stars']) > 0).all(): raise ValueError('its likelihood, its scale or its stars make no sense')
     mu, unit = (float(np.asarray(a[k])) for k in ('mu', 'unit'))
@@ -389,8 +389,9 @@ def load_posterior(
     "Load draws; `ValueError` for a file that is something else, damaged, or from a newer version."
     a = get_arrays(path, 'a saved posterior', ('format', 'version', *NEEDED))
     if str(a.pop('format')) != FORMAT: raise ValueError(f'{path} is not a saved posterior')
-    if (version := int(a.pop('version'))) > VERSION: raise ValueError(f'{path} was saved by a newer version of mf_movielens (format {version}); upgrade the package to read it')
-    try: return _restored(a)
+    try:
+        if (version := int(a.pop('version').item())) <= VERSION: return _restored(a)
     except Exception as e: raise ValueError(f'{path} is damaged: {e}') from e
+    raise ValueError(f'{path} was saved by a newer version of mf_movielens (format {version}); upgrade the package to read it')
 
 Posterior.save, Posterior.load = save, staticmethod(load_posterior)

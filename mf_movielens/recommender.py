@@ -293,7 +293,7 @@ def _with_ends(frame, post, rows, blocks, level):
 Recommender.recommend = recommend
 
 # %% ../nbs/16_recommender.ipynb #ad237997
-def _key(title): return re.sub(r'\s*\(\d{4}\)$', '', title.strip()).casefold()
+def _key(title): return re.sub(r'\(\d{4}\)$', '', title.strip()).rstrip().casefold()
 
 def _by_title(self):
     found = {}
@@ -362,19 +362,24 @@ Recommender.similar = similar
 # %% ../nbs/16_recommender.ipynb #d7977539
 def _history(self, user):
     "Item rows and ratings of a known user, or of a newcomer, who is a dict of ratings by id or title."
-    if isinstance(user, pd.Series): user = user.to_dict()
+    if isinstance(user, pd.Series):
+        if not user.index.is_unique: raise RatingsError(f'{user.index[user.index.duplicated()][0]!r} is rated twice')
+        user = user.to_dict()
     if not isinstance(user, dict):
         if np.iterable(user) and not isinstance(user, str): raise TypeError(f'one user is asked for, not {user!r}')
         row = self.users.encode([user])[0]
         mine = slice(self.seen.start[row], self.seen.start[row + 1])
         return self.seen.other[mine], self.seen.rating[mine]
     rows = np.array([self.find(item) for item in user], 'int32')
-    again = rows[pd.Index(rows).duplicated()]
-    if len(again): raise RatingsError(f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title')
-    try: stars = _float32(list(user.values()))
-    except (TypeError, ValueError) as e: raise RatingsError(f'a rating is no number: {e}') from e
+    _once(self, rows)
+    try: stars = _float32([float(x) for x in user.values()])
+    except (TypeError, ValueError, OverflowError) as e: raise RatingsError(f'a rating is no number: {e}') from e
     _check_scale(self, stars)
     return rows, stars
+
+def _once(self, items, users=0):
+    again = items[pd.DataFrame({'user': users, 'item': items}).duplicated().to_numpy()]
+    if len(again): raise RatingsError(f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title')
 
 def _check_scale(self, stars):
     low, high = self.factors.scale
@@ -422,7 +427,9 @@ def _many(self, df):
     if 'rating' not in df: raise RatingsError(f"a frame of newcomers needs a column 'rating'; the columns are {', '.join(map(repr, df.columns))}")
     fresh = Ratings.from_frame(pd.DataFrame({'user': _column(df, 'user'), 'item': _column(df, 'item'), 'rating': df.rating}), 'user', 'item')
     _check_scale(self, fresh.rating)
-    return fresh.user_ix, fresh.users.index.to_numpy(), _item_rows(self, fresh.items.decode(fresh.item_ix)), fresh.rating
+    items = _item_rows(self, fresh.items.decode(fresh.item_ix))
+    _once(self, items, fresh.user_ix)
+    return fresh.user_ix, fresh.users.index.to_numpy(), items, fresh.rating
 
 # %% ../nbs/16_recommender.ipynb #639d7224
 def explain(
@@ -482,13 +489,18 @@ def evaluate(
     "Measure lists and, if the model predicts ratings, the error; `RatingsError` if the others are on another scale."
     if not isinstance(test, Ratings): raise TypeError(f'evaluate takes Ratings, not {type(test).__name__}; make them with load_ratings or Ratings.from_frame')
     _check_scale(self, test.rating)
-    u, i = self.users.encode(test.users.index, unknown)[test.user_ix], self.items.encode(test.items.index, unknown)[test.item_ix]
+    u, i = (mine.encode(_alike(mine, theirs), unknown)[rows] for mine, theirs, rows in ((self.users, test.users, test.user_ix), (self.items, test.items, test.item_ix)))
     known = (u >= 0) & (i >= 0)
     if not known.any(): raise RatingsError(f'none of the {len(test):,} ratings is of a user and an item that the model knows')
     test = Ratings(u[known], i[known], test.rating[known], self.users, self.items, self.factors.scale)
     seen = _seen(self, test)
     counted = {'ratings': len(test), 'unknown': int((~known).sum()), 'seen': int(seen.sum())}
     return pd.Series(counted | (_errors(self, test) if self.goal == 'rating' else {}) | _quality(self, test, seen, k), dtype=object)
+
+def _alike(mine, theirs):
+    "Ids in the kind of mine: in a file they are all text, and whether they are numbers was judged by the whole file."
+    if mine.is_text == theirs.is_text: return theirs.index
+    return [str(i) for i in theirs.index] if mine.is_text else [int(t) if re.fullmatch('0|-?[1-9][0-9]{0,17}', t) else t for t in theirs.index]
 
 Recommender.evaluate = evaluate
 
@@ -542,8 +554,9 @@ def _pack(name, texts):
     return {f'{name}_text': np.frombuffer(b''.join(parts), 'uint8'), f'{name}_ends': np.cumsum([len(p) for p in parts], dtype='int64')}
 
 def _unpack(name, arrays):
-    raw, ends = arrays[f'{name}_text'].tobytes(), arrays[f'{name}_ends'].tolist()
-    return np.array([raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip([0, *ends], ends)], object)
+    raw, ends = arrays[f'{name}_text'].tobytes(), [0, *arrays[f'{name}_ends'].tolist()]
+    if ends != sorted(ends) or ends[-1] > len(raw): raise ValueError(f'its {name}s overlap')
+    return np.array([raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip(ends, ends[1:])], object)
 
 def _ids(name, vocabulary): return _pack(name, vocabulary.index) if vocabulary.is_text else {f'{name}_ids': vocabulary.index.to_numpy('int64')}
 def _vocabulary(name, arrays): return Vocabulary(arrays[f'{name}_ids'] if f'{name}_ids' in arrays else _unpack(name, arrays), name)
@@ -566,7 +579,7 @@ def _restored_factors(a):
     if 'draws_user' in a:
         from mf_movielens.posterior import _restored
         return _restored({k[6:]: v for k, v in a.items() if k.startswith('draws_')})
-    if not all(a[k].dtype.kind == 'f' for k in ARRAYS[1:5]): raise ValueError('its factors are not numbers')
+    if not all(a[k].dtype.name in ('float32', 'float64') for k in ARRAYS[1:5]): raise ValueError('its factors are not numbers')
     return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
 
 def _restored(a):
@@ -579,7 +592,7 @@ def _restored(a):
     if (len(users), len(items), len(start)) != (*f.shape, len(users) + 1): raise ValueError('its tables are of different lengths')
     model = Recommender(f, users, items, _side(user, item, rating, len(users), len(items)), json.loads(str(a['settings'])), ratings.titles)
     if model.is_bayesian and f.likelihood == 'probit' and not np.isin(rating, f.stars).all(): raise ValueError('its ratings are not among its stars')
-    if 'fingerprint' not in model.settings: raise ValueError('its settings are missing')
+    if not isinstance(model.settings, dict) or 'fingerprint' not in model.settings: raise ValueError('its settings are missing')
     if not all(isinstance(p, float) and 0 <= p < np.inf for p in (() if model.is_bayesian or model.goal == 'ranking' and 'alpha' not in model.settings else model.penalties)): raise ValueError('its penalties are not numbers')
     return model
 
@@ -591,10 +604,9 @@ def load_recommender(
     try: a = get_arrays(path, 'a saved recommender', ('format', 'version'))
     except ValueError as e: raise ModelFileError(str(e)) from e
     if str(a['format']) != FORMAT: raise ModelFileError(f'{path} is not a saved recommender')
-    try: newer = int(a['version'].item()) > VERSION
-    except (TypeError, ValueError, OverflowError) as e: raise ModelFileError(f'{path} is damaged: {e}') from e
-    if newer: raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {a["version"].item()}; this one reads up to {VERSION}). Upgrade the package to read it.')
-    try: return _restored(a)
+    try:
+        if (version := int(a['version'].item())) <= VERSION: return _restored(a)
     except Exception as e: raise ModelFileError(f'{path} is damaged: {e}') from e
+    raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {version}; this one reads up to {VERSION}). Upgrade the package to read it.')
 
 Recommender.save, Recommender.load = save, staticmethod(load_recommender)

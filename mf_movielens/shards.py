@@ -17,7 +17,7 @@ import pandas as pd
 from .data import home
 from .encoding import Ratings, RatingsError, Vocabulary, _ends
 from .factors import _calls_it
-from .reading import UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, load_ratings
+from .reading import GROWS, SMALL, UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, _too_much, load_ratings
 
 # %% ../nbs/19_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'write_shards', 'shard_file', 'load_cached']
@@ -25,7 +25,7 @@ __all__ = ['Shards', 'write_shards', 'shard_file', 'load_cached']
 # %% ../nbs/19_shards.ipynb #b0061eed
 ABOUT, FORMAT, VERSION = 'about.json', 'mf_movielens ratings', 1
 TYPES = dict(user_ix='int32', item_ix='int32', rating='float', timestamp='int64')  # columns of a file, as Arrow calls them
-BROKEN = ValueError, OSError, NotImplementedError, MemoryError  # what reading a damaged file can end with
+BROKEN = ValueError, OSError, NotImplementedError, MemoryError, RecursionError  # what reading a damaged file can end with
 
 def _arrow():
     try:
@@ -115,22 +115,32 @@ class Shards:
         j,  # number of a file, from 0
     ):      # `Ratings`
         "Read one file."
-        return self._ratings(self._table(j))
+        return self._ratings(self._table(self._fitting([j])[0]))
 
     def load(self):  # `Ratings`
         "Read all files at once."
         pa, _ = _arrow()
-        return self._ratings(pa.concat_tables([self._table(j) for j in range(len(self.sizes))]))
+        return self._ratings(pa.concat_tables([self._table(j) for j in self._fitting(range(len(self.sizes)))]))
 
 # %% ../nbs/19_shards.ipynb #40261dff
+def _path(self, j): return self.folder / f'{j:05d}.parquet'
+
+def _fitting(self, files):
+    "The numbers of the files, unless together they would unpack to far more than ratings are packed to."
+    found = [j for j in files if self._path(j).exists()]
+    n, size = sum(self.sizes[j] for j in found), sum(self._path(j).stat().st_size for j in found)
+    if 20 * n > max(SMALL, GROWS * size): raise RatingsError(f'{self.folder}: {size:,} bytes would unpack to {n:,} ratings, which is too many to be true. Remove it, and make it again.')
+    return files
+
 def _table(self, j):
-    path = self.folder / f'{j:05d}.parquet'
+    path = self._path(j)
     try:
-        n = _arrow()[1].read_metadata(path).num_rows  # before memory is taken for them
-        if n != self.sizes[j]: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
-        table = _arrow()[1].read_table(path, page_checksum_verification=True)
-        kinds = {field.name: str(field.type) for field in table.schema}
-        if kinds not in ({k: TYPES[k] for k in list(TYPES)[:3]}, TYPES) or any(column.null_count for column in table.columns): raise ValueError(f'its columns are {kinds}')
+        with _arrow()[1].ParquetFile(path, page_checksum_verification=True) as f:
+            n, kinds = f.metadata.num_rows, [(c.name, str(c.type)) for c in f.schema_arrow]  # before memory is taken for them
+            if n != self.sizes[j]: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
+            if kinds not in (list(TYPES.items())[:3], list(TYPES.items())): raise ValueError(f'its columns are {kinds[:5]}')
+            table = f.read()
+        if any(column.null_count for column in table.columns): raise ValueError('some of its values are missing')
     except BROKEN as e: raise RatingsError(f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.') from e
     return table
 
@@ -149,13 +159,26 @@ def _shuffled(
     parts = map(self.read, rng.permutation(len(self.sizes)))
     return (part.take(rng.permutation(len(part))) for part in parts)
 
-def _get_ids(path, name):
-    table = _arrow()[1].read_table(path, page_checksum_verification=True)
-    if any(column.null_count for column in table.columns): raise ValueError(f'{path.name} lacks some ids or titles')
-    ids = table['id'].to_numpy(zero_copy_only=False)
-    return Vocabulary(ids, name), table['title'].to_numpy(zero_copy_only=False) if 'title' in table.column_names else None
+Shards._path, Shards._fitting, Shards._table, Shards._ratings, Shards.shuffled = _path, _fitting, _table, _ratings, _shuffled
 
-Shards._table, Shards._ratings, Shards.shuffled = _table, _ratings, _shuffled
+# %% ../nbs/19_shards.ipynb #33942c3d
+def _get_ids(path, name):
+    "Ids, and titles if there are any. A text that occurs again takes no more memory."
+    pa, pq = _arrow()
+    text, about = pa.dictionary(pa.int32(), pa.string()), pq.read_metadata(path)
+    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=[c for c in ('id', 'title') if c in about.schema.names]) as f:
+        kinds = [(c.name, c.type) for c in f.schema_arrow]
+        if kinds[:1] not in ([('id', pa.int64())], [('id', text)]) or kinds[1:] not in ([], [('title', text)]): raise ValueError(f'the columns of {path.name} are {", ".join(f"{c} ({t})" for c, t in kinds[:5])}')
+        size = 32 * about.num_rows + sum(about.row_group(g).total_byte_size for g in range(about.num_row_groups))
+        _too_much(path, size, f'{size:,} bytes')
+        table = f.read()
+    if any(column.null_count for column in table.columns): raise ValueError(f'{path.name} lacks some ids or titles')
+    ids, *titles = map(_values, table.columns)
+    return Vocabulary(ids, name), titles[0] if titles else None
+
+def _values(column):
+    parts = [c.dictionary.to_numpy(zero_copy_only=False)[c.indices.to_numpy()] if hasattr(c, 'dictionary') else c.to_numpy() for c in column.chunks]
+    return np.concatenate(parts)
 
 # %% ../nbs/19_shards.ipynb #2b4baf6c
 def _digest(path):

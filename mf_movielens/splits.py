@@ -69,10 +69,16 @@ def random_split(
 FOLDS = ('u1', 'u2', 'u3', 'u4', 'u5', 'ua', 'ub')
 
 def _published_rows(movielens, ratings, name):
-    raw = read_member(movielens.archive, f'{name}.test')
-    pairs = pd.read_csv(io.BytesIO(raw), sep='\t', usecols=[0, 1], names=['user', 'item'])
+    if movielens.archive is None: raise DataError(f'it is not known from which archive {movielens.name} was read, and the folds are in it; take it from load')
+    raw, where = read_member(movielens.archive, f'{name}.test'), f'{movielens.archive}: {name}.test does not go with these ratings'
+    try:
+        pairs = pd.read_csv(io.BytesIO(raw), sep='\t', usecols=[0, 1], names=['user', 'item'], dtype='int64')
+        wanted = ratings.users.encode(pairs.user).astype('int64') * len(ratings.items) + ratings.items.encode(pairs.item)
+    except (ValueError, LookupError) as e: raise DataError(f'{where}: {e}') from e
     rows = pd.Series(np.arange(len(ratings)), index=ratings.user_ix.astype('int64') * len(ratings.items) + ratings.item_ix)
-    return rows.loc[ratings.users.encode(pairs.user).astype('int64') * len(ratings.items) + ratings.items.encode(pairs.item)].to_numpy()
+    lost = pairs[~np.isin(wanted, rows.index)]
+    if len(lost): raise DataError(f'{where}: of user {lost.user.iloc[0]} there is none of item {lost.item.iloc[0]}')
+    return rows.loc[wanted].to_numpy()
 
 def _made_up_rows(ratings, name):
     order = np.random.default_rng(FOLDS.index(name) // 5 * 7).permutation(len(ratings))

@@ -118,7 +118,7 @@ def _error(factors, ratings):
 # %% ../nbs/08_training.ipynb #0af83964
 def _mark(fit):
     "Tell fits apart: the recipe, the seed and the ratings."
-    return json.dumps([asdict(fit.recipe), fit.seed, fit.train.fingerprint, fit.valid and fit.valid.fingerprint])
+    return json.dumps([asdict(fit.recipe), fit.seed, fit.train.fingerprint, fit.valid and fit.valid.fingerprint], default=lambda x: x.item())  # of numpy
 
 def _variables(fit): return [*fit.net.weights, *fit.net.optimizer.variables]
 
@@ -132,9 +132,10 @@ Fit.write = _write
 def _resume(self):
     "Go back to the checkpoint, if there is one."
     if not (self.checkpoint and self.checkpoint.exists()): return
-    records, kept = get_checkpoint(self.checkpoint, _mark(self), {f'v{j}': v.numpy() for j, v in enumerate(_variables(self))})
+    tables, best = ({f'{letter}{j}': v.numpy() for j, v in enumerate(some)} for letter, some in (('v', _variables(self)), ('b', self.net.weights)))
+    records, kept = get_checkpoint(self.checkpoint, _mark(self), tables, best, [] if self.valid is None else ['val_rmse'])
     for j, v in enumerate(_variables(self)): v.assign(kept[f'v{j}'])
-    self.records, self.best = records, [kept[f'b{j}'] for j in range(len(self.net.weights)) if f'b{j}' in kept] or None
+    self.records, self.best = records, [kept[name] for name in best] if {*best} <= {*kept} else None
 
 Fit.resume = _resume
 

@@ -250,3 +250,60 @@ def test_fitted_once_from_what_was_kept(run, tmp_path):
         reports.append(json.loads(p.stdout)['settings'] | {'kept': 'read before' in p.stderr})
         assert not (tmp_path / 'out/predicted.png').exists() and (tmp_path / 'out/model.npz').exists() and json.loads(p.stdout)['metrics'] is None
     assert [r['kept'] for r in reports] == [False, True, False] and len({r['fingerprint'] for r in reports}) == 1
+
+
+@pytest.fixture(scope='module')
+def books(tmp_path_factory):
+    "A saved model whose ids and titles are hard to tell."
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+    table = pd.DataFrame({'user_id': [-3, -3, 7, 7, 8, 8], 'item_id': [1, 2, 1, 3, 2, 3], 'rating': [1., 5, 4, 3, 2, 5]})
+    titles = {1: 'Dune', 2: 'Dune', 3: 'Sch\u00f6n \x1b]0;gotcha\x07\x1b[31mred'}
+    return Recommender.fit(Ratings.from_frame(table, item='item_id', titles=titles), n_factors=2).save(tmp_path_factory.mktemp('b') / 'model.npz')
+
+
+def test_ids_are_what_is_written(run, books):
+    for word in ('007', '\u0667', '+7', '7.0', '9' * 5_000):
+        p = run('recommend', word, '--model', books)
+        assert p.returncode == 2 and 'is not among' in p.stderr and p.stderr.count('\n') == 1
+    assert 'Did you mean 7?' in run('recommend', '007', '--model', books).stderr
+    assert run('recommend', '--model', books, '--', '-3').returncode == 0
+
+
+def test_titles_do_not_steer_the_terminal(run, books):
+    for words in (['recommend', '-n', 3, '--include-seen', '--', 7], ['similar', 1, '--min-ratings', 0], ['rate', '1=5']):
+        p = run(words[0], '--model', books, *words[1:])
+        assert p.returncode == 0 and 'red' in p.stdout and '\x1b' not in p.stdout and '\x07' not in p.stdout
+    assert '\x1b' not in run('rate', '--model', books, input='q\n').stderr
+
+
+def test_json_is_whole_in_any_terminal(run, books):
+    p = run('rate', '1=5', '--model', books, '--json', env=os.environ | {'PYTHONIOENCODING': 'ascii'})
+    assert any(row['title'].startswith('Sch\u00f6n') for row in json.loads(p.stdout))
+
+
+def test_nobody_at_the_keyboard(books, tmp_path):
+    p = subprocess.run(f'{COMMAND} rate --model {books} <&-', shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert p.returncode == 2 and 'nothing was rated' in p.stderr and 'Traceback' not in p.stderr
+
+
+def test_what_to_try_next_can_be_typed(run, tmp_path):
+    (tmp_path / 'r.csv').write_text('user,item,rating,title\n-3,1,4,Dune\n-3,2,1,Dune\n7,1,5,Dune\n7,3,2,Emma\n')
+    p = run('train', 'r.csv', '--no-measure', '--factors', 2)
+    for line in p.stdout.split('now try:\n')[1].strip().splitlines():
+        assert subprocess.run(line.replace('mf-movielens', str(COMMAND), 1), shell=True, cwd=tmp_path, capture_output=True, text=True).returncode == 0, line
+
+
+def test_no_item_has_so_many_ratings(run, model):
+    assert 'a smaller --min-ratings' in run('similar', '1', '--min-ratings', '100000', '--model', model).stdout
+
+
+@pytest.mark.parametrize('option', [['--scale', '0', '10'], ['--duplicates', 'last'], ['--user-column', 'x'], ['--cache']])
+def test_a_folder_of_shards_takes_no_options_of_a_table(run, tmp_path, option):
+    pytest.importorskip('pyarrow')
+    from mf_movielens.shards import shard_file
+    (tmp_path / 'r.csv').write_text('user,item,rating\na,1,4\na,2,1\nb,1,5\nb,3,2\n')
+    shard_file(tmp_path / 'r.csv', tmp_path / 'sh')
+    p = run('train', 'sh', *option)
+    assert p.returncode == 2 and f'{option[0]} goes with a table of ratings' in p.stderr
+    assert run('train', 'sh', '--no-measure', '--factors', '2').returncode == 0

@@ -1,13 +1,16 @@
 "Downloads that fail, archives that are damaged, and processes that meet: what a notebook cannot show."
-import hashlib, os, subprocess, sys, threading, time
+import hashlib, os, subprocess, sys, threading, time, zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import mf_movielens.data as data
-from mf_movielens.data import DataError, Source, UnavailableError, fetch, load, read_archive
+from mf_movielens.data import DataError, MovieLens, Source, UnavailableError, fetch, load, read_archive, read_member
+from mf_movielens.encoding import Ratings
+from mf_movielens.splits import official_fold
 
 
 @pytest.fixture
@@ -147,3 +150,39 @@ def test_any_damage_is_a_data_error_or_harmless(tmp_path, archive, at, byte, cut
     try: found = read_archive(path, Source('small', 'csv', 3, 2, 2, ''))
     except DataError as e: assert str(path) in str(e)
     else: assert len(found.ratings) == 3
+
+
+@pytest.mark.parametrize('raw', [b'', b'plain text', b'PK\x03\x04 and then something else'])
+def test_reading_from_what_is_no_archive(tmp_path, raw):
+    (tmp_path / 'a.zip').write_bytes(raw)
+    with pytest.raises(DataError, match='a.zip: File is not a zip file'): read_member(tmp_path / 'a.zip', 'u1.test')
+
+
+def test_reading_what_is_not_in_an_archive(tmp_path, archive):
+    (tmp_path / 'a.zip').write_bytes(archive)
+    with pytest.raises(DataError, match='a.zip: there is no u1.test in it'): read_member(tmp_path / 'a.zip', 'u1.test')
+    with pytest.raises(FileNotFoundError): read_member(tmp_path / 'b.zip', 'u1.test')
+
+
+@pytest.mark.parametrize('test, words', [('1\t10\n', None), ('1\t30\n', 'item 30'), ('3\t10\n', 'user 3'), ('2\t20\n', 'of user 2 there is none of item 20'), ('1\tten\n', 'ten'), ('1\n', '')])
+def test_a_fold_that_goes_with_other_ratings(tmp_path, test, words):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z: z.writestr('ml-100k/u1.test', test)
+    frame = pd.DataFrame({'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4., 3., 5.]})
+    ml = MovieLens(frame, None, None, None, 'ml-100k', True, tmp_path / 'a.zip')
+    if words is None: assert official_fold(ml, Ratings.from_frame(frame), 'u1').test.to_frame().item_id.tolist() == [10]
+    else:
+        with pytest.raises(DataError, match=f'a.zip: u1.test does not go with these ratings.*{words}'): official_fold(ml, Ratings.from_frame(frame), 'u1')
+
+
+@pytest.mark.parametrize('archive, words', [(None, 'not known from which archive'), ('text', 'File is not a zip file')])
+def test_a_fold_without_an_archive(tmp_path, archive, words):
+    (tmp_path / 'text').write_text('text')
+    frame = pd.DataFrame({'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4., 3., 5.]})
+    ml = MovieLens(frame, None, None, None, 'ml-100k', True, archive and tmp_path / archive)
+    with pytest.raises(DataError, match=words): official_fold(ml, Ratings.from_frame(frame), 'u1')
+
+
+def test_the_home_of_nobody(monkeypatch):
+    monkeypatch.setenv('MF_MOVIELENS_HOME', '~no-such-user/x')
+    for call in (data.home, load, lambda: load('ml-100k')):
+        with pytest.raises(DataError, match="MF_MOVIELENS_HOME='~no-such-user/x'.*without ~"): call()

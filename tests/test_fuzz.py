@@ -102,6 +102,70 @@ def test_a_number_in_a_model_that_is_another_thing(tmp_path, name):
         with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(path)
 
 
+def with_raw(path, name, raw):
+    "The same file, in which one member is no array."
+    with zipfile.ZipFile(path) as z: members = {n: z.read(n) for n in z.namelist() if n != f'{name}.npy'}
+    with zipfile.ZipFile(path, 'w') as z:
+        for n, r in {**members, name: raw}.items(): z.writestr(n, r)
+
+
+@pytest.mark.parametrize('name', ['mu', 'version', 'scale', 'format', 'user_factors', 'settings'])
+@pytest.mark.parametrize('raw', [b'', b'1', bytes(50)])
+def test_a_member_that_is_no_array(tmp_path, name, raw):
+    path = Recommender.fit(fuzz.ratings(), 'als', n_factors=2, n_iterations=1).save(tmp_path / 'm.npz')
+    with_raw(path, name, raw)
+    with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(path)
+    with pytest.raises(ValueError, match='m.npz'): Factors.load(path)
+
+
+@pytest.mark.parametrize('change', [dict(settings='["fingerprint"]'), dict(settings='"fingerprint"'), dict(settings='[' * 200_000), dict(user_factors=np.ones((3, 2), 'longdouble')), dict(item_factors=np.ones((3, 2), 'float16'))], ids=str)
+def test_a_model_that_says_other_things(tmp_path, change):
+    for solver in ('ials', 'als'):
+        path = Recommender.fit(fuzz.ratings(), solver, n_factors=2, n_iterations=1).save(tmp_path / f'{solver}.npz')
+        with np.load(path) as z: arrays = dict(z)
+        put_arrays(path, **arrays | change)
+        with pytest.raises(ModelFileError, match=solver): Recommender.load(path)
+
+
+def test_titles_that_overlap_or_end_outside(tmp_path):
+    path = Recommender.fit(fuzz.ratings(), 'als', n_factors=2, n_iterations=1).save(tmp_path / 'm.npz')
+    with np.load(path) as z: arrays = dict(z)
+    for ends in ([2, 0, 2], [1, 2, 10**6], [-1, 2, 3]):
+        put_arrays(path, **arrays | dict(title_ends=np.array(ends)))
+        with pytest.raises(ModelFileError, match='titles overlap'): Recommender.load(path)
+
+
+@pytest.mark.parametrize('version', [np.inf, 'abc', [1, 2], 99])
+def test_a_posterior_of_a_strange_version(tmp_path, version):
+    from mf_movielens.bayes import fit_bayes
+    from mf_movielens.posterior import Posterior
+    path = fit_bayes(fuzz.ratings(), n_factors=2, n_sweeps=3).save(tmp_path / 'p.npz')
+    with np.load(path) as z: arrays = dict(z)
+    put_arrays(path, **arrays | dict(version=version))
+    with pytest.raises(ValueError, match='p.npz'): Posterior.load(path)
+
+
+@pytest.mark.parametrize('change', [dict(best=np.ones(2, 'float32')), dict(best=np.full((3, 2), np.nan, 'float32')), dict(records='[' * 200_000), dict(records='[{"iteration": 1}]'), dict(records='[{"iteration": 1, "val_rmse": "x"}]')], ids=lambda c: str(c)[:40])
+def test_a_checkpoint_that_says_other_things(tmp_path, change):
+    from mf_movielens.als import fit_als
+    ratings, path = fuzz.ratings(), tmp_path / 'c.npz'
+    go_on = lambda n: fit_als(ratings, 2, n_iterations=n, valid=ratings, patience=5, checkpoint=path)
+    go_on(2)
+    with np.load(path) as z: arrays = dict(z)
+    put_arrays(path, **arrays | change)
+    with pytest.raises(ValueError, match='c.npz.*Remove it to start afresh'): go_on(3)
+    put_arrays(path, **arrays)
+    go_on(3)
+
+
+def test_many_members_that_would_fill_the_memory_together(tmp_path, bounded):
+    path = Recommender.fit(fuzz.ratings(), 'als', n_factors=2, n_iterations=1).save(tmp_path / 'm.npz')
+    with zipfile.ZipFile(path, 'a', zipfile.ZIP_DEFLATED) as z:
+        for j in range(10):
+            with z.open(f'x{j}.npy', 'w') as f: np.lib.format.write_array(f, np.zeros(60 * 2**17))
+    with pytest.raises(ModelFileError, match='would unpack to'): Recommender.load(path)
+
+
 def test_a_model_that_would_fill_the_memory(tmp_path, bounded):
     with zipfile.ZipFile(tmp_path / 'm.npz', 'w', zipfile.ZIP_DEFLATED) as z, z.open('format.npy', 'w') as f:
         for _ in range(600): f.write(bytes(2**20))
@@ -177,3 +241,93 @@ def test_numbers_that_become_others_are_refused(tmp_path):
         members = fuzz.ARCHIVES['u'] | {'u.data': b'1\t1\t4\t1001000949\n1\t2\t3\t1001000950\n2\t1\t5\t1e999\n'}
         (tmp_path / 'a.zip').write_bytes(fuzz.zipped(members))
         with pytest.raises(DataError, match='a.zip'): read_u(tmp_path / 'a.zip')
+
+
+@pytest.mark.parametrize('layout', ['csv', 'dat', 'u'])
+def test_an_archive_of_many_genres(tmp_path, bounded, layout):
+    "A column for each would be a table of a billion cells."
+    n, members = 30_000, dict(fuzz.ARCHIVES[layout])
+    change = dict(csv={'movies.csv': 'movieId,title,genres\n' + ''.join(f'{j},A (1994),g{j}\n' for j in range(n))},
+                  dat={'movies.dat': ''.join(f'{j}::A (1994)::g{j}|h{j}\n' for j in range(n))}, u={'u.genre': ''.join(f'g{j}|0\n' for j in range(n))})[layout]
+    (tmp_path / 'a.zip').write_bytes(fuzz.zipped(members | {name: text.encode() for name, text in change.items()}))
+    with pytest.raises(DataError, match='a.zip.*more than 100 genres'): read_archive(tmp_path / 'a.zip', Source('small', layout, 3, 2, 2, ''))
+
+
+def test_an_archive_of_many_films(tmp_path, bounded):
+    text = 'movieId,title,genres\n1,A,' + '|'.join(map(str, range(100))) + '\n' + '1,A,0\n' * 200_000
+    (tmp_path / 'a.zip').write_bytes(fuzz.zipped(fuzz.ARCHIVES['csv'] | {'movies.csv': text.encode()}))
+    with pytest.raises(DataError, match='200,001 films of 100 genres'): read_archive(tmp_path / 'a.zip', Source('small', 'csv', 3, 2, 2, ''))
+
+
+def test_an_archive_with_one_long_line(tmp_path, bounded):
+    "As many columns as it has, in every line, would fill the memory."
+    (tmp_path / 'a.zip').write_bytes(fuzz.zipped(fuzz.ARCHIVES['dat'] | {'movies.dat': b'1::A::x' * 100_000 + b'\n' + b'2::B::x\n' * 2_000}))
+    with pytest.raises(DataError, match='a.zip.* 4 columns'): read_archive(tmp_path / 'a.zip', Source('small', 'dat', 3, 2, 2, ''))
+
+
+@pytest.fixture
+def shards(tmp_path):
+    from mf_movielens.shards import write_shards
+    return write_shards(fuzz.ratings(), tmp_path / 's').folder
+
+
+def written(path, n, **values):
+    "A parquet file of the same row again and again."
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    one = pa.table({name: pa.DictionaryArray.from_arrays(np.zeros(n, 'int32'), value) for name, value in values.items()})
+    pq.write_table(one, path, store_schema=False)
+    assert path.stat().st_size < 2**20
+
+
+@pytest.mark.parametrize('name', ['users', 'items'])
+def test_ids_that_would_fill_the_memory(shards, bounded, name):
+    from mf_movielens.shards import Shards
+    written(shards / f'{name}.parquet', 10**7, id=pa_array([7], 'int64'))
+    with pytest.raises(RatingsError, match='would unpack to 3[0-9,]* bytes'): Shards(shards)
+
+
+def test_titles_that_would_fill_the_memory(shards, bounded):
+    "A long one, again and again; it is kept once."
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from mf_movielens.shards import Shards
+    n, title = 20_000, 'x' * 10**5
+    titles = pa.DictionaryArray.from_arrays(np.zeros(n, 'int32'), pa.array([title]))
+    pq.write_table(pa.table({'id': pa.array(range(n), 'int64'), 'title': titles}), shards / 'items.parquet', store_schema=False)
+    assert set(map(len, Shards(shards).titles)) == {len(title)}
+
+
+def test_ratings_that_would_fill_the_memory(shards, bounded):
+    "In one file, or in many of which each would do."
+    import json
+    from mf_movielens.shards import Shards
+    about = json.loads((shards / 'about.json').read_text())
+    for n, files in ((2 * 10**7, 1), (10**6, 30)):
+        written(shards / '00000.parquet', n, user_ix=pa_array([0], 'int32'), item_ix=pa_array([0], 'int32'), rating=pa_array([1], 'float32'))
+        for j in range(1, files): (shards / f'{j:05d}.parquet').write_bytes((shards / '00000.parquet').read_bytes())
+        (shards / 'about.json').write_text(json.dumps(about | {'sizes': [n] * files}))
+        with pytest.raises(RatingsError, match=f'would unpack to {n * files:,} ratings'): Shards(shards).load()
+    assert len(Shards(shards).read(3)) == 10**6
+    (shards / 'about.json').write_text(json.dumps(about | {'sizes': [4]}))
+    with pytest.raises(RatingsError, match='1,000,000 ratings and not 4'): Shards(shards).load()
+
+
+def pa_array(*args):
+    import pyarrow as pa
+    return pa.array(*args)
+
+
+def test_a_parquet_file_that_repeats_one_long_text(tmp_path, bounded):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 600, 'int32'), pa.array(['x' * 2**20]))
+    pq.write_table(pa.table({'user': long, 'item': list(range(600)), 'place': list(range(600))}), tmp_path / 'r.parquet', store_schema=False)
+    with pytest.raises(RatingsError, match='would unpack to 629,145,600 bytes'): load_ratings(tmp_path / 'r.parquet', rating='place', say=None)
+    assert len(load_ratings(tmp_path / 'r.parquet', user='place', rating=False, say=None)) == 600  # what is not needed is not read
+
+
+@pytest.mark.parametrize('rating', ['4', '"4,5"'])
+def test_a_table_of_blank_lines(tmp_path, bounded, rating):
+    (tmp_path / 'r.csv.gz').write_bytes(gzip.compress(f'user,item,rating\na,x,{rating}\n'.encode() + b'\n' * (24 * 2**20)))
+    assert len(load_ratings(tmp_path / 'r.csv.gz', say=None)) == 1

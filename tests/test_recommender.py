@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
-from mf_movielens.encoding import Ratings, RatingsError
+from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
+from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import ModelFileError, Recommender, _rated
 
 words = st.text(st.characters(blacklist_characters='\0', blacklist_categories=('Cs',)))  # pandas 2 takes 'a' and 'a\0' for one; that is loud, but no model
@@ -228,3 +229,43 @@ def test_evaluation_is_that_of_the_lists_that_are_recommended():
     assert found.users == len(liked) and np.isclose(found.recall, recall) and 'rmse' not in found
     again = model.evaluate(Ratings.from_frame(table, item='item_id', scale=(.5, 5)), unknown='ignore', k=5)
     assert again.seen == 700 and np.isclose(again.ndcg, found.ndcg)  # what was fitted to is on no list, and not asked for
+
+
+def test_nobody_rates_a_thing_twice():
+    m = Recommender.fit(Ratings.from_frame(pd.DataFrame({'user_id': list('aabbc'), 'item_id': [1, 2, 1, 2, 2], 'rating': [1., 5, 4, 3, 2]}), item='item_id', titles={1: 'Momo', 2: 'Emma'}), n_factors=2)
+    for twice in (pd.DataFrame({'item': ['Momo', 'momo'], 'rating': [1, 5]}), pd.DataFrame({'user': ['x', 'x'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]}), pd.Series([1, 5], ['Momo', 'Momo']), {'Momo': 1, 'momo': 2}):
+        with pytest.raises(RatingsError, match='rated twice'): m.fold_in(twice)
+    assert len(m.fold_in(pd.DataFrame({'user': ['x', 'y'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]})))
+    for odd in ([4, 5], 10**400, None, 'good'):
+        with pytest.raises(RatingsError): m.fold_in({'Momo': odd})
+
+
+def test_evaluated_on_a_file_whose_ids_look_like_another_kind(tmp_path):
+    def read(text):
+        (tmp_path / 'r.csv').write_text('user,item,rating\n' + text)
+        return load_ratings(tmp_path / 'r.csv', say=None)
+    numbers = Recommender.fit(read(''.join(f'{u},{i},{(u + i) % 5 + 1}\n' for u in range(9) for i in range(8) if (u + i) % 3)), n_factors=2)
+    mixed = read('0,0,3\n1,2,4\n007,1,4\nzz,1,3\n')
+    assert numbers.evaluate(mixed, unknown='ignore').unknown == 2
+    with pytest.raises(UnknownIdError, match="'007'"): numbers.evaluate(mixed)
+    texts = Recommender.fit(read('a,x,1\n1,x,2\n1,y,4\n2,y,5\n2,3,1\na,3,5\n'), n_factors=2)
+    assert texts.users.is_text and texts.items.is_text and texts.evaluate(read('1,3,4\n2,3,5\n')).unknown == 0
+
+
+def test_a_long_title_is_found_quickly():
+    import time
+    from mf_movielens.recommender import _key
+    start = time.perf_counter()
+    assert _key('x' + ' ' * 70_000 + 'y') and _key(' Momo  (1986) ') == 'momo' and _key('1986 (x)') == '1986 (x)'
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize('solver', ['als', 'ials', 'bayes'])
+def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
+    from mf_movielens.als import fit_als
+    from mf_movielens.bayes import fit_bayes
+    from mf_movielens.implicit import fit_ials
+    table = Ratings.from_frame(pd.DataFrame({'user_id': list('aabbc'), 'item_id': [1, 2, 1, 2, 2], 'rating': [1., 5, 4, 3, 2]}), item='item_id')
+    fit, given = {'als': (fit_als, dict(reg=np.float32(.1), damping=np.int64(3))), 'ials': (fit_ials, dict(alpha=np.float32(.3))), 'bayes': (fit_bayes, dict(n_burn=np.int64(1), n_sweeps=3, steadiness=np.True_))}[solver]
+    fit(table, n_factors=2, checkpoint=tmp_path / 'c.npz', **given)
+    assert (tmp_path / 'c.npz').exists()
