@@ -234,7 +234,7 @@ def _sound(kind, column, is_number):
         if kind != 'titles' and (column.codes < 0).any(): raise ValueError(f'{kind} id is missing')
         return column
     x = column.to_numpy()
-    if kind == 'rating' and x.dtype == object and not any(isinstance(v, bool) for v in x): x = pd.to_numeric(x).astype('float64')  # whole numbers too large for pandas
+    if kind == 'rating' and x.dtype == object and all(_is_number(v) and ',' not in v for v in map(str, x)): x = x.astype('float64')  # whole numbers too large for pandas
     if x.dtype.kind != 'i' and (kind, x.dtype.kind) != ('rating', 'f'):
         raise ValueError(f'{next((v for v in x if not _is_number(str(v))), x[0])!r} in column {kind}')
     if kind == 'rating': x = x.astype('float64')

@@ -26,7 +26,7 @@ def is_worth_keeping(output):
 def run(path):
     "Execute one notebook in place; anything on its error stream counts as a failure."
     nb = nbformat.read(path, as_version=4)
-    NotebookClient(nb, timeout=1200, kernel_name='python3', resources={'metadata': {'path': str(NBS)}}).execute()
+    NotebookClient(nb, timeout=1200, kernel_name='python3', coalesce_streams=True, resources={'metadata': {'path': str(NBS)}}).execute()
     noise = []
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
