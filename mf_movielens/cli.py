@@ -22,7 +22,7 @@ import typer
 # %% ../nbs/21_cli.ipynb #5f2e0c92
 from .baselines import damped_biases, global_mean, popularity
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
-from .encoding import Ratings, RatingsError, UnknownIdError
+from .encoding import Ratings, RatingsError, UnknownIdError, _whole_id
 from .factors import put_file
 from .implicit import targets
 from .metrics import compare, interval, mae, mean_interval, paired
@@ -90,9 +90,10 @@ def _ratings(data, cache=False, **columns):
     print(ml)
     return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=columns['duplicates'])
 
+# %% ../nbs/21_cli.ipynb #c48834ed
 def _id(vocabulary, word):
     "A word of the command line as an id."
-    return int(word) if not vocabulary.is_text and re.fullmatch('0|-?[1-9][0-9]{0,18}', word) else word  # 007 is not 7
+    return word if vocabulary.is_text else _whole_id(word)
 
 def _known(vocabulary, id): return vocabulary.decode(vocabulary.encode([id])).tolist()[0]
 
@@ -306,6 +307,7 @@ def similar(
     m = _open(model)
     _show(m.similar(_item(m, item), n, min_ratings), as_json, nothing='no other item has so many ratings; a smaller --min-ratings may find some')
 
+# %% ../nbs/21_cli.ipynb #8c5bd813
 @app.command(epilog='Example:  mf-movielens explain 196 "Fargo (1996)"')
 def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: Item, n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False):
     "Tell which of a user's ratings carry a prediction, the n that carry most."
@@ -355,8 +357,9 @@ def _said(model, words):
         except ValueError: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"') from None
     return ratings
 
+# %% ../nbs/21_cli.ipynb #ff46e05b
 def _answer(question, low, high):
-    "A rating; None for Enter, False for enough. Questions go to the error stream, so that the answer can be piped."
+    "A rating; None for Enter, False for enough."
     while True:
         print(_plain(f'{question}: '), end='', file=sys.stderr, flush=True)
         line = sys.stdin.readline() if sys.stdin else ''

@@ -6,7 +6,7 @@
 __all__ = ['UnknownIdError', 'RatingsError', 'Vocabulary', 'Ratings', 'from_frame', 'to_unit', 'from_unit']
 
 # %% ../nbs/02_encoding.ipynb #48c10c57
-import difflib, hashlib
+import difflib, hashlib, re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -89,6 +89,8 @@ Vocabulary.__contains__ = lambda self, id: bool(self.encode([id], unknown='ignor
 Vocabulary.__repr__ = lambda self: f"{len(self):,} {self.name}s, whose ids are {_kind(self)}"
 
 # %% ../nbs/02_encoding.ipynb #28416450
+def _whole_id(text): return int(text) if re.fullmatch('0|-?[1-9][0-9]{0,18}', text) else text  # 007 is not 7
+
 def _kind(vocabulary): return 'text' if vocabulary.is_text else 'whole numbers'
 
 def _suggestion(vocabulary, id):

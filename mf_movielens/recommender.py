@@ -17,7 +17,7 @@ import pandas as pd
 
 # %% ../nbs/16_recommender.ipynb #3e436660
 from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
-from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
+from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary, _whole_id
 from .factors import ARRAYS, Factors, _float32, _how_many, _level, _link, _need, _penalty, _whole, get_arrays, put_arrays
 from .implicit import fit_ials, fit_ials_users, targets
 from .metrics import interval, mae, mean_interval
@@ -500,7 +500,7 @@ def evaluate(
 def _alike(mine, theirs):
     "Ids in the kind of mine: in a file they are all text, and whether they are numbers was judged by the whole file."
     if mine.is_text == theirs.is_text: return theirs.index
-    return [str(i) for i in theirs.index] if mine.is_text else [int(t) if re.fullmatch('0|-?[1-9][0-9]{0,17}', t) else t for t in theirs.index]
+    return [str(i) for i in theirs.index] if mine.is_text else [*map(_whole_id, theirs.index)]
 
 Recommender.evaluate = evaluate
 

@@ -17,7 +17,7 @@ import pandas as pd
 from .data import home
 from .encoding import Ratings, RatingsError, Vocabulary, _ends
 from .factors import _calls_it
-from .reading import GROWS, SMALL, UNFIT, _by_place, _how, _pieces, _plain, _roles, _scale, _too_much, load_ratings
+from .reading import GROWS, SMALL, UNFIT, _by_place, _how, _per_second, _pieces, _plain, _roles, _scale, _too_much, load_ratings
 
 # %% ../nbs/19_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'write_shards', 'shard_file', 'load_cached']
@@ -144,6 +144,7 @@ def _table(self, j):
     except BROKEN as e: raise RatingsError(f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.') from e
     return table
 
+# %% ../nbs/19_shards.ipynb #49bc56e1
 def _ratings(self, table):
     columns = {name: table[name].to_numpy() for name in table.column_names}
     return Ratings(**columns, users=self.users, items=self.items, scale=self.scale, titles=self.titles)
@@ -246,7 +247,7 @@ class _Pen:
         rating = np.ones(len(user)) if rating is None else rating
         if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are missing or infinite')
         columns = dict(user_ix=self.users.rows(user), item_ix=self.items.rows(item), rating=rating.astype('float32'))
-        if timestamp is not None: columns['timestamp'] = timestamp.astype('int64') // (1000 if np.median(timestamp) > 1e11 else 1)
+        if timestamp is not None: columns['timestamp'] = timestamp.astype('int64') // _per_second(timestamp)
         for values in columns.values(): self.digest.update(values)
         self.levels, self.total = np.union1d(self.levels, rating.astype('float64')), self.total + rating.sum(dtype='float64')
         place = self.rng.integers(len(self.paths), size=len(rating))
