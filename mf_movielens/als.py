@@ -16,7 +16,17 @@ from types import SimpleNamespace
 import numpy as np
 
 # %% ../nbs/09_als.ipynb #43efd17b
-from .factors import Factors, _float32, _need, _penalty, _rows, _seed, _whole, get_checkpoint, put_arrays
+from mf_movielens.factors import (
+    Factors,
+    _float32,
+    _need,
+    _penalty,
+    _rows,
+    _seed,
+    _whole,
+    get_checkpoint,
+    put_arrays,
+)
 
 # %% ../nbs/09_als.ipynb #366c138a
 __all__ = ['fit_als', 'fit_users', 'objective']
@@ -24,60 +34,87 @@ __all__ = ['fit_als', 'fit_users', 'objective']
 # %% ../nbs/09_als.ipynb #004e7120
 def _unit(scale, link='identity'):
     "A fourth of the width of the scale: one star, where there are five."
-    return ((scale[1] - scale[0]) / 4 or 1.) if link == 'identity' else 1.
+    return ((scale[1] - scale[0]) / 4 or 1.0) if link == 'identity' else 1.0
+
 
 def objective(
-    factors,       # `Factors` with the identity link
-    ratings,       # `Ratings`
-    reg,           # penalty on factors, for each rating
-    bias_reg,      # penalty on biases, for each rating
-    damping=0.,    # penalty on both, for each row
-    block=2**20,   # ratings at a time, which bounds the memory
-):                 # one float
+    factors,  # `Factors` with the identity link
+    ratings,  # `Ratings`
+    reg,  # penalty on factors, for each rating
+    bias_reg,  # penalty on biases, for each rating
+    damping=0.0,  # penalty on both, for each row
+    block=2**20,  # ratings at a time, which bounds the memory
+):  # one float
     "Sum the squared errors and the penalties: what the fit makes small."
-    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items(): _penalty(name, value)
-    if factors.link != 'identity': raise ValueError('the objective is that of the identity link')
-    f, total, unit = factors, 0., _unit(factors.scale)
+    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items():
+        _penalty(name, value)
+    if factors.link != 'identity':
+        raise ValueError('the objective is that of the identity link')
+    f, total, unit = factors, 0.0, _unit(factors.scale)
     for at in range(0, len(ratings), block):
-        u, i, r = (a[at:at + block] for a in (ratings.user_ix, ratings.item_ix, ratings.rating))
-        x = f.mu + f.user_bias[u] + f.item_bias[i] + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
+        u, i, r = (
+            a[at : at + block]
+            for a in (ratings.user_ix, ratings.item_ix, ratings.rating)
+        )
+        x = (
+            f.mu
+            + f.user_bias[u]
+            + f.item_bias[i]
+            + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
+        )
         total += float(((r - x).astype('float64') ** 2).sum())
-    for rows, bias, table in ((ratings.user_ix, f.user_bias, f.user_factors), (ratings.item_ix, f.item_bias, f.item_factors)):
+    for rows, bias, table in (
+        (ratings.user_ix, f.user_bias, f.user_factors),
+        (ratings.item_ix, f.item_bias, f.item_factors),
+    ):
         count = np.bincount(rows, minlength=len(bias))
         p2, b2 = (table.astype('float64') ** 2).sum(1), bias.astype('float64') ** 2
-        total += float(count @ (unit * reg * p2 + bias_reg * b2) + damping * (unit * p2 + b2).sum())
+        total += float(
+            count @ (unit * reg * p2 + bias_reg * b2) + damping * (unit * p2 + b2).sum()
+        )
     return total
 
 # %% ../nbs/09_als.ipynb #c4689352
 @dataclass(frozen=True)
 class _Side:
     "The ratings of one side, row after row."
-    start: np.ndarray   # (n_rows + 1,) where each row's ratings begin
-    other: np.ndarray   # (n,) int32, the row on the other side
+
+    start: np.ndarray  # (n_rows + 1,) where each row's ratings begin
+    other: np.ndarray  # (n,) int32, the row on the other side
     rating: np.ndarray  # (n,) float32
-    n_other: int        # rows on the other side
+    n_other: int  # rows on the other side
+
 
 def _side(rows, other, rating, n_rows, n_other):
     order = np.arange(len(rows))
-    for j in range(0, len(rows), 2**20): order[j:j + 2**20] |= rows[j:j + 2**20].astype('int64') << 32
-    order.sort()         # all keys differ, so this is a stable sort by row
-    order &= 0xffffffff
+    for j in range(0, len(rows), 2**20):
+        order[j : j + 2**20] |= rows[j : j + 2**20].astype('int64') << 32
+    order.sort()  # all keys differ, so this is a stable sort by row
+    order &= 0xFFFFFFFF
     start = np.concatenate([[0], np.bincount(rows, minlength=n_rows).cumsum()])
-    return _Side(start, other[order], rating[order].astype('float32', copy=False), n_other)
+    return _Side(
+        start, other[order], rating[order].astype('float32', copy=False), n_other
+    )
 
 # %% ../nbs/09_als.ipynb #603b02ab
 def _chunks(
     start,  # as in `_Side`
-    k,      # columns
-):          # list of arrays of rows, the longest rows first; rows without ratings are in none
+    k,  # columns
+):  # list of arrays of rows, the longest rows first; rows without ratings are in none
     "Put rows of like length together."
     count = np.diff(start)
-    rows = np.argsort(-count, kind='stable')[:np.count_nonzero(count)]
-    slots, most, found, at = 2**20 // k, 2**24 // k**2, [], 0  # an exact solution needs k x k numbers for each row
+    rows = np.argsort(-count, kind='stable')[: np.count_nonzero(count)]
+    slots, most, found, at = (
+        2**20 // k,
+        2**24 // k**2,
+        [],
+        0,
+    )  # an exact solution needs k x k numbers for each row
     while at < len(rows):
-        found.append(rows[at:at + max(1, min(slots // int(count[rows[at]]), most))])
+        found.append(rows[at : at + max(1, min(slots // int(count[rows[at]]), most))])
         at += len(found[-1])
     return found
+
 
 def _gather(side, rows, table, offset):
     "For a chunk: inputs (rows, length, k), what they are to give (rows, length), and each row's number of ratings."
@@ -86,22 +123,34 @@ def _gather(side, rows, table, offset):
     real = place < count[:, None]
     at = np.where(real, start[:, None] + place, 0)
     other = np.where(real, side.other[at], side.n_other)
-    return table[other], np.where(real, side.rating[at], 0) - offset[other], count.astype('float32')[:, None]
+    return (
+        table[other],
+        np.where(real, side.rating[at], 0) - offset[other],
+        count.astype('float32')[:, None],
+    )
 
 # %% ../nbs/09_als.ipynb #6511fb02
 def _exactly(X, y, ridge, row, gram=None):
     "Solve the normal equations of each row of a chunk; `gram` (k, k) is added to all of them."
     A = X.transpose(0, 2, 1) @ X
-    if gram is not None: A += gram
+    if gram is not None:
+        A += gram
     A[:, np.arange(A.shape[1]), np.arange(A.shape[1])] += ridge
-    try: return np.linalg.solve(A, (y[:, None] @ X)[:, 0][..., None])[..., 0]
-    except np.linalg.LinAlgError: raise FloatingPointError('many rows fit the ratings equally well, so there is none that is best; a larger reg or damping gives one') from None
+    try:
+        return np.linalg.solve(A, (y[:, None] @ X)[:, 0][..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        raise FloatingPointError(
+            'many rows fit the ratings equally well, so there is none that is best; a larger reg or damping gives one'
+        ) from None
+
 
 def _nearly(X, y, ridge, row, gram=None, n_steps=3):
     "Walk towards the solution of each row, from `row`, by conjugate gradients."
+
     def times(v):
         turned = ((X @ v[..., None])[:, None, :, 0] @ X)[:, 0] + ridge * v
         return turned if gram is None else turned + v @ gram
+
     rest = (y[:, None] @ X)[:, 0] - times(row)
     way, size = rest, (rest * rest).sum(1)
     for _ in range(n_steps):
@@ -116,180 +165,380 @@ def _nearly(X, y, ridge, row, gram=None, n_steps=3):
 def _ridge(k, reg, bias_reg, damping):
     "What each rating and each row add to the diagonal, where the unit of the scale is 1; (k + 1,) each, the bias last."
     least = 1e-6  # with less, many rows would fit a few ratings equally well
-    return np.array([max(reg, least)] * k + [max(bias_reg, least)], 'float32'), np.full(k + 1, damping, 'float32')
+    return np.array([max(reg, least)] * k + [max(bias_reg, least)], 'float32'), np.full(
+        k + 1, damping, 'float32'
+    )
+
 
 def _half(side, mine, theirs, ridge, solve, run):
     "Refit every row of `mine`, in place, to the rows of `theirs`; biases are the last column."
     k, (each, whole) = mine.shape[1], ridge
-    table, offset = np.zeros((side.n_other + 1, k), 'float32'), np.zeros(side.n_other + 1, 'float32')
+    table, offset = (
+        np.zeros((side.n_other + 1, k), 'float32'),
+        np.zeros(side.n_other + 1, 'float32'),
+    )
     table[:-1, :-1], table[:-1, -1], offset[:-1] = theirs[:, :-1], 1, theirs[:, -1]
+
     def work(rows):
         X, y, count = _gather(side, rows, table, offset)
         mine[rows] = solve(X, y, each * count + whole, mine[rows])
-    for _ in run(work, _chunks(side.start, k)): pass
+
+    for _ in run(work, _chunks(side.start, k)):
+        pass
 
 # %% ../nbs/09_als.ipynb #327a6d34
 def fit_users(
-    factors,      # `Factors`, whose item side is used
-    user_ix,      # (n,) rows of the new table, 0 to `n_users` - 1
-    item_ix,      # (n,) item rows
-    rating,       # (n,) ratings, on the scale
-    n_users,      # rows of the new table
-    reg,          # penalty on factors, for each rating
-    bias_reg,     # penalty on biases, for each rating
-    damping,      # penalty on both, for each row
-):                # (n_users,) biases, (n_users, k) factors
+    factors,  # `Factors`, whose item side is used
+    user_ix,  # (n,) rows of the new table, 0 to `n_users` - 1
+    item_ix,  # (n,) item rows
+    rating,  # (n,) ratings, on the scale
+    n_users,  # rows of the new table
+    reg,  # penalty on factors, for each rating
+    bias_reg,  # penalty on biases, for each rating
+    damping,  # penalty on both, for each row
+):  # (n_users,) biases, (n_users, k) factors
     "Fit rows for users to an item side that stays as it is, exactly; `IndexError` for rows outside the tables."
-    f, rating, unit, n_users = factors, _float32(rating), _unit(factors.scale, factors.link), _whole('n_users', n_users, 0)
-    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items(): _penalty(name, value)
-    if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers')
-    user_ix, item_ix = _rows(user_ix, n_users, 'user'), _rows(item_ix, len(f.item_bias), 'item')
+    f, rating, unit, n_users = (
+        factors,
+        _float32(rating),
+        _unit(factors.scale, factors.link),
+        _whole('n_users', n_users, 0),
+    )
+    for name, value in dict(reg=reg, bias_reg=bias_reg, damping=damping).items():
+        _penalty(name, value)
+    if not np.isfinite(rating).all():
+        raise ValueError(
+            f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers'
+        )
+    user_ix, item_ix = (
+        _rows(user_ix, n_users, 'user'),
+        _rows(item_ix, len(f.item_bias), 'item'),
+    )
     target = rating if f.link == 'identity' else _unsqueezed(rating, f.scale)
-    side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), (target - np.float32(f.mu)) / np.float32(unit), n_users, len(f.item_bias))
+    side = _side(
+        np.asarray(user_ix, 'int32'),
+        np.asarray(item_ix, 'int32'),
+        (target - np.float32(f.mu)) / np.float32(unit),
+        n_users,
+        len(f.item_bias),
+    )
     rows = np.zeros((n_users, f.k + 1), 'float32')
-    _half(side, rows, np.column_stack([f.item_factors / unit**.5, f.item_bias / unit]).astype('float32', copy=False), _ridge(f.k, reg, bias_reg, damping), _exactly, map)
-    return rows[:, -1] * unit, rows[:, :-1] * unit**.5
+    _half(
+        side,
+        rows,
+        np.column_stack([f.item_factors / unit**0.5, f.item_bias / unit]).astype(
+            'float32', copy=False
+        ),
+        _ridge(f.k, reg, bias_reg, damping),
+        _exactly,
+        map,
+    )
+    return rows[:, -1] * unit, rows[:, :-1] * unit**0.5
+
 
 def _unsqueezed(rating, scale):
     "The number that a sigmoid would have turned into the rating; the ends of the scale are taken as 1 % inside."
     low, high = scale
-    share = np.clip((rating - low) / ((high - low) or 1), .01, .99)
+    share = np.clip((rating - low) / ((high - low) or 1), 0.01, 0.99)
     return np.log(share / (1 - share))
 
 # %% ../nbs/09_als.ipynb #dbc5ba04
 def _five(mu, P, Q, scale):
     "Back from units of the scale."
     unit = _unit(scale)
-    return Factors(float(mu), P[:, -1] * unit, Q[:, -1] * unit, P[:, :-1] * unit**.5, Q[:, :-1] * unit**.5, scale)
+    return Factors(
+        float(mu),
+        P[:, -1] * unit,
+        Q[:, -1] * unit,
+        P[:, :-1] * unit**0.5,
+        Q[:, :-1] * unit**0.5,
+        scale,
+    )
+
 
 def _beginning(ratings, n_factors, seed, start):
     "The first tables in units of the scale, biases in the last column: random films, or those of `start`."
     unit, n, m = _unit(ratings.scale), len(ratings.users), len(ratings.items)
     if start is None:
-        Q = np.random.default_rng(seed).normal(0, .1, (m, n_factors + 1)).astype('float32')
+        Q = (
+            np.random.default_rng(seed)
+            .normal(0, 0.1, (m, n_factors + 1))
+            .astype('float32')
+        )
         Q[:, -1] = 0
         P = np.zeros((n, n_factors + 1), 'float32')
     else:
-        if (len(start.user_bias), len(start.item_bias), start.k) != (n, m, n_factors) or start.link != 'identity':
-            raise ValueError(f'start={start!r} does not go with {n:,} users, {m:,} items, {n_factors} factors and the identity link')
-        P, Q = (np.column_stack(pair).astype('float32') for pair in ((start.user_factors / unit**.5, start.user_bias / unit), (start.item_factors / unit**.5, start.item_bias / unit)))
-    for table, rows in ((P, ratings.user_ix), (Q, ratings.item_ix)): table[np.bincount(rows, minlength=len(table)) == 0] = 0
+        if (len(start.user_bias), len(start.item_bias), start.k) != (
+            n,
+            m,
+            n_factors,
+        ) or start.link != 'identity':
+            raise ValueError(
+                f'start={start!r} does not go with {n:,} users, {m:,} items, {n_factors} factors and the identity link'
+            )
+        P, Q = (
+            np.column_stack(pair).astype('float32')
+            for pair in (
+                (start.user_factors / unit**0.5, start.user_bias / unit),
+                (start.item_factors / unit**0.5, start.item_bias / unit),
+            )
+        )
+    for table, rows in ((P, ratings.user_ix), (Q, ratings.item_ix)):
+        table[np.bincount(rows, minlength=len(table)) == 0] = 0
     return P, Q
 
 # %% ../nbs/09_als.ipynb #cdb1d96e
 @contextmanager
 def _halves(ratings, P, Q, reg, bias_reg, damping, n_threads):
     "Two functions that refit the users and the items, in place."
-    u, i, rest = ratings.user_ix, ratings.item_ix, ratings.rating - ratings.rating.mean(dtype='float64').astype('float32')
+    u, i, rest = (
+        ratings.user_ix,
+        ratings.item_ix,
+        ratings.rating - ratings.rating.mean(dtype='float64').astype('float32'),
+    )
     rest /= np.float32(_unit(ratings.scale))
-    by_user, by_item = _side(u, i, rest, len(P), len(Q)), _side(i, u, rest, len(Q), len(P))
+    by_user, by_item = (
+        _side(u, i, rest, len(P), len(Q)),
+        _side(i, u, rest, len(Q), len(P)),
+    )
     del rest
     from threadpoolctl import threadpool_limits
+
     ridge = _ridge(P.shape[1] - 1, reg, bias_reg, damping)
-    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
-        yield (lambda solve=_nearly: _half(by_user, P, Q, ridge, solve, pool.map),
-               lambda solve=_nearly: _half(by_item, Q, P, ridge, solve, pool.map))
+    with (
+        threadpool_limits(1, 'blas'),
+        ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
+    ):
+        yield (
+            lambda solve=_nearly: _half(by_user, P, Q, ridge, solve, pool.map),
+            lambda solve=_nearly: _half(by_item, Q, P, ridge, solve, pool.map),
+        )
+
 
 def _bar(total, done, progress):
     "A bar to update; one that does nothing if it is not to be seen, since tqdm takes a while to import."
-    if not (getattr(sys.stderr, 'isatty', bool)() if progress is None else progress): return nullcontext(SimpleNamespace(update=lambda: None))
+    if not (getattr(sys.stderr, 'isatty', bool)() if progress is None else progress):
+        return nullcontext(SimpleNamespace(update=lambda: None))
     from tqdm import tqdm
-    return tqdm(total=total, initial=done, desc='alternating', unit='round', leave=False)
+
+    return tqdm(
+        total=total, initial=done, desc='alternating', unit='round', leave=False
+    )
 
 # %% ../nbs/09_als.ipynb #124c337f
 class _Fit:
     "Two tables in the making, and a record of each round."
+
     def __init__(self, P, Q, watched, sign=1):
-        self.P, self.Q, self.watched, self.sign = P, Q, watched, sign  # the name of the number to watch; 1 if small is good, -1 if large is
+        self.P, self.Q, self.watched, self.sign = (
+            P,
+            Q,
+            watched,
+            sign,
+        )  # the name of the number to watch; 1 if small is good, -1 if large is
         self.records, self.best, self.path = [], None, None
 
     def resume(self, path, n_iterations, mark, patience):
         self.path, self.mark = Path(path), mark
         if self.path.exists():
-            self.records, kept = get_checkpoint(path, mark, dict(P=self.P, Q=self.Q), dict(best=self.Q), [self.watched] if patience else [])
+            self.records, kept = get_checkpoint(
+                path,
+                mark,
+                dict(P=self.P, Q=self.Q),
+                dict(best=self.Q),
+                [self.watched] if patience else [],
+            )
             self.P[:], self.Q[:], self.best = kept['P'], kept['Q'], kept.get('best')
         if len(self.records) > n_iterations:
-            raise ValueError(f'{path} holds {len(self.records)} rounds, more than the {n_iterations} that are asked for. Remove it, or name another file.')
+            raise ValueError(
+                f'{path} holds {len(self.records)} rounds, more than the {n_iterations} that are asked for. Remove it, or name another file.'
+            )
 
     def note(self, record, patience):
         self.records.append(record)
-        if patience and self.waited() == 0: self.best = self.Q.copy()
+        if patience and self.waited() == 0:
+            self.best = self.Q.copy()
         best = {} if self.best is None else {'best': self.best}
-        if self.path: put_arrays(self.path, mark=self.mark, records=json.dumps(self.records), P=self.P, Q=self.Q, **best)
+        if self.path:
+            put_arrays(
+                self.path,
+                mark=self.mark,
+                records=json.dumps(self.records),
+                P=self.P,
+                Q=self.Q,
+                **best,
+            )
 
-    def waited(self): return len(self.records) - 1 - int(np.argmin([self.sign * r[self.watched] for r in self.records]))
+    def waited(self):
+        return (
+            len(self.records)
+            - 1
+            - int(np.argmin([self.sign * r[self.watched] for r in self.records]))
+        )
 
     def rounds(self, n_iterations, patience, tell):
         "The rounds that are still to be made; each record is told, those of a checkpoint first."
         told = 0
         while True:
-            for record in self.records[told:] if tell else (): tell(record)
+            for record in self.records[told:] if tell else ():
+                tell(record)
             told = len(self.records)
-            if told >= n_iterations or (patience and told and self.waited() >= patience): return
+            if told >= n_iterations or (
+                patience and told and self.waited() >= patience
+            ):
+                return
             yield told + 1
 
 # %% ../nbs/09_als.ipynb #4e251efb
 def _error(five, part, block=2**20):
     "The RMSE of a `Ratings`, some at a time."
-    errors = ((part.rating[j:j + block] - five.predict(part.user_ix[j:j + block], part.item_ix[j:j + block])).astype('float64')
-              for j in range(0, len(part), block))
+    errors = (
+        (
+            part.rating[j : j + block]
+            - five.predict(part.user_ix[j : j + block], part.item_ix[j : j + block])
+        ).astype('float64')
+        for j in range(0, len(part), block)
+    )
     return float(np.sqrt(sum(e @ e for e in errors) / len(part)))
+
 
 def _run(fit, users, items, n_iterations, patience, tell, measure, progress):
     "Make the rounds, and at the end refit the users exactly to the best items; `measure` gives what is to be told of a round."
     with _bar(n_iterations, len(fit.records), progress) as bar:
         for iteration in fit.rounds(n_iterations, patience, tell):
-            users(); items()
+            users()
+            items()
             fit.note(dict(iteration=iteration) | (measure() if tell else {}), patience)
             bar.update()
-    if fit.best is not None: fit.Q[:] = fit.best
+    if fit.best is not None:
+        fit.Q[:] = fit.best
     users(_exactly)
 
+
 def _measure(now, ratings, valid, penalties):
-    record = dict(objective=objective(now, ratings, *penalties), rmse=_error(now, ratings))
+    record = dict(
+        objective=objective(now, ratings, *penalties), rmse=_error(now, ratings)
+    )
     return record if valid is None else record | dict(val_rmse=_error(now, valid))
 
 # %% ../nbs/09_als.ipynb #4f0da0df
-def _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, **penalties):
+def _check(
+    ratings, patience, valid, n_threads, n_factors, n_iterations, seed, **penalties
+):
     "The whole numbers, as ints."
     for name, value in penalties.items():
         low = 0 if name == 'damping' else 1e-6
-        _need(lambda x: low <= x <= 1e6, name, value, f'it must lie between {low} and a million')
+        _need(
+            lambda x: low <= x <= 1e6,
+            name,
+            value,
+            f'it must lie between {low} and a million',
+        )
     for name, value in dict(patience=patience, n_threads=n_threads).items():
-        if value is not None: _whole(name, value)
-    whole = _whole('n_factors', n_factors), _whole('n_iterations', n_iterations), _seed(seed)
-    if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
-    if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items):
-        raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
+        if value is not None:
+            _whole(name, value)
+    whole = (
+        _whole('n_factors', n_factors),
+        _whole('n_iterations', n_iterations),
+        _seed(seed),
+    )
+    if patience and valid is None:
+        raise ValueError('patience needs a validation part: give `valid`')
+    if valid is not None and (valid.users, valid.items) != (
+        ratings.users,
+        ratings.items,
+    ):
+        raise ValueError(
+            '`valid` has other vocabularies than `ratings`; take both from one `Ratings`'
+        )
     return whole
+
 
 def _mark(ratings, valid, start, **settings):
     "Tell fits apart: the settings and the ratings."
-    begun = start and hashlib.sha256(b''.join(a.tobytes() for a in (start.user_bias, start.item_bias, start.user_factors, start.item_factors))).hexdigest()
-    return json.dumps([settings, begun, ratings.fingerprint, valid and valid.fingerprint], default=lambda x: x.item())  # of numpy
+    begun = (
+        start
+        and hashlib.sha256(
+            b''.join(
+                a.tobytes()
+                for a in (
+                    start.user_bias,
+                    start.item_bias,
+                    start.user_factors,
+                    start.item_factors,
+                )
+            )
+        ).hexdigest()
+    )
+    return json.dumps(
+        [settings, begun, ratings.fingerprint, valid and valid.fingerprint],
+        default=lambda x: x.item(),
+    )  # of numpy
 
 # %% ../nbs/09_als.ipynb #b690bd0d
 def fit_als(
-    ratings,            # `Ratings` to fit to
-    n_factors=64,       # columns
-    reg=.08,            # penalty on factors, for each rating; above 0
-    bias_reg=.02,       # penalty on biases, for each rating; above 0
-    damping=4,          # penalty on both, for each row: what keeps rows with few ratings near the mean
-    n_iterations=10,    # rounds: users, then items
-    seed=0,             # of the first item factors
-    valid=None,         # `Ratings` to watch the error on
-    patience=None,      # stop after so many rounds without progress on `valid`, and keep the best
-    start=None,         # `Factors` to begin from; None: random
-    checkpoint=None,    # a file to write after each round, and to go on from
+    ratings,  # `Ratings` to fit to
+    n_factors=64,  # columns
+    reg=0.08,  # penalty on factors, for each rating; above 0
+    bias_reg=0.02,  # penalty on biases, for each rating; above 0
+    damping=4,  # penalty on both, for each row: what keeps rows with few ratings near the mean
+    n_iterations=10,  # rounds: users, then items
+    seed=0,  # of the first item factors
+    valid=None,  # `Ratings` to watch the error on
+    patience=None,  # stop after so many rounds without progress on `valid`, and keep the best
+    start=None,  # `Factors` to begin from; None: random
+    checkpoint=None,  # a file to write after each round, and to go on from
     on_iteration=None,  # called with each round's record, those of a checkpoint too: iteration, objective, rmse and, with `valid`, val_rmse
-    n_threads=None,     # None: as many as there are cores
-    progress=None,      # show a bar: True, False, or None for a terminal only
-):                      # `Factors`
+    n_threads=None,  # None: as many as there are cores
+    progress=None,  # show a bar: True, False, or None for a terminal only
+):  # `Factors`
     "Fit factors and biases by alternating least squares; `ValueError` for settings that make no sense."
-    n_factors, n_iterations, seed = _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, reg=reg, bias_reg=bias_reg, damping=damping)
-    penalties, tell = (reg, bias_reg, damping), on_iteration or (None if valid is None else lambda record: None)
-    fit, mean = _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'), ratings.rating.mean(dtype='float64')
-    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, start, n_factors=n_factors, penalties=penalties, seed=seed, patience=patience), patience)
+    n_factors, n_iterations, seed = _check(
+        ratings,
+        patience,
+        valid,
+        n_threads,
+        n_factors,
+        n_iterations,
+        seed,
+        reg=reg,
+        bias_reg=bias_reg,
+        damping=damping,
+    )
+    penalties, tell = (
+        (reg, bias_reg, damping),
+        on_iteration or (None if valid is None else lambda record: None),
+    )
+    fit, mean = (
+        _Fit(*_beginning(ratings, n_factors, seed, start), 'val_rmse'),
+        ratings.rating.mean(dtype='float64'),
+    )
+    if checkpoint:
+        fit.resume(
+            checkpoint,
+            n_iterations,
+            _mark(
+                ratings,
+                valid,
+                start,
+                n_factors=n_factors,
+                penalties=penalties,
+                seed=seed,
+                patience=patience,
+            ),
+            patience,
+        )
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
-        _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties), progress)
+        _run(
+            fit,
+            users,
+            items,
+            n_iterations,
+            patience,
+            tell,
+            lambda: _measure(
+                _five(mean, fit.P, fit.Q, ratings.scale), ratings, valid, penalties
+            ),
+            progress,
+        )
     return _five(mean, fit.P, fit.Q, ratings.scale)

@@ -19,41 +19,69 @@ __all__ = ['global_mean', 'damped_biases', 'popularity']
 # %% ../nbs/06_baselines.ipynb #8b6de9c7
 def _no_factors(mu, user_bias, item_bias, scale):
     users, items = np.asarray(user_bias, 'float32'), np.asarray(item_bias, 'float32')
-    return Factors(float(mu), users, items, np.zeros((len(users), 0), 'float32'), np.zeros((len(items), 0), 'float32'), scale)
+    return Factors(
+        float(mu),
+        users,
+        items,
+        np.zeros((len(users), 0), 'float32'),
+        np.zeros((len(items), 0), 'float32'),
+        scale,
+    )
+
 
 def global_mean(
     ratings,  # `Ratings`
-):            # `Factors` without biases and factors
+):  # `Factors` without biases and factors
     "Predict the mean of all ratings."
-    return _no_factors(ratings.rating.mean(dtype='float64'), np.zeros(len(ratings.users)), np.zeros(len(ratings.items)), ratings.scale)
+    return _no_factors(
+        ratings.rating.mean(dtype='float64'),
+        np.zeros(len(ratings.users)),
+        np.zeros(len(ratings.items)),
+        ratings.scale,
+    )
 
 # %% ../nbs/06_baselines.ipynb #600b9380
 def _damped_mean(values, groups, n_groups, damping):
-    return np.bincount(groups, values, n_groups) / np.maximum(np.bincount(groups, minlength=n_groups) + damping, 1e-9)
+    return np.bincount(groups, values, n_groups) / np.maximum(
+        np.bincount(groups, minlength=n_groups) + damping, 1e-9
+    )
 
 # %% ../nbs/06_baselines.ipynb #3c2f1ae2
 def damped_biases(
-    ratings,         # `Ratings`
+    ratings,  # `Ratings`
     user_damping=5,  # pseudo-ratings that pull a user's bias towards 0
     item_damping=2,  # the same for an item
-    n_sweeps=20,     # at most so many rounds
-):                   # `Factors` without factors
+    n_sweeps=20,  # at most so many rounds
+):  # `Factors` without factors
     "Fit a mean, and a damped bias for each user and item, by alternating."
-    for name, value in dict(user_damping=user_damping, item_damping=item_damping).items(): _penalty(name, value)
-    near = 1e-6 * ((ratings.scale[1] - ratings.scale[0]) / 4 or 1)  # a millionth of a star
+    for name, value in dict(
+        user_damping=user_damping, item_damping=item_damping
+    ).items():
+        _penalty(name, value)
+    near = 1e-6 * (
+        (ratings.scale[1] - ratings.scale[0]) / 4 or 1
+    )  # a millionth of a star
     u, i, mu = ratings.user_ix, ratings.item_ix, ratings.rating.mean(dtype='float64')
-    rest, b_u, b_i = ratings.rating - mu, np.zeros(len(ratings.users)), np.zeros(len(ratings.items))
+    rest, b_u, b_i = (
+        ratings.rating - mu,
+        np.zeros(len(ratings.users)),
+        np.zeros(len(ratings.items)),
+    )
     for _ in range(_whole('n_sweeps', n_sweeps, 0)):
         before = b_u
         b_i = _damped_mean(rest - b_u[u], i, len(b_i), item_damping)
         b_u = _damped_mean(rest - b_i[i], u, len(b_u), user_damping)
-        if np.abs(b_u - before).max() < near: break
+        if np.abs(b_u - before).max() < near:
+            break
     return _no_factors(mu, b_u, b_i, ratings.scale)
 
 # %% ../nbs/06_baselines.ipynb #7f6a433f
 def popularity(
     ratings,  # `Ratings`
-):            # `Factors` without factors, whose link is 'score'
+):  # `Factors` without factors, whose link is 'score'
     "Score each item by the number of its ratings."
     counts = np.bincount(ratings.item_ix, minlength=len(ratings.items))
-    return replace(_no_factors(0, np.zeros(len(ratings.users)), counts, ratings.scale), link='score')
+    return replace(
+        _no_factors(0, np.zeros(len(ratings.users)), counts, ratings.scale),
+        link='score',
+    )

@@ -18,7 +18,14 @@ from scipy.special import ndtri
 # %% ../nbs/13_bayes.ipynb #73818dcf
 from .encoding import Ratings, RatingsError
 from .factors import _whole, get_checkpoint, put_arrays
-from .gibbs import _draw_cuts, _draw_likings, _draw_steadiness, _ends, _moments, _Table
+from mf_movielens.gibbs import (
+    _draw_cuts,
+    _draw_likings,
+    _draw_steadiness,
+    _ends,
+    _moments,
+    _Table,
+)
 from .posterior import Posterior
 
 # %% ../nbs/13_bayes.ipynb #bcefdfd3
@@ -27,31 +34,70 @@ __all__ = ['fit_bayes', 'side_features']
 # %% ../nbs/13_bayes.ipynb #f5fa4b95
 def _implicit(rows, others, shape):
     X = sparse.csr_matrix((np.ones(len(rows), 'float32'), (rows, others)), shape)
-    return sparse.diags_array((1 / np.sqrt(np.maximum(np.diff(X.indptr), 1))).astype('float32')) @ X
+    return (
+        sparse.diags_array(
+            (1 / np.sqrt(np.maximum(np.diff(X.indptr), 1))).astype('float32')
+        )
+        @ X
+    )
+
 
 class _Chain:
     "The state of the sampler, and one sweep of it."
+
     def __init__(self, ratings, side, k, likelihood, implicit, timed, steadiness, rng):
-        order = np.lexsort((ratings.item_ix, *((ratings.timestamp,) if timed else ()), ratings.user_ix))  # so that theirs does not matter
+        order = np.lexsort(
+            (ratings.item_ix, *((ratings.timestamp,) if timed else ()), ratings.user_ix)
+        )  # so that theirs does not matter
         self.ratings = r = ratings.take(order)
         u, i, shape, self.rng = r.user_ix, r.item_ix, (len(r.users), len(r.items)), rng
         self.moments = _moments(r) if timed else None
-        self.day, self.evening = self.moments.find(u, r.timestamp) if timed else (None, None)
+        self.day, self.evening = (
+            self.moments.find(u, r.timestamp) if timed else (None, None)
+        )
         days = [(self.day, len(self.moments.days))] if timed else []
-        given = {kind: [side[kind] - side[kind].mean(0)] if kind in side else [] for kind in ('users', 'items')}
-        own = ([_implicit(u, i, shape)], [_implicit(i, u, shape[::-1])]) if implicit else ([], [])
+        given = {
+            kind: [side[kind] - side[kind].mean(0)] if kind in side else []
+            for kind in ('users', 'items')
+        }
+        own = (
+            ([_implicit(u, i, shape)], [_implicit(i, u, shape[::-1])])
+            if implicit
+            else ([], [])
+        )
         self.implicit = implicit
-        self.users = _Table(shape[0], k + 1, u, [(i, shape[1]), *days], rng, own[0] + given['users'])
-        self.items = _Table(shape[1], k + 1, i, [(u, shape[0]), *days], rng, own[1] + given['items'])
+        self.users = _Table(
+            shape[0], k + 1, u, [(i, shape[1]), *days], rng, own[0] + given['users']
+        )
+        self.items = _Table(
+            shape[1], k + 1, i, [(u, shape[0]), *days], rng, own[1] + given['items']
+        )
         self.tables = [self.users, self.items]
-        for group in self.items.features: group.V = None  # only users are folded in
+        for group in self.items.features:
+            group.V = None  # only users are folded in
         self.timed = ('days', 'moods') if timed is True else (timed,)
         if timed:
-            self.tables.append(_Table(len(self.moments.days), k + 1, self.day, [(u, shape[0]), (i, shape[1])], rng, centred=False, least=.01))
+            self.tables.append(
+                _Table(
+                    len(self.moments.days),
+                    k + 1,
+                    self.day,
+                    [(u, shape[0]), (i, shape[1])],
+                    rng,
+                    centred=False,
+                    least=0.01,
+                )
+            )
             self.tables[2].precision *= 25  # days differ little
             self.tables[2].rows[:] = 0
-        self.mood, self.mood_precision = np.zeros(len(self.moments.user) if timed else 0), 10. if 'moods' in self.timed else np.inf
-        self.steady, self.shape = np.ones(shape[0]), 10. if steadiness else 0.  # how alike users are in that; 0: all the same
+        self.mood, self.mood_precision = (
+            np.zeros(len(self.moments.user) if timed else 0),
+            10.0 if 'moods' in self.timed else np.inf,
+        )
+        self.steady, self.shape = (
+            np.ones(shape[0]),
+            10.0 if steadiness else 0.0,
+        )  # how alike users are in that; 0: all the same
         self._begin(likelihood)
 
 # %% ../nbs/13_bayes.ipynb #86954960
@@ -59,11 +105,28 @@ def _begin(self, likelihood):
     r = self.ratings.rating
     self.stars, self.category = np.unique(r, return_inverse=True)
     self.likelihood, n = likelihood, len(r)
-    self.mu, self.unit = (0., 1.) if likelihood == 'probit' else (float(r.mean(dtype='float64')), float(r.std(dtype='float64')))
-    self.cuts = 1.3 * ndtri(np.bincount(self.category).cumsum()[:-1] / n) if likelihood == 'probit' else np.zeros(0)
-    self.common, self.tau, self.target, self.left = 1., np.ones(n, 'float32'), ((r - self.mu) / self.unit).astype('float32'), np.zeros(n + 1, 'float32')
-    self.blocks, self.sweeps = [slice(a, min(a + 2**15, n)) for a in range(0, n, 2**15)], 0
+    self.mu, self.unit = (
+        (0.0, 1.0)
+        if likelihood == 'probit'
+        else (float(r.mean(dtype='float64')), float(r.std(dtype='float64')))
+    )
+    self.cuts = (
+        1.3 * ndtri(np.bincount(self.category).cumsum()[:-1] / n)
+        if likelihood == 'probit'
+        else np.zeros(0)
+    )
+    self.common, self.tau, self.target, self.left = (
+        1.0,
+        np.ones(n, 'float32'),
+        ((r - self.mu) / self.unit).astype('float32'),
+        np.zeros(n + 1, 'float32'),
+    )
+    self.blocks, self.sweeps = (
+        [slice(a, min(a + 2**15, n)) for a in range(0, n, 2**15)],
+        0,
+    )
     self.f = self.said()
+
 
 _Chain._begin = _begin
 
@@ -71,7 +134,16 @@ _Chain._begin = _begin
 @property
 def _bytes(self):
     "Of one draw."
-    return 4 * sum(x.size for x in (*(table.rows for table in self.tables), self.mood, self.steady, self.items.rows))
+    return 4 * sum(
+        x.size
+        for x in (
+            *(table.rows for table in self.tables),
+            self.mood,
+            self.steady,
+            self.items.rows,
+        )
+    )
+
 
 def _said(self, block=2**20):
     "What the model says of each rating, before the noise."
@@ -81,9 +153,15 @@ def _said(self, block=2**20):
         rows = slice(a, a + block)
         p, q, now = P[u[rows]], Q[i[rows]], [c[0][self.day[rows]]] if c else []
         x = p[:, -1] + q[:, -1] + np.einsum('nk,nk->n', p[:, :-1], q[:, :-1])
-        for t in now: x += t[:, -1] + np.einsum('nk,nk->n', p[:, :-1] + q[:, :-1], t[:, :-1]) + self.mood[self.evening[rows]].astype('float32')
+        for t in now:
+            x += (
+                t[:, -1]
+                + np.einsum('nk,nk->n', p[:, :-1] + q[:, :-1], t[:, :-1])
+                + self.mood[self.evening[rows]].astype('float32')
+            )
         found.append(x)
     return np.concatenate(found)
+
 
 _Chain.bytes, _Chain.said = _bytes, _said
 
@@ -93,38 +171,55 @@ def _sweep(self, run):
     rng, left = self.rng, self.left
     f = self.f if self.sweeps % 10 else self.said()
     if self.likelihood == 'probit':
-        sd = self.tau ** -.5
+        sd = self.tau**-0.5
         self.cuts = _draw_cuts(f, sd, self.category, self.cuts, rng, run, self.blocks)
-        self.target = _draw_likings(f, sd, self.category, self.cuts, rng, run, self.blocks)
+        self.target = _draw_likings(
+            f, sd, self.category, self.cuts, rng, run, self.blocks
+        )
     left[:-1] = self.target - f
     self._draw_noise()
     tau = np.append(self.tau, np.float32(0))
     users, items, *day = self.tables
-    for table in (users, items): table.draw_population(rng)
+    for table in (users, items):
+        table.draw_population(rng)
     now = [_ends(day[0].rows, 0)] if day else []
     users.draw([_ends(items.rows, 1), *now], left, tau, rng, run)
     items.draw([_ends(users.rows, 1), *now], left, tau, rng, run)
     if 'days' in self.timed:
         day[0].draw_population(rng)
         day[0].draw([_ends(users.rows, 1), _ends(items.rows, 0)], left, tau, rng, run)
-    if 'moods' in self.timed: self._draw_moods()
+    if 'moods' in self.timed:
+        self._draw_moods()
     self.f, self.sweeps = self.target - left[:-1], self.sweeps + 1
 
 # %% ../nbs/13_bayes.ipynb #96b08a6e
 def _draw_noise(self):
     "Draw the precision of the noise: that of all, and what each user makes of it."
     u, squares = self.ratings.user_ix, self.left[:-1].astype('float64') ** 2
-    if self.likelihood == 'normal': self.common = float(self.rng.gamma(1 + len(u) / 2) / (1 + squares @ self.steady.take(u) / 2))
-    if self.shape: self.steady, self.shape = _draw_steadiness(self.common * squares, u, self.shape, len(self.steady), self.rng)
+    if self.likelihood == 'normal':
+        self.common = float(
+            self.rng.gamma(1 + len(u) / 2) / (1 + squares @ self.steady.take(u) / 2)
+        )
+    if self.shape:
+        self.steady, self.shape = _draw_steadiness(
+            self.common * squares, u, self.shape, len(self.steady), self.rng
+        )
     self.tau = (self.common * self.steady).astype('float32').take(u)
+
 
 def _draw_moods(self):
     n, left, e, tau = self.moments.count, self.left[:-1], self.evening, self.tau
     within = np.bincount(e, tau, len(n))
     each = within + self.mood_precision
-    new = (np.bincount(e, tau * left, len(n)) + within * self.mood) / each + self.rng.normal(size=len(n)) / np.sqrt(each)
+    new = (
+        np.bincount(e, tau * left, len(n)) + within * self.mood
+    ) / each + self.rng.normal(size=len(n)) / np.sqrt(each)
     left -= (new - self.mood)[e].astype('float32')
-    self.mood, self.mood_precision = new, float(self.rng.gamma(1 + len(n) / 2) / (.1 + new @ new / 2))
+    self.mood, self.mood_precision = (
+        new,
+        float(self.rng.gamma(1 + len(n) / 2) / (0.1 + new @ new / 2)),
+    )
+
 
 _Chain.sweep, _Chain._draw_moods, _Chain._draw_noise = _sweep, _draw_moods, _draw_noise
 
@@ -132,178 +227,410 @@ _Chain.sweep, _Chain._draw_moods, _Chain._draw_noise = _sweep, _draw_moods, _dra
 def _draw_of(chain):
     "What is kept of a sweep: the arrays of one draw, by the names of `Posterior`."
     users, items, *day = chain.tables
-    implicit = users.features[0].V @ users.features[0].W.astype('float32') if chain.implicit else np.zeros((0, users.rows.shape[1]), 'float32')
-    found = dict(user=users.rows.copy(), item=items.rows.copy(), sd=chain.common ** -.5, user_sd=(chain.steady ** -.5).astype('float32'), user_shape=chain.shape, cuts=chain.cuts, user_mean=users.mean, user_precision=users.precision, user_implicit=implicit)
-    if day: found |= dict(day=day[0].rows.copy(), mood=chain.mood.astype('float32'), mood_sd=chain.mood_precision ** -.5)
+    implicit = (
+        users.features[0].V @ users.features[0].W.astype('float32')
+        if chain.implicit
+        else np.zeros((0, users.rows.shape[1]), 'float32')
+    )
+    found = dict(
+        user=users.rows.copy(),
+        item=items.rows.copy(),
+        sd=chain.common**-0.5,
+        user_sd=(chain.steady**-0.5).astype('float32'),
+        user_shape=chain.shape,
+        cuts=chain.cuts,
+        user_mean=users.mean,
+        user_precision=users.precision,
+        user_implicit=implicit,
+    )
+    if day:
+        found |= dict(
+            day=day[0].rows.copy(),
+            mood=chain.mood.astype('float32'),
+            mood_sd=chain.mood_precision**-0.5,
+        )
     return found
+
 
 def _together(chain, draws):
     stacked = {k: np.stack([d[k] for d in draws]) for k in draws[0]}
-    return Posterior(chain.likelihood, chain.ratings.scale, chain.stars.astype('float64'), chain.mu, chain.unit, moments=chain.moments, **stacked)
+    return Posterior(
+        chain.likelihood,
+        chain.ratings.scale,
+        chain.stars.astype('float64'),
+        chain.mu,
+        chain.unit,
+        moments=chain.moments,
+        **stacked,
+    )
 
 # %% ../nbs/13_bayes.ipynb #9697484e
 NAMES = ('users', 'items', 'days')
 
+
 def _put(path, mark, chain, draws, records, watch):
     state = {'watched': watch.total, 'watches': watch.n} if watch else {}
-    for name, table in zip(NAMES, chain.tables): state |= table.state(name)
-    kept = {f'draw_{k}': np.stack([d[k] for d in draws]) for k in (draws[0] if draws else ())}
+    for name, table in zip(NAMES, chain.tables):
+        state |= table.state(name)
+    kept = {
+        f'draw_{k}': np.stack([d[k] for d in draws])
+        for k in (draws[0] if draws else ())
+    }
     rng = json.dumps(chain.rng.bit_generator.state)
-    put_arrays(path, mark=mark, records=json.dumps(records), rng=rng, f=chain.f, cuts=chain.cuts, tau=chain.tau, common=chain.common, steady=chain.steady, shape=chain.shape, mood=chain.mood, mood_precision=chain.mood_precision, sweeps=chain.sweeps, **state, **kept)
+    put_arrays(
+        path,
+        mark=mark,
+        records=json.dumps(records),
+        rng=rng,
+        f=chain.f,
+        cuts=chain.cuts,
+        tau=chain.tau,
+        common=chain.common,
+        steady=chain.steady,
+        shape=chain.shape,
+        mood=chain.mood,
+        mood_precision=chain.mood_precision,
+        sweeps=chain.sweeps,
+        **state,
+        **kept,
+    )
+
 
 def _get(path, mark, chain, watch):
     "(records, draws); the chain is put where it was."
-    records, kept = get_checkpoint(path, mark, dict(f=chain.f, tau=chain.tau, cuts=chain.cuts, mood=chain.mood, steady=chain.steady))
-    try: return records, _put_back(kept, chain, watch)
-    except Exception as e: raise ValueError(f'{path} is damaged: {e}. Remove it to start afresh.') from e
+    records, kept = get_checkpoint(
+        path,
+        mark,
+        dict(
+            f=chain.f,
+            tau=chain.tau,
+            cuts=chain.cuts,
+            mood=chain.mood,
+            steady=chain.steady,
+        ),
+    )
+    try:
+        return records, _put_back(kept, chain, watch)
+    except Exception as e:
+        raise ValueError(f'{path} is damaged: {e}. Remove it to start afresh.') from e
+
 
 def _put_back(kept, chain, watch):
-    for name, table in zip(NAMES, chain.tables): table.restore(name, kept)
+    for name, table in zip(NAMES, chain.tables):
+        table.restore(name, kept)
     chain.rng.bit_generator.state = json.loads(str(kept['rng']))
-    chain.f, chain.cuts, chain.mood, chain.tau, chain.common = kept['f'], kept['cuts'], kept['mood'], kept['tau'], float(kept['common'])
+    chain.f, chain.cuts, chain.mood, chain.tau, chain.common = (
+        kept['f'],
+        kept['cuts'],
+        kept['mood'],
+        kept['tau'],
+        float(kept['common']),
+    )
     chain.steady, chain.shape = kept['steady'], float(kept['shape'])
-    chain.mood_precision, chain.sweeps = float(kept['mood_precision']), int(kept['sweeps'])
-    if watch: watch.total, watch.n = kept['watched'], int(kept['watches'])
+    chain.mood_precision, chain.sweeps = (
+        float(kept['mood_precision']),
+        int(kept['sweeps']),
+    )
+    if watch:
+        watch.total, watch.n = kept['watched'], int(kept['watches'])
     names = [k for k in kept if k.startswith('draw_')]
-    return [{k[5:]: kept[k][j] for k in names} for j in range(len(kept[names[0]]) if names else 0)]
+    return [
+        {k[5:]: kept[k][j] for k in names}
+        for j in range(len(kept[names[0]]) if names else 0)
+    ]
 
 # %% ../nbs/13_bayes.ipynb #a7237b97
 def _time(time, ratings):
-    if time is None: return ratings.timestamp is not None
+    if time is None:
+        return ratings.timestamp is not None
     return bool(time) if isinstance(time, (bool, np.bool_)) else time
 
+
 def _side(side):
-    if side is not None and not isinstance(side, dict): raise TypeError(f"side is a dict of tables, 'users' and 'items', not {side!r}")
+    if side is not None and not isinstance(side, dict):
+        raise TypeError(f"side is a dict of tables, 'users' and 'items', not {side!r}")
     found = {}
     for kind, X in (side or {}).items():
-        if sparse.issparse(X): raise TypeError(f'side[{kind!r}] is a sparse matrix; give a plain table, X.toarray()')
-        try: found[kind] = None if X is None else np.asarray(X, 'float64')
-        except (TypeError, ValueError) as e: raise ValueError(f'side[{kind!r}] must be a table of numbers: {e}') from e
+        if sparse.issparse(X):
+            raise TypeError(
+                f'side[{kind!r}] is a sparse matrix; give a plain table, X.toarray()'
+            )
+        try:
+            found[kind] = None if X is None else np.asarray(X, 'float64')
+        except (TypeError, ValueError) as e:
+            raise ValueError(f'side[{kind!r}] must be a table of numbers: {e}') from e
     return {kind: X for kind, X in found.items() if X is not None}
 
 # %% ../nbs/13_bayes.ipynb #b09d6053
 def _check(ratings, side, likelihood, time, valid, **numbers):
-    if likelihood not in ('probit', 'normal'): raise ValueError(f"likelihood={likelihood!r}: use 'probit', for stars, or 'normal', for numbers")
+    if likelihood not in ('probit', 'normal'):
+        raise ValueError(
+            f"likelihood={likelihood!r}: use 'probit', for stars, or 'normal', for numbers"
+        )
     for name, value in numbers.items():
-        if value is not None or name in ('n_factors', 'n_sweeps', 'seed'): _whole(name, value, 0 if name in ('n_burn', 'seed') else 1)
-    if numbers['n_burn'] is not None and numbers['n_burn'] >= numbers['n_sweeps']: raise ValueError(f'n_burn={numbers["n_burn"]} leaves none of the {numbers["n_sweeps"]} sweeps to keep')
-    if len(different := np.unique(ratings.rating)) < 2: raise RatingsError(f'all ratings are {different[0]:g}, so there is nothing to predict')
-    if likelihood == 'probit' and len(different) > 20: raise RatingsError(f"the ratings take {len(different)} different values, which are no stars; use likelihood='normal'")
-    if not isinstance(time, bool) and time not in ('days', 'moods'): raise ValueError(f"time={time!r}: use True, False, 'days' or 'moods'")
+        if value is not None or name in ('n_factors', 'n_sweeps', 'seed'):
+            _whole(name, value, 0 if name in ('n_burn', 'seed') else 1)
+    if numbers['n_burn'] is not None and numbers['n_burn'] >= numbers['n_sweeps']:
+        raise ValueError(
+            f'n_burn={numbers["n_burn"]} leaves none of the {numbers["n_sweeps"]} sweeps to keep'
+        )
+    if len(different := np.unique(ratings.rating)) < 2:
+        raise RatingsError(
+            f'all ratings are {different[0]:g}, so there is nothing to predict'
+        )
+    if likelihood == 'probit' and len(different) > 20:
+        raise RatingsError(
+            f"the ratings take {len(different)} different values, which are no stars; use likelihood='normal'"
+        )
+    if not isinstance(time, bool) and time not in ('days', 'moods'):
+        raise ValueError(f"time={time!r}: use True, False, 'days' or 'moods'")
     if time and ratings.timestamp is not None:
         for when in (np.min(ratings.timestamp), np.max(ratings.timestamp)):
-            if not -1e11 <= when <= 1e11: raise RatingsError(f'the timestamp {when:g} is no moment in seconds; if these are milliseconds, divide them by 1000')
-    if time and ratings.timestamp is None: raise RatingsError(f'time={time!r}, but these ratings have no timestamps')
-    if valid is not None and not isinstance(valid, Ratings): raise TypeError(f'valid must be Ratings, not {type(valid).__name__}')
-    if valid is not None and (valid.users, valid.items) != (ratings.users, ratings.items): raise ValueError('`valid` has other vocabularies than `ratings`; take both from one `Ratings`')
+            if not -1e11 <= when <= 1e11:
+                raise RatingsError(
+                    f'the timestamp {when:g} is no moment in seconds; if these are milliseconds, divide them by 1000'
+                )
+    if time and ratings.timestamp is None:
+        raise RatingsError(f'time={time!r}, but these ratings have no timestamps')
+    if valid is not None and not isinstance(valid, Ratings):
+        raise TypeError(f'valid must be Ratings, not {type(valid).__name__}')
+    if valid is not None and (valid.users, valid.items) != (
+        ratings.users,
+        ratings.items,
+    ):
+        raise ValueError(
+            '`valid` has other vocabularies than `ratings`; take both from one `Ratings`'
+        )
     for name, vocabulary in (('users', ratings.users), ('items', ratings.items)):
         X = side.get(name)
-        if X is not None and (X.ndim != 2 or len(X) != len(vocabulary) or not X.shape[1] or not np.isfinite(X).all()): raise ValueError(f'side[{name!r}] must be a table of finite numbers with a row for each of the {len(vocabulary):,} {name}; its shape is {np.shape(X)}')
-    if odd := set(side) - {'users', 'items'}: raise ValueError(f"side has {odd.pop()!r}; it may have 'users' and 'items'")
+        if X is not None and (
+            X.ndim != 2
+            or len(X) != len(vocabulary)
+            or not X.shape[1]
+            or not np.isfinite(X).all()
+        ):
+            raise ValueError(
+                f'side[{name!r}] must be a table of finite numbers with a row for each of the {len(vocabulary):,} {name}; its shape is {np.shape(X)}'
+            )
+    if odd := set(side) - {'users', 'items'}:
+        raise ValueError(f"side has {odd.pop()!r}; it may have 'users' and 'items'")
 
 # %% ../nbs/13_bayes.ipynb #43e09108
 class _Watch:
     "The running prediction of a validation part, by all sweeps since the beginning was over."
+
     def __init__(self, valid, chain):
-        self.valid, self.total, self.n = valid, 0., 0
+        self.valid, self.total, self.n = valid, 0.0, 0
         self.when = valid.timestamp if chain.moments else None
 
     def rmse(self, chain):
         one = _together(chain, [_draw_of(chain)])
-        self.total, self.n = self.total + one.predict(self.valid.user_ix, self.valid.item_ix, self.when), self.n + 1
+        self.total, self.n = (
+            self.total + one.predict(self.valid.user_ix, self.valid.item_ix, self.when),
+            self.n + 1,
+        )
         return float(np.sqrt(np.mean((self.total / self.n - self.valid.rating) ** 2)))
+
 
 def _record(chain):
     users, items, *day = chain.tables
-    found = dict(sweep=chain.sweeps, sd=chain.common ** -.5, users_rms=float(np.sqrt((users.rows ** 2).mean())), items_rms=float(np.sqrt((items.rows ** 2).mean())))
-    found |= {f'cut{j + 1}': float(c) for j, c in enumerate(chain.cuts)} | ({'mood_sd': chain.mood_precision ** -.5} if day else {})
-    if chain.shape: found['user_shape'] = chain.shape
-    return found | {f'{name}_ridge{j}': g.ridge for name, table in zip(NAMES, chain.tables) for j, g in enumerate(table.features)}
+    found = dict(
+        sweep=chain.sweeps,
+        sd=chain.common**-0.5,
+        users_rms=float(np.sqrt((users.rows**2).mean())),
+        items_rms=float(np.sqrt((items.rows**2).mean())),
+    )
+    found |= {f'cut{j + 1}': float(c) for j, c in enumerate(chain.cuts)} | (
+        {'mood_sd': chain.mood_precision**-0.5} if day else {}
+    )
+    if chain.shape:
+        found['user_shape'] = chain.shape
+    return found | {
+        f'{name}_ridge{j}': g.ridge
+        for name, table in zip(NAMES, chain.tables)
+        for j, g in enumerate(table.features)
+    }
+
 
 def _kept(n_sweeps, n_burn, n_draws):
     "The sweeps, counted from 1, whose draws are kept: evenly, the last among them."
     after = n_sweeps - n_burn
-    return {n_burn + int(np.ceil(after * (j + 1) / min(n_draws, after))) for j in range(min(n_draws, after))}
+    return {
+        n_burn + int(np.ceil(after * (j + 1) / min(n_draws, after)))
+        for j in range(min(n_draws, after))
+    }
 
 # %% ../nbs/13_bayes.ipynb #164a2300
 def _quiet_blas():
     from threadpoolctl import threadpool_limits
+
     return threadpool_limits(1, 'blas')
+
 
 def _bar(n, done, progress):
     from tqdm import tqdm
-    return tqdm(total=n, initial=done, desc='sampling', unit='sweep', leave=False, disable=not (getattr(sys.stderr, 'isatty', bool)() if progress is None else progress))
+
+    return tqdm(
+        total=n,
+        initial=done,
+        desc='sampling',
+        unit='sweep',
+        leave=False,
+        disable=not (
+            getattr(sys.stderr, 'isatty', bool)() if progress is None else progress
+        ),
+    )
+
 
 def _run(chain, n_sweeps, n_threads, progress, after):
     "Sweep until there are enough; `after` each, which gives what to show."
-    with _quiet_blas(), ThreadPoolExecutor(n_threads) as pool, _bar(n_sweeps, chain.sweeps, progress) as bar:
+    with (
+        _quiet_blas(),
+        ThreadPoolExecutor(n_threads) as pool,
+        _bar(n_sweeps, chain.sweeps, progress) as bar,
+    ):
         while chain.sweeps < n_sweeps:
             chain.sweep(pool.map if n_threads > 1 else map)
             bar.set_postfix(after())
             bar.update()
 
+
 def _mark(ratings, side, valid, **settings):
     "Tell fits apart: the settings, the ratings and their moments, and the side features."
-    parts = [ratings.timestamp if settings['time'] else None, *(side.get(k) for k in ('users', 'items'))]
-    digests = [None if a is None else hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()[:16] for a in parts]
-    return json.dumps([settings, digests, ratings.fingerprint, valid and valid.fingerprint], default=lambda x: x.item())  # of numpy
+    parts = [
+        ratings.timestamp if settings['time'] else None,
+        *(side.get(k) for k in ('users', 'items')),
+    ]
+    digests = [
+        None
+        if a is None
+        else hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()[:16]
+        for a in parts
+    ]
+    return json.dumps(
+        [settings, digests, ratings.fingerprint, valid and valid.fingerprint],
+        default=lambda x: x.item(),
+    )  # of numpy
 
 # %% ../nbs/13_bayes.ipynb #470e1eec
 def fit_bayes(
-    ratings,              # `Ratings` to fit to
-    side=None,            # {'users': (n_users, …), 'items': (n_items, …)} of what else is known, in columns of like size, such as `side_features` makes; either may be left out
-    n_factors=14,         # columns
-    n_sweeps=300,         # rounds; a checkpoint of a fit with fewer cannot be made longer
-    n_burn=None,          # rounds that are not used, because the chain still comes from its beginning; None: a tenth
+    ratings,  # `Ratings` to fit to
+    side=None,  # {'users': (n_users, …), 'items': (n_items, …)} of what else is known, in columns of like size, such as `side_features` makes; either may be left out
+    n_factors=14,  # columns
+    n_sweeps=300,  # rounds; a checkpoint of a fit with fewer cannot be made longer
+    n_burn=None,  # rounds that are not used, because the chain still comes from its beginning; None: a tenth
     likelihood='probit',  # stars are ranges of a liking; 'normal': numbers with Gaussian noise
-    implicit=True,        # who rated what as side features
-    steadiness=True,      # each user has noise of her own
-    time=None,            # 'days', 'moods', or True for both; None: both if there are timestamps
-    n_draws=None,         # draws to keep, at most; None: a hundred, or fewer if they would take more than half a gigabyte, but at least ten
-    seed=0,               # of all that is drawn
-    valid=None,           # `Ratings` to watch the error of the running mean on
-    checkpoint=None,      # a file to write every 20 sweeps, and to go on from
-    on_sweep=None,        # called with each round's record, those of a checkpoint too
-    n_threads=None,       # None: one up to 300,000 ratings, and then as many as there are cores
-    progress=None,        # show a bar: True, False, or None for a terminal only
-):                        # `Posterior`
+    implicit=True,  # who rated what as side features
+    steadiness=True,  # each user has noise of her own
+    time=None,  # 'days', 'moods', or True for both; None: both if there are timestamps
+    n_draws=None,  # draws to keep, at most; None: a hundred, or fewer if they would take more than half a gigabyte, but at least ten
+    seed=0,  # of all that is drawn
+    valid=None,  # `Ratings` to watch the error of the running mean on
+    checkpoint=None,  # a file to write every 20 sweeps, and to go on from
+    on_sweep=None,  # called with each round's record, those of a checkpoint too
+    n_threads=None,  # None: one up to 300,000 ratings, and then as many as there are cores
+    progress=None,  # show a bar: True, False, or None for a terminal only
+):  # `Posterior`
     "Draw factors and biases by Gibbs sampling; `ValueError` for settings that make no sense."
-    if not isinstance(ratings, Ratings): raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
+    if not isinstance(ratings, Ratings):
+        raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
     side, time = _side(side), _time(time, ratings)
-    _check(ratings, side, likelihood, time, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, n_draws=n_draws, n_threads=n_threads, seed=seed)
+    _check(
+        ratings,
+        side,
+        likelihood,
+        time,
+        valid,
+        n_factors=n_factors,
+        n_sweeps=n_sweeps,
+        n_burn=n_burn,
+        n_draws=n_draws,
+        n_threads=n_threads,
+        seed=seed,
+    )
     n_factors, n_sweeps, seed = int(n_factors), int(n_sweeps), int(seed)
     n_burn = n_sweeps // 10 if n_burn is None else int(n_burn)
-    with _quiet_blas(): chain = _Chain(ratings, side, n_factors, likelihood, implicit, time, steadiness, np.random.default_rng(seed))
+    with _quiet_blas():
+        chain = _Chain(
+            ratings,
+            side,
+            n_factors,
+            likelihood,
+            implicit,
+            time,
+            steadiness,
+            np.random.default_rng(seed),
+        )
     threads = int(n_threads or (1 if len(ratings) <= 300_000 else os.cpu_count()))
     n_draws = int(n_draws or np.clip(2**29 // chain.bytes, 10, 100))
-    mark = _mark(ratings, side, valid, n_factors=n_factors, n_sweeps=n_sweeps, n_burn=n_burn, likelihood=likelihood, implicit=implicit, steadiness=steadiness, time=time, n_draws=n_draws, seed=seed)
-    wanted, watch = _kept(n_sweeps, n_burn, n_draws), _Watch(valid, chain) if valid is not None else None
-    records, draws = _get(checkpoint, mark, chain, watch) if checkpoint and Path(checkpoint).exists() else ([], [])
-    for record in records if on_sweep else (): on_sweep(record)
+    mark = _mark(
+        ratings,
+        side,
+        valid,
+        n_factors=n_factors,
+        n_sweeps=n_sweeps,
+        n_burn=n_burn,
+        likelihood=likelihood,
+        implicit=implicit,
+        steadiness=steadiness,
+        time=time,
+        n_draws=n_draws,
+        seed=seed,
+    )
+    wanted, watch = (
+        _kept(n_sweeps, n_burn, n_draws),
+        _Watch(valid, chain) if valid is not None else None,
+    )
+    records, draws = (
+        _get(checkpoint, mark, chain, watch)
+        if checkpoint and Path(checkpoint).exists()
+        else ([], [])
+    )
+    for record in records if on_sweep else ():
+        on_sweep(record)
+
     def after():
         records.append(_record(chain))
-        if watch and chain.sweeps > n_burn: records[-1]['val_rmse'] = watch.rmse(chain)
-        if chain.sweeps in wanted: draws.append(_draw_of(chain))
-        if checkpoint and (chain.sweeps % 20 == 0 or chain.sweeps == n_sweeps): _put(checkpoint, mark, chain, draws, records, watch)
-        if on_sweep: on_sweep(records[-1])
-        return {'rmse': f"{records[-1]['val_rmse']:.4f}"} if 'val_rmse' in records[-1] else {}
+        if watch and chain.sweeps > n_burn:
+            records[-1]['val_rmse'] = watch.rmse(chain)
+        if chain.sweeps in wanted:
+            draws.append(_draw_of(chain))
+        if checkpoint and (chain.sweeps % 20 == 0 or chain.sweeps == n_sweeps):
+            _put(checkpoint, mark, chain, draws, records, watch)
+        if on_sweep:
+            on_sweep(records[-1])
+        return (
+            {'rmse': f'{records[-1]["val_rmse"]:.4f}'}
+            if 'val_rmse' in records[-1]
+            else {}
+        )
 
     _run(chain, n_sweeps, threads, progress, after)
     return _together(chain, draws)
 
 # %% ../nbs/13_bayes.ipynb #0343c7ef
-def _beside(*parts): return np.hstack(parts) / 2  # of like size
-def _one_hot(column): return pd.get_dummies(column.astype(str)).to_numpy('float32')
+def _beside(*parts):
+    return np.hstack(parts) / 2  # of like size
+
+
+def _one_hot(column):
+    return pd.get_dummies(column.astype(str)).to_numpy('float32')
+
 
 def side_features(
     movielens,  # `MovieLens`
-    ratings,    # the same, as `Ratings`
-):              # dict of 'users' (n_users, …), if anything is known of them, and 'items' (n_items, …)
+    ratings,  # the same, as `Ratings`
+):  # dict of 'users' (n_users, …), if anything is known of them, and 'items' (n_items, …)
     "Describe users by age, sex and occupation, and films by genre and year."
     users = movielens.users.set_index('user_id').loc[ratings.users.index]
     movies = movielens.movies.set_index('movie_id').loc[ratings.items.index]
     genres = movies[movielens.genres.genre.tolist()].to_numpy('float32')
     found = {'items': _beside(genres, _one_hot(movies.year.fillna(0).astype(int) // 5))}
-    if 'age' not in users: return found
+    if 'age' not in users:
+        return found
     bands = pd.cut(users.age, [0, 18, 25, 30, 35, 40, 45, 50, 56, 200], right=False)
-    return found | {'users': _beside(_one_hot(bands), _one_hot(users.sex), _one_hot(users.occupation))}
+    return found | {
+        'users': _beside(
+            _one_hot(bands), _one_hot(users.sex), _one_hot(users.occupation)
+        )
+    }

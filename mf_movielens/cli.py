@@ -36,66 +36,160 @@ from .splits import random_split
 __all__ = ['app', 'main']
 
 # %% ../nbs/21_cli.ipynb #de27f14e
-app = typer.Typer(help='Matrix factorization for ratings: train a model, ask it, keep it.', no_args_is_help=True,
-                  pretty_exceptions_enable=False, context_settings={'help_option_names': ['-h', '--help']})
+app = typer.Typer(
+    help='Matrix factorization for ratings: train a model, ask it, keep it.',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+
 
 class WrongUse(Exception):
     "What was asked for makes no sense; exit code 2."
 
+
 def _show_version(wanted: bool):
-    if wanted: raise typer.Exit(print(f'mf-movielens {version("mf_movielens")}'))
+    if wanted:
+        raise typer.Exit(print(f'mf-movielens {version("mf_movielens")}'))
+
 
 @app.callback()
-def _options(show: Annotated[bool, typer.Option('--version', callback=_show_version, is_eager=True, help='Print the version.')] = False): pass
+def _options(
+    show: Annotated[
+        bool,
+        typer.Option(
+            '--version',
+            callback=_show_version,
+            is_eager=True,
+            help='Print the version.',
+        ),
+    ] = False,
+):
+    pass
 
-def _option(*names, help, **more): return typer.Option(*names, help=help, show_default=more.pop('show_default', False), **more)
+
+def _option(*names, help, **more):
+    return typer.Option(
+        *names, help=help, show_default=more.pop('show_default', False), **more
+    )
 
 # %% ../nbs/21_cli.ipynb #7cd7a5f5
 OUT = Path('mf-movielens-out')
-Model = Annotated[Path, typer.Option('--model', '-m', help='A model that train has saved.')]
+Model = Annotated[
+    Path, typer.Option('--model', '-m', help='A model that train has saved.')
+]
 Number = Annotated[int, typer.Option('-n', min=1, help='How many.')]
-By = Annotated[str, typer.Option('--by', help='What to order by, with a model of bayes: mean, or the low or high end of what it expects.')]
+By = Annotated[
+    str,
+    typer.Option(
+        '--by',
+        help='What to order by, with a model of bayes: mean, or the low or high end of what it expects.',
+    ),
+]
 Json = Annotated[bool, typer.Option('--json', help='Answer in JSON, for programs.')]
-UserColumn = Annotated[Optional[str], _option('--user-column', help='Column of user ids; its place from 0 where there is no header. Guessed if its name tells.')]
-ItemColumn = Annotated[Optional[str], _option('--item-column', help='Column of item ids.')]
-RatingColumn = Annotated[Optional[str], _option('--rating-column', help='Column of ratings; none: there is none, each row is a like.')]
-TimeColumn = Annotated[Optional[str], _option('--timestamp-column', help='Column of moments, or none.')]
-Titles = Annotated[Optional[str], _option('--titles', help='Column of titles, or a second file with ids and titles, or none.')]
-Scale = Annotated[Optional[tuple[float, float]], _option('--scale', help='Lowest and highest rating that can be given, such as 0.5 5. Detected if not said.')]
-Duplicates = Annotated[str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')]
-Separator = Annotated[Optional[str], _option('--separator', help='What separates the columns. Detected if not said.')]
+UserColumn = Annotated[
+    Optional[str],
+    _option(
+        '--user-column',
+        help='Column of user ids; its place from 0 where there is no header. Guessed if its name tells.',
+    ),
+]
+ItemColumn = Annotated[
+    Optional[str], _option('--item-column', help='Column of item ids.')
+]
+RatingColumn = Annotated[
+    Optional[str],
+    _option(
+        '--rating-column',
+        help='Column of ratings; none: there is none, each row is a like.',
+    ),
+]
+TimeColumn = Annotated[
+    Optional[str], _option('--timestamp-column', help='Column of moments, or none.')
+]
+Titles = Annotated[
+    Optional[str],
+    _option(
+        '--titles',
+        help='Column of titles, or a second file with ids and titles, or none.',
+    ),
+]
+Scale = Annotated[
+    Optional[tuple[float, float]],
+    _option(
+        '--scale',
+        help='Lowest and highest rating that can be given, such as 0.5 5. Detected if not said.',
+    ),
+]
+Duplicates = Annotated[
+    str, typer.Option('--duplicates', help='The same pair twice: raise, last or mean.')
+]
+Separator = Annotated[
+    Optional[str],
+    _option('--separator', help='What separates the columns. Detected if not said.'),
+]
 
 # %% ../nbs/21_cli.ipynb #d21ce192
 @contextmanager
 def _notes(to_stderr):
-    with redirect_stdout(sys.stderr if to_stderr else sys.stdout): yield
+    with redirect_stdout(sys.stderr if to_stderr else sys.stdout):
+        yield
+
 
 def _file(path, cache=False, **columns):
     if not Path(path).exists():
-        raise WrongUse(f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in')
+        raise WrongUse(
+            f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in'
+        )
     if Path(path, ABOUT).exists():
-        odd = ['--cache'] * cache + [FLAGS.get(k, f'--{k}') for k, v in columns.items() if v and (k, v) != ('duplicates', 'raise')]
-        if odd: raise WrongUse(f'{odd[0]} goes with a table of ratings; {path} is a folder of shards, which was read already')
+        odd = ['--cache'] * cache + [
+            FLAGS.get(k, f'--{k}')
+            for k, v in columns.items()
+            if v and (k, v) != ('duplicates', 'raise')
+        ]
+        if odd:
+            raise WrongUse(
+                f'{odd[0]} goes with a table of ratings; {path} is a folder of shards, which was read already'
+            )
         return Shards(path).load()
-    return (load_cached if cache else load_ratings)(path, **{k: False if v == 'none' else v for k, v in columns.items() if v})
+    return (load_cached if cache else load_ratings)(
+        path, **{k: False if v == 'none' else v for k, v in columns.items() if v}
+    )
+
 
 def _ratings(data, cache=False, **columns):
     "(name, is it real, `Ratings`)"
     data = data.lower() if data and data.lower() in SOURCES else data
-    if data not in (None, 'stand-in', *SOURCES): return Path(data).name, True, _file(data, cache, **columns)
+    if data not in (None, 'stand-in', *SOURCES):
+        return Path(data).name, True, _file(data, cache, **columns)
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
-    if odd: raise WrongUse(f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known')
-    if cache: raise WrongUse(f'--cache goes with a file of your own; {data or "ml-100k"} is kept already')
+    if odd:
+        raise WrongUse(
+            f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known'
+        )
+    if cache:
+        raise WrongUse(
+            f'--cache goes with a file of your own; {data or "ml-100k"} is kept already'
+        )
     ml = synthetic() if data == 'stand-in' else load(data)
     print(ml)
-    return ml.name, ml.is_real, Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=columns['duplicates'])
+    return (
+        ml.name,
+        ml.is_real,
+        Ratings.from_frame(
+            ml.ratings, titles=ml.titles, duplicates=columns['duplicates']
+        ),
+    )
 
 # %% ../nbs/21_cli.ipynb #c48834ed
 def _id(vocabulary, word):
     "A word of the command line as an id."
     return word if vocabulary.is_text else _whole_id(word)
 
-def _known(vocabulary, id): return vocabulary.decode(vocabulary.encode([id])).tolist()[0]
+
+def _known(vocabulary, id):
+    return vocabulary.decode(vocabulary.encode([id])).tolist()[0]
+
 
 def _item(model, word):
     "A word of the command line as an item id, or else as a title: 1984 is a book."
@@ -106,14 +200,25 @@ def _item(model, word):
 def _folder(out):
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not os.access(out, os.W_OK): raise PermissionError(13, 'no permission to write')
-    except OSError as e: raise WrongUse(f'--out {out}: {e.strerror or e}. Name a folder that can be written to.') from e
+        if not os.access(out, os.W_OK):
+            raise PermissionError(13, 'no permission to write')
+    except OSError as e:
+        raise WrongUse(
+            f'--out {out}: {e.strerror or e}. Name a folder that can be written to.'
+        ) from e
     return out
+
 
 def _settings(solver, **wanted):
     "What was said, in the words of the solver."
-    names = dict(factors='n_factors', rounds={'keras': 'n_epochs', 'bayes': 'n_sweeps'}.get(solver, 'n_iterations'))
-    if solver == 'bayes' and wanted.get('reg') is not None: raise WrongUse('--reg is no setting of bayes, which finds the penalty by itself')
+    names = dict(
+        factors='n_factors',
+        rounds={'keras': 'n_epochs', 'bayes': 'n_sweeps'}.get(solver, 'n_iterations'),
+    )
+    if solver == 'bayes' and wanted.get('reg') is not None:
+        raise WrongUse(
+            '--reg is no setting of bayes, which finds the penalty by itself'
+        )
     return {names.get(k, k): v for k, v in wanted.items() if v is not None}
 
 # %% ../nbs/21_cli.ipynb #e71937e5
@@ -123,120 +228,362 @@ def _hushed():
     sys.stderr.flush()
     keep, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    try: yield
+    try:
+        yield
     finally:
-        os.dup2(keep, 2); os.close(keep); os.close(nowhere)
+        os.dup2(keep, 2)
+        os.close(keep)
+        os.close(nowhere)
+
 
 def _fit(ratings, solver, settings, note=None, **more):
     "A `Recommender`; each round's record goes to `note`."
-    if solver == 'bayes': return Recommender.fit(ratings, solver, **settings, on_sweep=note, **more)
-    if solver != 'keras': return Recommender.fit(ratings, solver, **settings, on_iteration=note, **more)
+    if solver == 'bayes':
+        return Recommender.fit(ratings, solver, **settings, on_sweep=note, **more)
+    if solver != 'keras':
+        return Recommender.fit(ratings, solver, **settings, on_iteration=note, **more)
     from tqdm import tqdm
-    with _hushed(): import mf_movielens.training
-    with tqdm(total=settings.get('n_epochs', 20), desc='training', unit='epoch', disable=None, leave=False) as bar:
-        return Recommender.fit(ratings, solver, **settings, on_epoch=lambda record: (bar.update(), note and note(record)), **more)
+
+    with _hushed():
+        import mf_movielens.training
+    with tqdm(
+        total=settings.get('n_epochs', 20),
+        desc='training',
+        unit='epoch',
+        disable=None,
+        leave=False,
+    ) as bar:
+        return Recommender.fit(
+            ratings,
+            solver,
+            **settings,
+            on_epoch=lambda record: (bar.update(), note and note(record)),
+            **more,
+        )
 
 # %% ../nbs/21_cli.ipynb #6b67c825
 MANY = 20_000  # users whose lists are judged; more would take long and tell little
 
+
 def _metrics(test, models):
-    rows, predicted = {}, {name: f.predict(test.user_ix, test.item_ix) for name, f in models.items()}
+    rows, predicted = (
+        {},
+        {name: f.predict(test.user_ix, test.item_ix) for name, f in models.items()},
+    )
     for name, p in predicted.items():
         value, low, high = interval(test.rating, p, groups=test.user_ix)
         rows[name] = dict(rmse=value, low=low, high=high, mae=mae(test.rating, p))
     best, biases = list(predicted.values())[-1], predicted['damped biases']
     return pd.DataFrame(rows).T, compare(test.rating, best, biases, groups=test.user_ix)
 
+
 def _list_metrics(split, models):
     "(table, gain over popularity); (None, None) if nothing that is hidden is liked."
     users = np.unique(split.test.user_ix)
-    if len(users) > MANY: users = np.sort(np.random.default_rng(0).choice(users, MANY, replace=False))
-    lists = {name: rank_items(f.scores, users, split.train) for name, f in models.items()}
-    rows = {name: ranking_metrics(found, users, split.test) for name, found in lists.items()}
-    if not len(rows['popularity']): return None, None
-    table = {name: dict(zip(('ndcg', 'low', 'high'), mean_interval(r.ndcg))) | r[['recall', 'hit']].mean().to_dict() | {'coverage': coverage(lists[name], len(split.train.items))} for name, r in rows.items()}
-    return pd.DataFrame(table).T, paired(list(rows.values())[-1].ndcg, rows['popularity'].ndcg)
+    if len(users) > MANY:
+        users = np.sort(np.random.default_rng(0).choice(users, MANY, replace=False))
+    lists = {
+        name: rank_items(f.scores, users, split.train) for name, f in models.items()
+    }
+    rows = {
+        name: ranking_metrics(found, users, split.test) for name, found in lists.items()
+    }
+    if not len(rows['popularity']):
+        return None, None
+    table = {
+        name: dict(zip(('ndcg', 'low', 'high'), mean_interval(r.ndcg)))
+        | r[['recall', 'hit']].mean().to_dict()
+        | {'coverage': coverage(lists[name], len(split.train.items))}
+        for name, r in rows.items()
+    }
+    return pd.DataFrame(table).T, paired(
+        list(rows.values())[-1].ndcg, rows['popularity'].ndcg
+    )
+
 
 def _measured(split, solver, settings, checkpoint):
     "(curves, table of errors or of lists, gain over biases or popularity, predictions if they are ratings, ranges if there are)"
     records, liked = [], (split.test.rating >= liked_from(split.test.scale)).any()
-    valid = dict(valid=replace(split.test, timestamp=None)) if liked or solver != 'ials' else {}  # when a film will be rated is not known
-    model = _fit(split.train, solver, settings, records.append, checkpoint=checkpoint, **valid)
+    valid = (
+        dict(valid=replace(split.test, timestamp=None))
+        if liked or solver != 'ials'
+        else {}
+    )  # when a film will be rated is not known
+    model = _fit(
+        split.train, solver, settings, records.append, checkpoint=checkpoint, **valid
+    )
     name = f'{model.factors.k} factors, {solver}'
-    if model.goal == 'ranking': return pd.DataFrame(records), *_list_metrics(split, {'popularity': popularity(split.train), name: model.factors}), None, None
-    models = {'global mean': global_mean(split.train), 'damped biases': damped_biases(split.train), name: model.factors}
-    ranges = {k: float(v) for k, v in model.evaluate(split.test).items() if k.endswith('_90')} if model.is_bayesian else None
-    return pd.DataFrame(records), *_metrics(split.test, models), model.factors.predict(split.test.user_ix, split.test.item_ix), ranges
+    if model.goal == 'ranking':
+        return (
+            pd.DataFrame(records),
+            *_list_metrics(
+                split, {'popularity': popularity(split.train), name: model.factors}
+            ),
+            None,
+            None,
+        )
+    models = {
+        'global mean': global_mean(split.train),
+        'damped biases': damped_biases(split.train),
+        name: model.factors,
+    }
+    ranges = (
+        {
+            k: float(v)
+            for k, v in model.evaluate(split.test).items()
+            if k.endswith('_90')
+        }
+        if model.is_bayesian
+        else None
+    )
+    return (
+        pd.DataFrame(records),
+        *_metrics(split.test, models),
+        model.factors.predict(split.test.user_ix, split.test.item_ix),
+        ranges,
+    )
 
 # %% ../nbs/21_cli.ipynb #bdbd9fc8
 def _save(out, name, model, report, recommended, curves, actual, predicted):
     from mf_movielens.plots import plot_curves, plot_map, plot_predicted
+
     model.save(out / 'model.npz')
-    put_file(out / 'metrics.json', lambda p: p.write_text(json.dumps(report, indent=1) + '\n'))
+    put_file(
+        out / 'metrics.json',
+        lambda p: p.write_text(json.dumps(report, indent=1) + '\n'),
+    )
     put_file(out / 'recommendations.csv', lambda p: recommended.to_csv(p, index=False))
     with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', 'Glyph')  # a title in a script that the font does not hold is drawn as boxes
-        figures = {'curves.png': plot_curves(curves, f'Training on {name}') if {'val_rmse', 'val_ndcg'} & {*curves} else None,
-                   'predicted.png': None if predicted is None else plot_predicted(actual, predicted, f'{name}, hidden tenth'),
-                   'map.png': plot_map(model) if model.factors.k > 1 and (model.counts > 0).sum() > 2 else None}
-        for file in figures: (out / file).unlink(missing_ok=True)  # of an earlier model, perhaps
-        figures = {file: figure for file, figure in figures.items() if figure is not None}
-        for file, figure in figures.items(): put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
+        warnings.filterwarnings(
+            'ignore', 'Glyph'
+        )  # a title in a script that the font does not hold is drawn as boxes
+        figures = {
+            'curves.png': plot_curves(curves, f'Training on {name}')
+            if {'val_rmse', 'val_ndcg'} & {*curves}
+            else None,
+            'predicted.png': None
+            if predicted is None
+            else plot_predicted(actual, predicted, f'{name}, hidden tenth'),
+            'map.png': plot_map(model)
+            if model.factors.k > 1 and (model.counts > 0).sum() > 2
+            else None,
+        }
+        for file in figures:
+            (out / file).unlink(missing_ok=True)  # of an earlier model, perhaps
+        figures = {
+            file: figure for file, figure in figures.items() if figure is not None
+        }
+        for file, figure in figures.items():
+            put_file(out / file, lambda p: figure.savefig(p, dpi=150, format='png'))
     return ['model.npz', 'metrics.json', 'recommendations.csv', *figures]
 
-def _plain(text): return re.sub(r'[\x00-\x09\x0b-\x1f\x7f-\x9f]', '\ufffd', str(text))  # what would steer the terminal
+
+def _plain(text):
+    return re.sub(
+        r'[\x00-\x09\x0b-\x1f\x7f-\x9f]', '\ufffd', str(text)
+    )  # what would steer the terminal
+
 
 def _show(frame, as_json, decimals=2, nothing='every item was rated already'):
     "Print a frame: a table for people, JSON for programs."
-    if as_json: return print(frame.to_json(orient='records'))
-    print(_plain(frame.round(decimals).to_string(index=False)) if len(frame) else f'nothing: {nothing}')
+    if as_json:
+        return print(frame.to_json(orient='records'))
+    print(
+        _plain(frame.round(decimals).to_string(index=False))
+        if len(frame)
+        else f'nothing: {nothing}'
+    )
 
 # %% ../nbs/21_cli.ipynb #a5d05d56
-@app.command(epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne')
+@app.command(
+    epilog='Examples:  mf-movielens train  ·  mf-movielens train ratings.csv  ·  mf-movielens train books.csv --user-column Leserin --item-column Buch --rating-column Sterne'
+)
 def train(
-    data: Annotated[Optional[str], typer.Argument(help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.', show_default=False)] = None,
-    out: Annotated[Path, typer.Option(help='Folder for the model, its metrics and its plots.')] = OUT,
-    user: Annotated[Optional[str], _option('--for', help='Id of the user to recommend to. By default the first in the data.')] = None,
-    goal: Annotated[Optional[str], _option('--goal', help='ranking, for good lists, or rating, for predicted ratings. By default ranking.')] = None,
-    solver: Annotated[str, typer.Option(help='How to fit: ials ranks; als, keras and bayes predict ratings; bayes takes longest, errs least and says how sure it is; auto goes by the goal.')] = 'auto',
-    factors: Annotated[Optional[int], _option('--factors', min=1, help='Number of factors. By default 64, with keras 75, with bayes 14.')] = None,
-    reg: Annotated[Optional[float], _option('--reg', help='Penalty on factors for each rating. By default 0.02 with ials, 0.08 with als, 0.1 with keras; bayes finds its own.')] = None,
-    rounds: Annotated[Optional[int], _option('--rounds', min=1, help='Rounds (ials, by default 8; als, 10), epochs (keras, 20) or sweeps (bayes, 300).')] = None,
-    seed: Annotated[int, typer.Option(min=0, help='Of the first numbers and the shuffles.')] = 0,
-    user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
-    titles: Titles = None, scale: Scale = None, duplicates: Duplicates = 'raise', separator: Separator = None,
-    measure: Annotated[bool, typer.Option('--measure/--no-measure', help='Whether to fit first without a tenth of the ratings, to be measured on it. Without, it takes half the time.')] = True,
-    cache: Annotated[bool, typer.Option('--cache', help='Keep what was read of a file, and take it from there the next time. Needs the extra parquet.')] = False, as_json: Json = False):
+    data: Annotated[
+        Optional[str],
+        typer.Argument(
+            help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.',
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help='Folder for the model, its metrics and its plots.')
+    ] = OUT,
+    user: Annotated[
+        Optional[str],
+        _option(
+            '--for',
+            help='Id of the user to recommend to. By default the first in the data.',
+        ),
+    ] = None,
+    goal: Annotated[
+        Optional[str],
+        _option(
+            '--goal',
+            help='ranking, for good lists, or rating, for predicted ratings. By default ranking.',
+        ),
+    ] = None,
+    solver: Annotated[
+        str,
+        typer.Option(
+            help='How to fit: ials ranks; als, keras and bayes predict ratings; bayes takes longest, errs least and says how sure it is; auto goes by the goal.'
+        ),
+    ] = 'auto',
+    factors: Annotated[
+        Optional[int],
+        _option(
+            '--factors',
+            min=1,
+            help='Number of factors. By default 64, with keras 75, with bayes 14.',
+        ),
+    ] = None,
+    reg: Annotated[
+        Optional[float],
+        _option(
+            '--reg',
+            help='Penalty on factors for each rating. By default 0.02 with ials, 0.08 with als, 0.1 with keras; bayes finds its own.',
+        ),
+    ] = None,
+    rounds: Annotated[
+        Optional[int],
+        _option(
+            '--rounds',
+            min=1,
+            help='Rounds (ials, by default 8; als, 10), epochs (keras, 20) or sweeps (bayes, 300).',
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help='Of the first numbers and the shuffles.')
+    ] = 0,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimeColumn = None,
+    titles: Titles = None,
+    scale: Scale = None,
+    duplicates: Duplicates = 'raise',
+    separator: Separator = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            '--measure/--no-measure',
+            help='Whether to fit first without a tenth of the ratings, to be measured on it. Without, it takes half the time.',
+        ),
+    ] = True,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            '--cache',
+            help='Keep what was read of a file, and take it from there the next time. Needs the extra parquet.',
+        ),
+    ] = False,
+    as_json: Json = False,
+):
     "Train a model, compare it with baselines, recommend ten items, and save it all. If it is killed, the same command goes on where it was."
     _choose(None, solver, goal)
     with _notes(as_json):
-        name, is_real, ratings = _ratings(data, cache, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column,
-                                          titles=titles, scale=scale, duplicates=duplicates, sep=separator)
+        name, is_real, ratings = _ratings(
+            data,
+            cache,
+            user=user_column,
+            item=item_column,
+            rating=rating_column,
+            timestamp=timestamp_column,
+            titles=titles,
+            scale=scale,
+            duplicates=duplicates,
+            sep=separator,
+        )
         solver, why = _choose(ratings, solver, goal)
         print(f'fitting for {GOALS[solver]} with {solver}: {why}')
     who = ratings.users.index[0] if user is None else _id(ratings.users, user)
     settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
-    _train(name, is_real, ratings, _known(ratings.users, who), _folder(out), solver, settings, why, measure, as_json)
+    _train(
+        name,
+        is_real,
+        ratings,
+        _known(ratings.users, who),
+        _folder(out),
+        solver,
+        settings,
+        why,
+        measure,
+        as_json,
+    )
 
 # %% ../nbs/21_cli.ipynb #aa337394
 def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_json):
-    split, kept = random_split(ratings) if measure else None, [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')]
+    split, kept = (
+        random_split(ratings) if measure else None,
+        [out / f'{part}.checkpoint.npz' for part in ('hidden', 'all')],
+    )
     for path in kept:
-        if path.exists(): print(f'going on where an earlier run stopped, with {path}', file=sys.stderr)
-    curves, table, gain, predicted, ranges = _measured(split, solver, settings, kept[0]) if measure else (pd.DataFrame(), None, None, None, None)
-    hidden, split = split and (split.name, split.test), None  # the rest of it need not be kept while all are fitted
+        if path.exists():
+            print(
+                f'going on where an earlier run stopped, with {path}', file=sys.stderr
+            )
+    curves, table, gain, predicted, ranges = (
+        _measured(split, solver, settings, kept[0])
+        if measure
+        else (pd.DataFrame(), None, None, None, None)
+    )
+    hidden, split = (
+        split and (split.name, split.test),
+        None,
+    )  # the rest of it need not be kept while all are fitted
     model = _fit(ratings, solver, settings, checkpoint=kept[1])
-    model = replace(model, settings=model.settings | dict(data=name, is_real=is_real, because=why))
+    model = replace(
+        model, settings=model.settings | dict(data=name, is_real=is_real, because=why)
+    )
     recommended = model.recommend(who)
-    report = dict(data=name, is_real=is_real, **({'ranges': ranges} if ranges else {}), split=hidden and hidden[0], version=version('mf_movielens'), settings=model.settings,
-                  metrics=None if table is None else table.round(4).to_dict('index'), **{f'gain_over_{"biases" if model.goal == "rating" else "popularity"}': None if gain is None else np.round(gain, 4).tolist()})
-    made = _save(out, name, model, report, recommended, curves, hidden and hidden[1].rating, predicted)
-    for path in kept: path.unlink(missing_ok=True)
-    if as_json: return print(json.dumps(report))
+    report = dict(
+        data=name,
+        is_real=is_real,
+        **({'ranges': ranges} if ranges else {}),
+        split=hidden and hidden[0],
+        version=version('mf_movielens'),
+        settings=model.settings,
+        metrics=None if table is None else table.round(4).to_dict('index'),
+        **{
+            f'gain_over_{"biases" if model.goal == "rating" else "popularity"}': None
+            if gain is None
+            else np.round(gain, 4).tolist()
+        },
+    )
+    made = _save(
+        out,
+        name,
+        model,
+        report,
+        recommended,
+        curves,
+        hidden and hidden[1].rating,
+        predicted,
+    )
+    for path in kept:
+        path.unlink(missing_ok=True)
+    if as_json:
+        return print(json.dumps(report))
     label = '' if is_real else ', on made-up data'
-    if measure: _tell(model.goal, hidden[1], table, gain, label, 'more --rounds' if solver == 'bayes' else 'a larger --reg')
-    if ranges: print('its 90 % ranges hold {inside_90:.1%} of the hidden ratings, and promised {promised_90:.1%}'.format(**ranges))
-    if solver == 'bayes' and settings.get('n_sweeps', 300) < 50: print(f'note: {settings["n_sweeps"]} sweeps are few; how sure it says it is means something from a hundred on')
+    if measure:
+        _tell(
+            model.goal,
+            hidden[1],
+            table,
+            gain,
+            label,
+            'more --rounds' if solver == 'bayes' else 'a larger --reg',
+        )
+    if ranges:
+        print(
+            'its 90 % ranges hold {inside_90:.1%} of the hidden ratings, and promised {promised_90:.1%}'.format(
+                **ranges
+            )
+        )
+    if solver == 'bayes' and settings.get('n_sweeps', 300) < 50:
+        print(
+            f'note: {settings["n_sweeps"]} sweeps are few; how sure it says it is means something from a hundred on'
+        )
     print(_plain(f'\nfor user {who}{label}'))
     _show(recommended.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {out}: ' + ', '.join(made) + _next(model, out))
@@ -244,81 +591,177 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_
 # %% ../nbs/21_cli.ipynb #ba558e43
 def _tell(goal, test, table, gain, label, remedy):
     (low, high), hidden = test.scale, f'{len(test):,} hidden ratings'
-    if table is None: return print(f'\nnone of the {hidden} is at {liked_from(test.scale):g} or above, so the lists cannot be measured{label}')
-    if goal == 'rating': print(f'\nerror on a random tenth, {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}')
-    else: print(f'\nthe first ten for {"everybody" if len(np.unique(test.user_ix)) <= MANY else f"{MANY:,} users"}, judged by a random tenth, {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}')
-    print(f'factors against {"biases" if goal == "rating" else "popularity"}: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})')
-    worst, best = (gain[2], gain[1]) if goal == 'rating' else (-gain[1], -gain[2])  # below zero the factors help
-    if worst >= 0: print(f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; {remedy} may do better')
+    if table is None:
+        return print(
+            f'\nnone of the {hidden} is at {liked_from(test.scale):g} or above, so the lists cannot be measured{label}'
+        )
+    if goal == 'rating':
+        print(
+            f'\nerror on a random tenth, {hidden}, on the scale {low:g} to {high:g}, with 95 % intervals{label}\n{table.round(4).to_string()}'
+        )
+    else:
+        print(
+            f'\nthe first ten for {"everybody" if len(np.unique(test.user_ix)) <= MANY else f"{MANY:,} users"}, judged by a random tenth, {hidden} (nDCG with 95 % intervals, 1 is best){label}\n{table.round(4).to_string()}'
+        )
+    print(
+        f'factors against {"biases" if goal == "rating" else "popularity"}: {gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})'
+    )
+    worst, best = (
+        (gain[2], gain[1]) if goal == 'rating' else (-gain[1], -gain[2])
+    )  # below zero the factors help
+    if worst >= 0:
+        print(
+            f'so the factors {"do harm" if best > 0 else "may not help"} here: there are too few ratings, or no taste in them; {remedy} may do better'
+        )
 
-def _decimals(model): return 2 if model.goal == 'rating' else 3
+
+def _decimals(model):
+    return 2 if model.goal == 'rating' else 3
+
 
 def _next(model, out):
-    item, words = int(np.argmax(model.counts)), '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}'
+    item, words = (
+        int(np.argmax(model.counts)),
+        '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}',
+    )
     thing = str(model.items.index[item] if model.titles is None else model.titles[item])
-    if model.titles is not None and len(model.by_title[thing.strip().casefold()]) > 1: thing = str(model.items.index[item])
-    asked = ('recommend', str(model.users.index[0])), ('similar', thing), ('rate', f'{thing}={model.factors.scale[1]:g}')
-    return _plain('\n\nnow try:\n' + '\n'.join(f'  mf-movielens {verb}' + (f'{words} -- {shlex.quote(what)}' if what[0] == '-' else f' {shlex.quote(what)}{words}') for verb, what in asked))
+    if model.titles is not None and len(model.by_title[thing.strip().casefold()]) > 1:
+        thing = str(model.items.index[item])
+    asked = (
+        ('recommend', str(model.users.index[0])),
+        ('similar', thing),
+        ('rate', f'{thing}={model.factors.scale[1]:g}'),
+    )
+    return _plain(
+        '\n\nnow try:\n'
+        + '\n'.join(
+            f'  mf-movielens {verb}'
+            + (
+                f'{words} -- {shlex.quote(what)}'
+                if what[0] == '-'
+                else f' {shlex.quote(what)}{words}'
+            )
+            for verb, what in asked
+        )
+    )
 
 # %% ../nbs/21_cli.ipynb #24e5a8ca
 def _open(path):
-    if path.is_dir(): path = path / 'model.npz'
-    if not path.exists(): raise WrongUse(f'there is no model at {path}; make one with: mf-movielens train, or name one with --model')
+    if path.is_dir():
+        path = path / 'model.npz'
+    if not path.exists():
+        raise WrongUse(
+            f'there is no model at {path}; make one with: mf-movielens train, or name one with --model'
+        )
     return Recommender.load(path)
 
-@app.command(epilog='Examples:  mf-movielens recommend 196  ·  mf-movielens recommend anna ben -n 3 --json')
+
+@app.command(
+    epilog='Examples:  mf-movielens recommend 196  ·  mf-movielens recommend anna ben -n 3 --json'
+)
 def recommend(
     users: Annotated[list[str], typer.Argument(help='Ids of users.')],
-    n: Number = 10, model: Model = OUT / 'model.npz',
-    include_seen: Annotated[bool, typer.Option('--include-seen', help='Also what they have rated.')] = False, by: By = 'mean',
+    n: Number = 10,
+    model: Model = OUT / 'model.npz',
+    include_seen: Annotated[
+        bool, typer.Option('--include-seen', help='Also what they have rated.')
+    ] = False,
+    by: By = 'mean',
     as_json: Json = False,
 ):
     "Recommend items to users of the data. The score is a rating if the model predicts them; else it only puts the items in order."
     m = _open(model)
-    frame = m.recommend([_id(m.users, u) for u in users], n, exclude_seen=not include_seen, by=by)
-    _show(frame if len(users) > 1 or as_json else frame.drop(columns='user'), as_json, _decimals(m))
+    frame = m.recommend(
+        [_id(m.users, u) for u in users], n, exclude_seen=not include_seen, by=by
+    )
+    _show(
+        frame if len(users) > 1 or as_json else frame.drop(columns='user'),
+        as_json,
+        _decimals(m),
+    )
 
 # %% ../nbs/21_cli.ipynb #cd777cfa
 Item = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
 
-@app.command(epilog='Example:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"')
+
+@app.command(
+    epilog='Example:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"'
+)
 def predict(
-    user: Annotated[str, typer.Argument(help='Id of a user.')], items: Annotated[list[str], typer.Argument(help='Ids, or titles in quotes.')],
-    model: Model = OUT / 'model.npz', as_json: Json = False,
+    user: Annotated[str, typer.Argument(help='Id of a user.')],
+    items: Annotated[list[str], typer.Argument(help='Ids, or titles in quotes.')],
+    model: Model = OUT / 'model.npz',
+    as_json: Json = False,
 ):
     "Predict what a user would give; with a model of bayes, also a range of 90 % or more, and the probability of each rating."
     m = _open(model)
     user, rows = _id(m.users, user), [m.find(_item(m, item)) for item in items]
     ids = m.items.decode(rows)
-    frame = pd.DataFrame({'item': ids} | ({} if m.titles is None else {'title': m.titles[rows]}) | {'prediction': m.predict([user] * len(rows), ids)})
+    frame = pd.DataFrame(
+        {'item': ids}
+        | ({} if m.titles is None else {'title': m.titles[rows]})
+        | {'prediction': m.predict([user] * len(rows), ids)}
+    )
     if m.is_bayesian:
         pairs = [user] * len(rows), ids
         P = m.probabilities(*pairs)
-        frame = frame.join(m.intervals(*pairs).drop(columns='mean')).join(P.rename(columns=lambda s: f'P({s:g})') if len(P.columns) <= 10 else P.iloc[:, :0])
+        frame = frame.join(m.intervals(*pairs).drop(columns='mean')).join(
+            P.rename(columns=lambda s: f'P({s:g})')
+            if len(P.columns) <= 10
+            else P.iloc[:, :0]
+        )
     _show(frame, as_json)
 
-@app.command(epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5')
+
+@app.command(
+    epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  mf-movielens similar 50 -n 5'
+)
 def similar(
-    item: Item, n: Number = 10, model: Model = OUT / 'model.npz',
-    min_ratings: Annotated[Optional[int], _option('--min-ratings', min=0, help='Leave out items with fewer ratings. By default a twentieth of what the most rated one has.')] = None,
+    item: Item,
+    n: Number = 10,
+    model: Model = OUT / 'model.npz',
+    min_ratings: Annotated[
+        Optional[int],
+        _option(
+            '--min-ratings',
+            min=0,
+            help='Leave out items with fewer ratings. By default a twentieth of what the most rated one has.',
+        ),
+    ] = None,
     as_json: Json = False,
 ):
     "Find items that the same people like."
     m = _open(model)
-    _show(m.similar(_item(m, item), n, min_ratings), as_json, nothing='no other item has so many ratings; a smaller --min-ratings may find some')
+    _show(
+        m.similar(_item(m, item), n, min_ratings),
+        as_json,
+        nothing='no other item has so many ratings; a smaller --min-ratings may find some',
+    )
 
 # %% ../nbs/21_cli.ipynb #8c5bd813
 @app.command(epilog='Example:  mf-movielens explain 196 "Fargo (1996)"')
-def explain(user: Annotated[str, typer.Argument(help='Id of a user.')], item: Item, n: Number = 10, model: Model = OUT / 'model.npz', as_json: Json = False):
+def explain(
+    user: Annotated[str, typer.Argument(help='Id of a user.')],
+    item: Item,
+    n: Number = 10,
+    model: Model = OUT / 'model.npz',
+    as_json: Json = False,
+):
     "Tell which of a user's ratings carry a prediction, the n that carry most."
     m = _open(model)
     user, item = _id(m.users, user), _item(m, item)
     parts = m.explain(user, item)
     unit, others = parts.columns[-1], parts[parts.part == 'a rating'][n:]
     more = {f'{len(others)} more ratings': others[unit].sum()} if len(others) else {}
-    more = pd.DataFrame([{'part': part, unit: value} for part, value in (more | {'together': parts[unit].sum()}).items()])
+    more = pd.DataFrame(
+        [
+            {'part': part, unit: value}
+            for part, value in (more | {'together': parts[unit].sum()}).items()
+        ]
+    )
     parts = pd.concat([parts.drop(others.index), more], ignore_index=True)
-    if as_json: return _show(parts, True)
+    if as_json:
+        return _show(parts, True)
     shown = parts.round(_decimals(m)).astype(object)
     _show(shown.where(shown.notna(), ''), False)
 
@@ -329,21 +772,60 @@ def info(model: Model = OUT / 'model.npz', as_json: Json = False):
     summary = _open(model).summary()
     print(json.dumps(summary.to_dict()) if as_json else summary.to_string())
 
+
 @app.command(epilog='Example:  mf-movielens evaluate test.csv --unknown ignore')
 def evaluate(
-    test: Annotated[Path, typer.Argument(exists=True, help='A file of ratings that the model has not seen.')],
+    test: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, help='A file of ratings that the model has not seen.'
+        ),
+    ],
     model: Model = OUT / 'model.npz',
-    unknown: Annotated[str, typer.Option(help='Pairs with an id that the model does not know: raise, or ignore and count them.')] = 'raise',
-    user_column: UserColumn = None, item_column: ItemColumn = None, rating_column: RatingColumn = None, timestamp_column: TimeColumn = None,
-    duplicates: Duplicates = 'raise', separator: Separator = None, as_json: Json = False,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help='Pairs with an id that the model does not know: raise, or ignore and count them.'
+        ),
+    ] = 'raise',
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimeColumn = None,
+    duplicates: Duplicates = 'raise',
+    separator: Separator = None,
+    as_json: Json = False,
 ):
     "Measure the lists on other ratings and, if the model predicts ratings, the error."
     m = _open(model)
-    with _notes(as_json): ratings = _file(test, user=user_column, item=item_column, rating=rating_column, timestamp=timestamp_column, duplicates=duplicates, sep=separator)
-    try: found = m.evaluate(ratings, unknown)
-    except UnknownIdError as e: raise WrongUse(f'{e} With --unknown ignore, such pairs are left out and counted.') from e
-    if found.seen: print(f'note: {found.seen:,} of these ratings are among those that the model was fitted to; {"the error is too small" if m.goal == "rating" else "they are left out, because they are on no list"}', file=sys.stderr)
-    print(json.dumps({k: None if v != v else v for k, v in found.items()}) if as_json else found.map(lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)).to_string())
+    with _notes(as_json):
+        ratings = _file(
+            test,
+            user=user_column,
+            item=item_column,
+            rating=rating_column,
+            timestamp=timestamp_column,
+            duplicates=duplicates,
+            sep=separator,
+        )
+    try:
+        found = m.evaluate(ratings, unknown)
+    except UnknownIdError as e:
+        raise WrongUse(
+            f'{e} With --unknown ignore, such pairs are left out and counted.'
+        ) from e
+    if found.seen:
+        print(
+            f'note: {found.seen:,} of these ratings are among those that the model was fitted to; {"the error is too small" if m.goal == "rating" else "they are left out, because they are on no list"}',
+            file=sys.stderr,
+        )
+    print(
+        json.dumps({k: None if v != v else v for k, v in found.items()})
+        if as_json
+        else found.map(
+            lambda x: f'{x:.4f}' if isinstance(x, float) else str(x)
+        ).to_string()
+    )
 
 # %% ../nbs/21_cli.ipynb #a2a145e1
 def _said(model, words):
@@ -351,10 +833,18 @@ def _said(model, words):
     ratings = {}
     for word in words:
         item, _, stars = (part.strip() for part in word.rpartition('='))
-        if not item: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"')
-        if _item(model, item) in ratings: raise WrongUse(f'{item!r} is rated twice')
-        try: ratings[_item(model, item)] = float(stars.replace(',', '.'))
-        except ValueError: raise WrongUse(f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"') from None
+        if not item:
+            raise WrongUse(
+                f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"'
+            )
+        if _item(model, item) in ratings:
+            raise WrongUse(f'{item!r} is rated twice')
+        try:
+            ratings[_item(model, item)] = float(stars.replace(',', '.'))
+        except ValueError:
+            raise WrongUse(
+                f'{word!r}: write an id or a title, =, and a rating, such as "Fargo (1996)=5"'
+            ) from None
     return ratings
 
 # %% ../nbs/21_cli.ipynb #ff46e05b
@@ -363,48 +853,90 @@ def _answer(question, low, high):
     while True:
         print(_plain(f'{question}: '), end='', file=sys.stderr, flush=True)
         line = sys.stdin.readline() if sys.stdin else ''
-        if not line: print(file=sys.stderr)  # the end of the input, or Ctrl-D
-        if not line or line.strip() == 'q': return False
-        if not line.strip(): return None
-        try: stars = float(line.replace(',', '.'))
-        except ValueError: stars = np.nan
-        if low <= stars <= high: return stars
+        if not line:
+            print(file=sys.stderr)  # the end of the input, or Ctrl-D
+        if not line or line.strip() == 'q':
+            return False
+        if not line.strip():
+            return None
+        try:
+            stars = float(line.replace(',', '.'))
+        except ValueError:
+            stars = np.nan
+        if low <= stars <= high:
+            return stars
         print(f'a number from {low:g} to {high:g}, Enter, or q', file=sys.stderr)
+
 
 def _asked(model, enough=8, at_most=100):
     "Ratings from a person at the keyboard."
     (low, high), ratings = model.factors.scale, {}
-    print(f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. q: enough. {enough} answers will do.', file=sys.stderr)
+    print(
+        f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. q: enough. {enough} answers will do.',
+        file=sys.stderr,
+    )
     for row in np.argsort(-model.counts, kind='stable')[:at_most]:
-        stars = _answer(model.items.index[row] if model.titles is None else model.titles[row], low, high)
-        if stars is False: break
-        if stars is not None: ratings[model.items.index[row]] = stars
-        if len(ratings) == enough: break
-    if not ratings: raise WrongUse('nothing was rated; rate something here, or on the line: mf-movielens rate "Fargo (1996)=5"')
+        stars = _answer(
+            model.items.index[row] if model.titles is None else model.titles[row],
+            low,
+            high,
+        )
+        if stars is False:
+            break
+        if stars is not None:
+            ratings[model.items.index[row]] = stars
+        if len(ratings) == enough:
+            break
+    if not ratings:
+        raise WrongUse(
+            'nothing was rated; rate something here, or on the line: mf-movielens rate "Fargo (1996)=5"'
+        )
     return ratings
 
 # %% ../nbs/21_cli.ipynb #99cee716
-@app.command(epilog='Examples:  mf-movielens rate  ·  mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2')
+@app.command(
+    epilog='Examples:  mf-movielens rate  ·  mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2'
+)
 def rate(
-    ratings: Annotated[Optional[list[str]], typer.Argument(help='Item=rating, item by id or title. Without any you are asked.', show_default=False)] = None,
-    n: Number = 10, model: Model = OUT / 'model.npz', by: By = 'mean', as_json: Json = False,
+    ratings: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            help='Item=rating, item by id or title. Without any you are asked.',
+            show_default=False,
+        ),
+    ] = None,
+    n: Number = 10,
+    model: Model = OUT / 'model.npz',
+    by: By = 'mean',
+    as_json: Json = False,
 ):
     "Recommend to somebody new, by what they think of a few items. A model for ranking goes by what they like; low ratings count for little."
     m = _open(model)
     said = _said(m, ratings) if ratings else _asked(m)
     if m.goal == 'ranking' and not targets(list(said.values()), m.factors.scale).any():
-        print('note: nothing here is rated above the lowest, so this is what most people have seen', file=sys.stderr)
+        print(
+            'note: nothing here is rated above the lowest, so this is what most people have seen',
+            file=sys.stderr,
+        )
     _show(m.fold_in(said, n, by=by), as_json, _decimals(m))
 
 # %% ../nbs/21_cli.ipynb #3860e927
 def main():
     "Run the command line; errors are one line and an exit code."
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace')  # a letter that the terminal cannot show
-    try: app(prog_name='mf-movielens')
-    except (UnavailableError, ModelFileError, OSError, FloatingPointError) as e: _fail(e, 1)
-    except MemoryError as e: _fail(f'there is not enough memory: {e}', 1)
-    except (WrongUse, UnknownIdError, DataError, RatingsError, ValueError) as e: _fail(e, 2)
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(
+                errors='replace'
+            )  # a letter that the terminal cannot show
+    try:
+        app(prog_name='mf-movielens')
+    except (UnavailableError, ModelFileError, OSError, FloatingPointError) as e:
+        _fail(e, 1)
+    except MemoryError as e:
+        _fail(f'there is not enough memory: {e}', 1)
+    except (WrongUse, UnknownIdError, DataError, RatingsError, ValueError) as e:
+        _fail(e, 2)
+
 
 def _fail(error, code):
     print('error: ' + _plain(' '.join(str(error).split())), file=sys.stderr)

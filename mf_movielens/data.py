@@ -16,12 +16,25 @@ import numpy as np
 import pandas as pd
 
 # %% ../nbs/00_data.ipynb #04b4d36e
-__all__ = ['DataError', 'UnavailableError', 'Source', 'SOURCES', 'MovieLens', 'home', 'fetch', 'read_archive', 'read_member',
-           'synthetic', 'load', 'only_real']
+__all__ = [
+    'DataError',
+    'UnavailableError',
+    'Source',
+    'SOURCES',
+    'MovieLens',
+    'home',
+    'fetch',
+    'read_archive',
+    'read_member',
+    'synthetic',
+    'load',
+    'only_real',
+]
 
 # %% ../nbs/00_data.ipynb #aba5ec81
 class DataError(ValueError):
     "The data are not what they should be: damaged, incomplete, or of another shape."
+
 
 class UnavailableError(DataError):
     "The data cannot be had now: no network, no server, or no copy on this machine."
@@ -30,47 +43,114 @@ class UnavailableError(DataError):
 @dataclass(frozen=True)
 class Source:
     "One published MovieLens set, and how to tell that a copy is right."
-    name: str            # as in `load('ml-100k')`
-    layout: str          # format family: 'u' (100K), 'dat' (1M, 10M) or 'csv' (the rest)
-    n_ratings: int       # rows that must come out
-    n_users: int         # different users in them
-    n_movies: int        # films in the film table, rated or not
-    digest: str          # 'sha256:…' or 'md5:…' of the zip, '' where none is published
-    n_bytes: int = 0     # size of the zip, 0 where it is not known
-    mirrored: bool = False   # is there a second address?
-    changes: bool = False    # does GroupLens replace it from time to time?
+
+    name: str  # as in `load('ml-100k')`
+    layout: str  # format family: 'u' (100K), 'dat' (1M, 10M) or 'csv' (the rest)
+    n_ratings: int  # rows that must come out
+    n_users: int  # different users in them
+    n_movies: int  # films in the film table, rated or not
+    digest: str  # 'sha256:…' or 'md5:…' of the zip, '' where none is published
+    n_bytes: int = 0  # size of the zip, 0 where it is not known
+    mirrored: bool = False  # is there a second address?
+    changes: bool = False  # does GroupLens replace it from time to time?
 
 # %% ../nbs/00_data.ipynb #b7bae7a7
 GROUPLENS = 'https://files.grouplens.org/datasets/movielens/'
 MIRROR = 'https://huggingface.co/datasets/Recommenders/MovieLens/resolve/main/'
 
+
 def _source(name, layout, n_ratings, n_users, n_movies, digest, *args, **kwargs):
-    return name, Source(name, layout, n_ratings, n_users, n_movies, digest, *args, **kwargs)
+    return name, Source(
+        name, layout, n_ratings, n_users, n_movies, digest, *args, **kwargs
+    )
 
 # %% ../nbs/00_data.ipynb #0fe4cc8d
-SOURCES = dict([  # name, layout, ratings, users, films, digest, bytes
-    _source('ml-100k', 'u', 100_000, 943, 1_682,
-            'sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229', 4_924_029, mirrored=True),
-    _source('ml-1m', 'dat', 1_000_209, 6_040, 3_883,
-            'sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20', 5_917_549, mirrored=True),
-    _source('ml-10m', 'dat', 10_000_054, 69_878, 10_681, 'md5:ce571fd55effeba0271552578f2648bd', mirrored=True),
-    _source('ml-20m', 'csv', 20_000_263, 138_493, 27_278,
-            'sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3', 198_702_078, mirrored=True),
-    _source('ml-25m', 'csv', 25_000_095, 162_541, 62_423,
-            'sha256:8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa', 261_978_986),
-    _source('ml-32m', 'csv', 32_000_204, 200_948, 87_585, 'md5:d472be332d4daa821edc399621853b57', 238_950_008),
-    _source('ml-latest-small', 'csv', 100_836, 610, 9_742,
-            'sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436', 978_202, changes=True),
-])
+SOURCES = dict(
+    [  # name, layout, ratings, users, films, digest, bytes
+        _source(
+            'ml-100k',
+            'u',
+            100_000,
+            943,
+            1_682,
+            'sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229',
+            4_924_029,
+            mirrored=True,
+        ),
+        _source(
+            'ml-1m',
+            'dat',
+            1_000_209,
+            6_040,
+            3_883,
+            'sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20',
+            5_917_549,
+            mirrored=True,
+        ),
+        _source(
+            'ml-10m',
+            'dat',
+            10_000_054,
+            69_878,
+            10_681,
+            'md5:ce571fd55effeba0271552578f2648bd',
+            mirrored=True,
+        ),
+        _source(
+            'ml-20m',
+            'csv',
+            20_000_263,
+            138_493,
+            27_278,
+            'sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3',
+            198_702_078,
+            mirrored=True,
+        ),
+        _source(
+            'ml-25m',
+            'csv',
+            25_000_095,
+            162_541,
+            62_423,
+            'sha256:8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa',
+            261_978_986,
+        ),
+        _source(
+            'ml-32m',
+            'csv',
+            32_000_204,
+            200_948,
+            87_585,
+            'md5:d472be332d4daa821edc399621853b57',
+            238_950_008,
+        ),
+        _source(
+            'ml-latest-small',
+            'csv',
+            100_836,
+            610,
+            9_742,
+            'sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436',
+            978_202,
+            changes=True,
+        ),
+    ]
+)
 
 # %% ../nbs/00_data.ipynb #19926cdc
 def home():  # a directory, which need not exist yet
     "Find the directory of the archives: `MF_MOVIELENS_HOME`, or the platform's cache."
     import platformdirs
+
     named = os.environ.get('MF_MOVIELENS_HOME')
-    if not named: return platformdirs.user_cache_path('mf_movielens')
-    try: here, path = Path.cwd(), Path(named).expanduser()
-    except RuntimeError: raise DataError(f'MF_MOVIELENS_HOME={named!r}: the home of that user is not known; name a directory without ~') from None
+    if not named:
+        return platformdirs.user_cache_path('mf_movielens')
+    try:
+        here, path = Path.cwd(), Path(named).expanduser()
+    except RuntimeError:
+        raise DataError(
+            f'MF_MOVIELENS_HOME={named!r}: the home of that user is not known; name a directory without ~'
+        ) from None
     found = [d / path for d in (here, *here.parents) if (d / path).is_dir()]
     return (found[0] if found else here / path).resolve()
 
@@ -78,97 +158,166 @@ def home():  # a directory, which need not exist yet
 def _stay_safe(response, *args, **kwargs):
     "Follow no redirection that leaves TLS."
     import requests
+
     to = requests.compat.urljoin(response.url, response.headers.get('location', ''))
-    if response.is_redirect and response.url.startswith('https:') and not to.startswith('https:'): raise requests.exceptions.InvalidURL(f'it leads to {to}, which is not protected by TLS')
+    if (
+        response.is_redirect
+        and response.url.startswith('https:')
+        and not to.startswith('https:')
+    ):
+        raise requests.exceptions.InvalidURL(
+            f'it leads to {to}, which is not protected by TLS'
+        )
+
 
 def _download(source, url, folder):
     import pooch
+
     pooch.get_logger().setLevel('WARNING')
-    bar = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=10, hooks={'response': _stay_safe})
+    bar = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), timeout=10, hooks={'response': _stay_safe}
+    )
     known = None if source.changes else source.digest or None
-    path = Path(pooch.retrieve(url, known, f'{source.name}.zip', folder, downloader=bar))
+    path = Path(
+        pooch.retrieve(url, known, f'{source.name}.zip', folder, downloader=bar)
+    )
     if source.changes and pooch.file_hash(path) not in source.digest:
-        print(f'note: {url} has changed since this was written; its contents are checked, its sum cannot be')
+        print(
+            f'note: {url} has changed since this was written; its contents are checked, its sum cannot be'
+        )
     return path
 
 # %% ../nbs/00_data.ipynb #1da3c10f
 def _try_addresses(source, folder):
     import requests
+
     failures = []
-    for base in (GROUPLENS, MIRROR)[:1 + source.mirrored]:
+    for base in (GROUPLENS, MIRROR)[: 1 + source.mirrored]:
         url = f'{base}{source.name}.zip'
-        try: return _download(source, url, folder)
-        except requests.RequestException as e: failures.append(f'{url}: {_reason(e)}')
-        except ValueError: failures.append(f'{url}: what came is not the file that it should be (its checksum differs)')
+        try:
+            return _download(source, url, folder)
+        except requests.RequestException as e:
+            failures.append(f'{url}: {_reason(e)}')
+        except ValueError:
+            failures.append(
+                f'{url}: what came is not the file that it should be (its checksum differs)'
+            )
         except OSError as e:
-            raise UnavailableError(f'{source.name} cannot be saved in {folder}: {e.strerror or e}. '
-                                   'Free some space there, or name another directory in MF_MOVIELENS_HOME.') from e
-    raise UnavailableError(f'{source.name} could not be downloaded. Tried ' + '; '.join(failures) + '. ' + _by_hand(source))
+            raise UnavailableError(
+                f'{source.name} cannot be saved in {folder}: {e.strerror or e}. '
+                'Free some space there, or name another directory in MF_MOVIELENS_HOME.'
+            ) from e
+    raise UnavailableError(
+        f'{source.name} could not be downloaded. Tried '
+        + '; '.join(failures)
+        + '. '
+        + _by_hand(source)
+    )
 
 # %% ../nbs/00_data.ipynb #6e3c03ab
 def _reason(error):
     import requests
-    for kind, words in ((requests.exceptions.SSLError, 'its certificate cannot be verified'),
-                        (requests.Timeout, 'no answer in time'), (requests.ConnectionError, 'no connection')):
-        if isinstance(error, kind): return words
+
+    for kind, words in (
+        (requests.exceptions.SSLError, 'its certificate cannot be verified'),
+        (requests.Timeout, 'no answer in time'),
+        (requests.ConnectionError, 'no connection'),
+    ):
+        if isinstance(error, kind):
+            return words
     status = getattr(error.response, 'status_code', None)
-    if isinstance(error, requests.exceptions.InvalidURL): return str(error)
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return str(error)
     return f'the server answers {status}' if status else type(error).__name__
 
+
 def _by_hand(source):
-    return (f'To go on by hand, put a copy of {source.name}.zip into {home()} '
-            f'(see https://grouplens.org/datasets/movielens/), or name its directory in MF_MOVIELENS_HOME.')
+    return (
+        f'To go on by hand, put a copy of {source.name}.zip into {home()} '
+        f'(see https://grouplens.org/datasets/movielens/), or name its directory in MF_MOVIELENS_HOME.'
+    )
 
 # %% ../nbs/00_data.ipynb #102cbb04
 def fetch(
     name,  # a key of `SOURCES`
-):         # path of the zip on this machine
+):  # path of the zip on this machine
     "Find the archive of a named set, downloading it where there is no copy."
     if name not in SOURCES:
-        raise DataError(f'{name!r} is not a MovieLens set that is known here. Known: {", ".join(SOURCES)}.')
+        raise DataError(
+            f'{name!r} is not a MovieLens set that is known here. Known: {", ".join(SOURCES)}.'
+        )
     source, path = SOURCES[name], home() / f'{name}.zip'
-    if path.is_file(): return path
+    if path.is_file():
+        return path
     if os.environ.get('MF_MOVIELENS_OFFLINE', '0') not in ('', '0'):
-        raise UnavailableError(f'{name} is not in {home()}, and MF_MOVIELENS_OFFLINE forbids to download it. {_by_hand(source)}')
+        raise UnavailableError(
+            f'{name} is not in {home()}, and MF_MOVIELENS_OFFLINE forbids to download it. {_by_hand(source)}'
+        )
     return _try_addresses(source, home())
 
 # %% ../nbs/00_data.ipynb #df2b6a79
-GROWS, SMALL = 100, 2**26  # a table is packed to a tenth of its size, never to a hundredth; and what is small may be as it likes, in bytes
+GROWS, SMALL = (
+    100,
+    2**26,
+)  # a table is packed to a tenth of its size, never to a hundredth; and what is small may be as it likes, in bytes
+
 
 def _members(archive):
     "The entries by file name, if all of them are harmless."
     names, most = {}, max(SMALL, GROWS * os.path.getsize(archive.filename))
     for info in archive.infolist():
         n = info.filename
-        if n.startswith(('/', '\\')) or ':' in n.split('/')[0] or '..' in PurePosixPath(n.replace('\\', '/')).parts:
-            raise DataError(f'the entry {n!r} points outside the archive, so none of it is read')
-        if info.file_size > most: raise DataError(f'the entry {n!r} would unpack to {info.file_size:,} bytes, far more than the archive can hold, so none of it is read')
+        if (
+            n.startswith(('/', '\\'))
+            or ':' in n.split('/')[0]
+            or '..' in PurePosixPath(n.replace('\\', '/')).parts
+        ):
+            raise DataError(
+                f'the entry {n!r} points outside the archive, so none of it is read'
+            )
+        if info.file_size > most:
+            raise DataError(
+                f'the entry {n!r} would unpack to {info.file_size:,} bytes, far more than the archive can hold, so none of it is read'
+            )
         names[PurePosixPath(n).name] = n
     return names
 
 # %% ../nbs/00_data.ipynb #5eba203d
 def read_member(
-    path,    # a zip
+    path,  # a zip
     member,  # file name in it, without folder
-):           # bytes
+):  # bytes
     "Read one file of an archive; `DataError` if it is not there, or damaged."
-    try: return _member(path, member)
-    except OSError: raise
-    except Exception as e: raise DataError(f'{path}: {e}') from e  # zipfile has many ways to say that a file is damaged
+    try:
+        return _member(path, member)
+    except OSError:
+        raise
+    except Exception as e:
+        raise DataError(
+            f'{path}: {e}'
+        ) from e  # zipfile has many ways to say that a file is damaged
+
 
 def _member(path, member):
     with zipfile.ZipFile(path) as archive:
         names = _members(archive)
-        if member not in names: raise DataError(f'there is no {member} in it')
+        if member not in names:
+            raise DataError(f'there is no {member} in it')
         return archive.read(names[member])
 
 # %% ../nbs/00_data.ipynb #79b9b5fe
-RATING_TYPES = dict(user_id='int32', movie_id='int32', rating='float32', timestamp='int64')
+RATING_TYPES = dict(
+    user_id='int32', movie_id='int32', rating='float32', timestamp='int64'
+)
 USER_COLUMNS = ['user_id', 'age', 'sex', 'occupation', 'zip_code']
 
+
 def _text(raw):
-    try: return raw.decode('utf-8')
-    except UnicodeDecodeError: return raw.decode('latin-1')
+    try:
+        return raw.decode('utf-8')
+    except UnicodeDecodeError:
+        return raw.decode('latin-1')
+
 
 def _table(raw, columns, sep, **kwargs):
     return pd.read_csv(io.StringIO(_text(raw)), sep=sep, names=columns, **kwargs)
@@ -181,35 +330,92 @@ def _years(titles):
 # %% ../nbs/00_data.ipynb #cd864d0e
 MANY = 100  # genres; MovieLens has twenty, and each becomes a column
 
+
 def _few(genres):
-    if len(genres) > MANY: raise DataError(f'it names more than {MANY} genres')
+    if len(genres) > MANY:
+        raise DataError(f'it names more than {MANY} genres')
+
 
 def _read_u(path):
     genres = _table(_member(path, 'u.genre'), ['genre', 'genre_id'], '|').dropna()
     _few(genres)
     genres = genres.astype({'genre_id': 'int8'})
-    columns = ['movie_id', 'title', 'release_date', 'video_release_date', 'imdb_url', *genres.genre]
-    movies = _table(_member(path, 'u.item'), columns, '|', dtype={g: 'int8' for g in genres.genre} | {'movie_id': 'int32'})
+    columns = [
+        'movie_id',
+        'title',
+        'release_date',
+        'video_release_date',
+        'imdb_url',
+        *genres.genre,
+    ]
+    movies = _table(
+        _member(path, 'u.item'),
+        columns,
+        '|',
+        dtype={g: 'int8' for g in genres.genre} | {'movie_id': 'int32'},
+    )
     movies['release_date'] = pd.to_datetime(movies.release_date, format='%d-%b-%Y')
-    users = _table(_member(path, 'u.user'), USER_COLUMNS, '|', dtype={'user_id': 'int32', 'age': 'int8', 'zip_code': str})
-    ratings = _table(_member(path, 'u.data'), list(RATING_TYPES), '\t', dtype=RATING_TYPES)
+    users = _table(
+        _member(path, 'u.user'),
+        USER_COLUMNS,
+        '|',
+        dtype={'user_id': 'int32', 'age': 'int8', 'zip_code': str},
+    )
+    ratings = _table(
+        _member(path, 'u.data'), list(RATING_TYPES), '\t', dtype=RATING_TYPES
+    )
     return ratings, movies.assign(year=_years(movies.title)), users, genres
 
 # %% ../nbs/00_data.ipynb #7d3a00ce
-OCCUPATIONS = ('other', 'educator', 'artist', 'clerical', 'student', 'customer service', 'doctor', 'executive', 'farmer', 'homemaker',
-               'K-12 student', 'lawyer', 'programmer', 'retired', 'sales', 'scientist', 'self-employed', 'technician', 'craftsman',
-               'unemployed', 'writer')
+OCCUPATIONS = (
+    'other',
+    'educator',
+    'artist',
+    'clerical',
+    'student',
+    'customer service',
+    'doctor',
+    'executive',
+    'farmer',
+    'homemaker',
+    'K-12 student',
+    'lawyer',
+    'programmer',
+    'retired',
+    'sales',
+    'scientist',
+    'self-employed',
+    'technician',
+    'craftsman',
+    'unemployed',
+    'writer',
+)
+
 
 def _split_lines(raw, columns):
-    return pd.DataFrame([line.split('::', len(columns)) for line in _text(raw).splitlines() if line], columns=columns)
+    return pd.DataFrame(
+        [line.split('::', len(columns)) for line in _text(raw).splitlines() if line],
+        columns=columns,
+    )
+
 
 def _read_dat(path):
     raw = _member(path, 'ratings.dat')
-    ratings = pd.read_csv(io.BytesIO(raw), sep=':', header=None, usecols=[0, 2, 4, 6], names=range(7),
-                          dtype=dict(zip((0, 2, 4, 6), RATING_TYPES.values())))
+    ratings = pd.read_csv(
+        io.BytesIO(raw),
+        sep=':',
+        header=None,
+        usecols=[0, 2, 4, 6],
+        names=range(7),
+        dtype=dict(zip((0, 2, 4, 6), RATING_TYPES.values())),
+    )
     ratings.columns = list(RATING_TYPES)
     movies = _split_lines(_member(path, 'movies.dat'), ['movie_id', 'title', 'genres'])
-    return ratings, *_genre_columns(movies.astype({'movie_id': 'int32'})), _read_users(path, ratings)
+    return (
+        ratings,
+        *_genre_columns(movies.astype({'movie_id': 'int32'})),
+        _read_users(path, ratings),
+    )
 
 # %% ../nbs/00_data.ipynb #a04adc85
 def _genre_columns(movies):
@@ -217,38 +423,72 @@ def _genre_columns(movies):
     for text in movies.genres.dropna().unique():
         names.update(text.split('|', MANY))
         _few(names)
-    if len(names) * len(movies) > SMALL // 4: raise DataError(f'it holds {len(movies):,} films of {len(names)} genres, far more than any set')
-    flags = movies.genres.replace('(no genres listed)', 'unknown').str.get_dummies('|').astype('int8')
-    genres = pd.DataFrame({'genre': flags.columns, 'genre_id': np.arange(flags.shape[1], dtype='int8')})
-    return pd.concat([movies.drop(columns='genres'), flags], axis=1).assign(year=_years(movies.title)), genres
+    if len(names) * len(movies) > SMALL // 4:
+        raise DataError(
+            f'it holds {len(movies):,} films of {len(names)} genres, far more than any set'
+        )
+    flags = (
+        movies.genres.replace('(no genres listed)', 'unknown')
+        .str.get_dummies('|')
+        .astype('int8')
+    )
+    genres = pd.DataFrame(
+        {'genre': flags.columns, 'genre_id': np.arange(flags.shape[1], dtype='int8')}
+    )
+    return pd.concat([movies.drop(columns='genres'), flags], axis=1).assign(
+        year=_years(movies.title)
+    ), genres
+
 
 def _read_users(path, ratings):
     with zipfile.ZipFile(path) as archive:
-        if 'users.dat' not in _members(archive): return pd.DataFrame({'user_id': np.sort(ratings.user_id.unique())})
-    users = _split_lines(_member(path, 'users.dat'), ['user_id', 'sex', 'age', 'occupation', 'zip_code'])
+        if 'users.dat' not in _members(archive):
+            return pd.DataFrame({'user_id': np.sort(ratings.user_id.unique())})
+    users = _split_lines(
+        _member(path, 'users.dat'), ['user_id', 'sex', 'age', 'occupation', 'zip_code']
+    )
     users = users.astype({'user_id': 'int32', 'age': 'int8', 'occupation': 'int8'})
-    return users.assign(occupation=users.occupation.map(dict(enumerate(OCCUPATIONS))))[USER_COLUMNS]
+    return users.assign(occupation=users.occupation.map(dict(enumerate(OCCUPATIONS))))[
+        USER_COLUMNS
+    ]
 
 # %% ../nbs/00_data.ipynb #91f33eee
 def _read_csv(path):
-    with zipfile.ZipFile(path) as archive, archive.open(_members(archive)['ratings.csv']) as f:
-        types = dict(zip(['userId', 'movieId', 'rating', 'timestamp'], RATING_TYPES.values()))
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open(_members(archive)['ratings.csv']) as f,
+    ):
+        types = dict(
+            zip(['userId', 'movieId', 'rating', 'timestamp'], RATING_TYPES.values())
+        )
         ratings = pd.read_csv(f, usecols=list(types), dtype=types)[list(types)]
     ratings.columns = list(RATING_TYPES)
-    movies = pd.read_csv(io.BytesIO(_member(path, 'movies.csv')), dtype={'movieId': 'int32'})
+    movies = pd.read_csv(
+        io.BytesIO(_member(path, 'movies.csv')), dtype={'movieId': 'int32'}
+    )
     movies, genres = _genre_columns(movies.rename(columns={'movieId': 'movie_id'}))
-    return ratings, movies, genres, pd.DataFrame({'user_id': np.sort(ratings.user_id.unique())})
+    return (
+        ratings,
+        movies,
+        genres,
+        pd.DataFrame({'user_id': np.sort(ratings.user_id.unique())}),
+    )
 
 # %% ../nbs/00_data.ipynb #da8c8cbb
 @dataclass(frozen=True, eq=False)
 class MovieLens:
     "Ratings, films, users and genres of one data set."
+
     ratings: pd.DataFrame  # user_id, movie_id, rating (stars), timestamp (Unix seconds)
-    movies: pd.DataFrame   # movie_id, title, one 0/1 column per genre, year, and what else is known
-    users: pd.DataFrame    # user_id, and age, sex, occupation, zip_code where they are known
-    genres: pd.DataFrame   # genre, genre_id
-    name: str              # 'ml-100k', or 'stand-in'
-    is_real: bool          # False for made-up data
+    movies: (
+        pd.DataFrame
+    )  # movie_id, title, one 0/1 column per genre, year, and what else is known
+    users: (
+        pd.DataFrame
+    )  # user_id, and age, sex, occupation, zip_code where they are known
+    genres: pd.DataFrame  # genre, genre_id
+    name: str  # 'ml-100k', or 'stand-in'
+    is_real: bool  # False for made-up data
     archive: Path | None = None  # the zip that it was read from
 
     @property
@@ -257,23 +497,31 @@ class MovieLens:
         return self.movies.set_index('movie_id').title
 
     def __repr__(self):
-        return (f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films by {len(self.users):,} users'
-                + ('' if self.is_real else ' (made up)'))
+        return (
+            f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films by {len(self.users):,} users'
+            + ('' if self.is_real else ' (made up)')
+        )
 
 # %% ../nbs/00_data.ipynb #3967eac5
 def read_archive(
-    path,     # a zip, as GroupLens publishes it or repacked
-    source,   # the `Source` that it should be
-):            # `MovieLens`
+    path,  # a zip, as GroupLens publishes it or repacked
+    source,  # the `Source` that it should be
+):  # `MovieLens`
     "Read a MovieLens archive, and check that all of it is there."
     read = {'u': _read_u, 'dat': _read_dat, 'csv': _read_csv}[source.layout]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('error', RuntimeWarning)  # infinity as a whole number is no more than a warning
+            warnings.simplefilter(
+                'error', RuntimeWarning
+            )  # infinity as a whole number is no more than a warning
             frames = read(path)
-    except Exception as e:  # pandas and zipfile have many ways to say that a file is damaged
-        raise DataError(f'{path} is not a complete archive of {source.name}: {e}. '
-                        'Remove it, and the next call downloads it again.') from e
+    except (
+        Exception
+    ) as e:  # pandas and zipfile have many ways to say that a file is damaged
+        raise DataError(
+            f'{path} is not a complete archive of {source.name}: {e}. '
+            'Remove it, and the next call downloads it again.'
+        ) from e
     ratings, movies = frames[:2]
     users, genres = frames[2:] if source.layout == 'u' else frames[:1:-1]
     _check_counts(path, source, ratings, movies)
@@ -283,15 +531,41 @@ def read_archive(
 def _check_counts(path, source, ratings, movies):
     found = len(ratings), ratings.user_id.nunique(), len(movies)
     expected = source.n_ratings, source.n_users, source.n_movies
-    if found == expected: return
-    said = '{} holds {:,} ratings by {:,} users and {:,} films; {} has {:,}, {:,} and {:,}.'.format(path, *found, source.name, *expected)
-    if not source.changes: raise DataError(said + ' Remove it, and the next call downloads it again.')
+    if found == expected:
+        return
+    said = '{} holds {:,} ratings by {:,} users and {:,} films; {} has {:,}, {:,} and {:,}.'.format(
+        path, *found, source.name, *expected
+    )
+    if not source.changes:
+        raise DataError(said + ' Remove it, and the next call downloads it again.')
     print('note: ' + said + ' GroupLens replaces this set from time to time.')
 
 # %% ../nbs/00_data.ipynb #30201e93
-GENRES = ['unknown', 'Action', 'Adventure', 'Animation', "Children's", 'Comedy', 'Crime', 'Documentary', 'Drama', 'Fantasy',
-          'Film-Noir', 'Horror', 'Musical', 'Mystery', 'Romance', 'Sci-Fi', 'Thriller', 'War', 'Western']
-STARS = np.array([.0611, .1137, .27145, .34174, .21201])  # the shares of 1 to 5 stars in ML-100K
+GENRES = [
+    'unknown',
+    'Action',
+    'Adventure',
+    'Animation',
+    "Children's",
+    'Comedy',
+    'Crime',
+    'Documentary',
+    'Drama',
+    'Fantasy',
+    'Film-Noir',
+    'Horror',
+    'Musical',
+    'Mystery',
+    'Romance',
+    'Sci-Fi',
+    'Thriller',
+    'War',
+    'Western',
+]
+STARS = np.array(
+    [0.0611, 0.1137, 0.27145, 0.34174, 0.21201]
+)  # the shares of 1 to 5 stars in ML-100K
+
 
 def _made_up_movies(rng, n):
     first = 'Amber Borrowed Clockwork Distant Electric Forgotten Glass Hollow Invisible Jade Last Midnight Northern Paper Quiet Restless Silver Tin Velvet Winter'.split()
@@ -299,84 +573,144 @@ def _made_up_movies(rng, n):
     third = ['', ' of Halden', ' at Noon', ' in Verrin', ' II']
     names = [f'The {a} {b}{c}' for c in third for a in first for b in second]
     year = rng.integers(1930, 1999, n)
-    movies = pd.DataFrame({'movie_id': np.arange(1, n + 1, dtype='int32'),
-                           'title': [f'{t} ({y})' for t, y in zip(rng.permutation(names), year)],
-                           'release_date': pd.to_datetime(year.astype(str), format='%Y'), 'video_release_date': np.nan,
-                           'imdb_url': pd.Series([None] * n, dtype=object)})
-    share = rng.permutation(np.linspace(.02, .25, len(GENRES) - 1))
+    movies = pd.DataFrame(
+        {
+            'movie_id': np.arange(1, n + 1, dtype='int32'),
+            'title': [f'{t} ({y})' for t, y in zip(rng.permutation(names), year)],
+            'release_date': pd.to_datetime(year.astype(str), format='%Y'),
+            'video_release_date': np.nan,
+            'imdb_url': pd.Series([None] * n, dtype=object),
+        }
+    )
+    share = rng.permutation(np.linspace(0.02, 0.25, len(GENRES) - 1))
     flags = (rng.random((n, len(GENRES) - 1)) < share).astype('int8')
     flags = np.hstack([1 - flags.any(1, keepdims=True).astype('int8'), flags])
-    return pd.concat([movies, pd.DataFrame(flags, columns=GENRES)], axis=1).assign(year=_years(movies.title))
+    return pd.concat([movies, pd.DataFrame(flags, columns=GENRES)], axis=1).assign(
+        year=_years(movies.title)
+    )
 
 # %% ../nbs/00_data.ipynb #da0bb8e0
 def _made_up_users(rng, n):
-    jobs = np.array(['administrator', 'artist', 'educator', 'engineer', 'librarian', 'other', 'programmer', 'student', 'writer'])
-    return pd.DataFrame({'user_id': np.arange(1, n + 1, dtype='int32'), 'age': rng.normal(34, 12, n).clip(7, 73).astype('int8'),
-                         'sex': np.where(rng.random(n) < .71, 'M', 'F'), 'occupation': rng.choice(jobs, n),
-                         'zip_code': [f'{z:05d}' for z in rng.integers(0, 100_000, n)]})
+    jobs = np.array(
+        [
+            'administrator',
+            'artist',
+            'educator',
+            'engineer',
+            'librarian',
+            'other',
+            'programmer',
+            'student',
+            'writer',
+        ]
+    )
+    return pd.DataFrame(
+        {
+            'user_id': np.arange(1, n + 1, dtype='int32'),
+            'age': rng.normal(34, 12, n).clip(7, 73).astype('int8'),
+            'sex': np.where(rng.random(n) < 0.71, 'M', 'F'),
+            'occupation': rng.choice(jobs, n),
+            'zip_code': [f'{z:05d}' for z in rng.integers(0, 100_000, n)],
+        }
+    )
+
 
 def _counts(rng, n, total, least):
     "Draw `n` long-tailed whole numbers of at least `least` that sum to `total`."
     weight = rng.lognormal(0, 1, n).clip(max=10)
     raw = (total - n * least) * weight / weight.sum()
     counts = least + raw.astype(int)
-    counts[np.argsort(raw.astype(int) - raw)[:total - counts.sum()]] += 1
+    counts[np.argsort(raw.astype(int) - raw)[: total - counts.sum()]] += 1
     return counts
 
 # %% ../nbs/00_data.ipynb #a0b83ab0
 def _made_up_ratings(rng, movies, n_users, total, rank=6):
     n = len(movies)
-    quality = movies[GENRES].to_numpy() @ rng.normal(0, .45, (len(GENRES), rank)) + rng.normal(0, .5, (n, rank))
-    taste = rng.normal(0, .45, (n_users, rank))
-    film_bias, user_bias = rng.normal(0, .5, n), rng.normal(0, .45, n_users)
+    quality = movies[GENRES].to_numpy() @ rng.normal(
+        0, 0.45, (len(GENRES), rank)
+    ) + rng.normal(0, 0.5, (n, rank))
+    taste = rng.normal(0, 0.45, (n_users, rank))
+    film_bias, user_bias = rng.normal(0, 0.5, n), rng.normal(0, 0.45, n_users)
     liking = film_bias + taste @ quality.T
-    score = rng.lognormal(.2, .35, n) * 2 + film_bias + .7 * liking + rng.gumbel(size=liking.shape)
+    score = (
+        rng.lognormal(0.2, 0.35, n) * 2
+        + film_bias
+        + 0.7 * liking
+        + rng.gumbel(size=liking.shape)
+    )
     score[rng.integers(0, n_users, n), np.arange(n)] += 100
     counts = _counts(rng, n_users, total, 20)
     seen = [np.argsort(-s)[:c] for s, c in zip(score, counts)]
     user, film = np.repeat(np.arange(n_users), counts), np.concatenate(seen)
-    value = liking[user, film] + user_bias[user] + rng.normal(0, .85, total)
+    value = liking[user, film] + user_bias[user] + rng.normal(0, 0.85, total)
     stars = np.empty(total, 'float32')
-    stars[np.argsort(value)] = np.repeat(np.arange(1, 6), np.diff(np.r_[0, STARS.cumsum() * total].round().astype(int)))
+    stars[np.argsort(value)] = np.repeat(
+        np.arange(1, 6), np.diff(np.r_[0, STARS.cumsum() * total].round().astype(int))
+    )
     return user, film, stars
 
 # %% ../nbs/00_data.ipynb #3a238a52
 def synthetic(
     seed=0,  # another seed, another world
-):           # `MovieLens` with `is_real=False`
+):  # `MovieLens` with `is_real=False`
     "Make up a data set with the shape of ML-100K and a planted low rank."
-    if not isinstance(seed, (int, np.integer)) or seed < 0: raise ValueError(f'seed={seed!r}: it must be a whole number from 0 upwards')
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f'seed={seed!r}: it must be a whole number from 0 upwards')
     rng, n_users, total = np.random.default_rng(seed), 943, 100_000
     movies, users = _made_up_movies(rng, 1_682), _made_up_users(rng, n_users)
     user, film, stars = _made_up_ratings(rng, movies, n_users, total)
-    arrival = rng.integers(874_724_710, 893_286_638 - 90_000, n_users)  # the months of ML-100K
+    arrival = rng.integers(
+        874_724_710, 893_286_638 - 90_000, n_users
+    )  # the months of ML-100K
     order = rng.permutation(total)
-    ratings = pd.DataFrame({'user_id': user + 1, 'movie_id': film + 1, 'rating': stars,
-                            'timestamp': arrival[user] + rng.integers(0, 90_000, total)}).iloc[order]
-    genres = pd.DataFrame({'genre': GENRES, 'genre_id': np.arange(len(GENRES), dtype='int8')})
-    return MovieLens(ratings.reset_index(drop=True).astype(RATING_TYPES), movies, users, genres, 'stand-in', False)
+    ratings = pd.DataFrame(
+        {
+            'user_id': user + 1,
+            'movie_id': film + 1,
+            'rating': stars,
+            'timestamp': arrival[user] + rng.integers(0, 90_000, total),
+        }
+    ).iloc[order]
+    genres = pd.DataFrame(
+        {'genre': GENRES, 'genre_id': np.arange(len(GENRES), dtype='int8')}
+    )
+    return MovieLens(
+        ratings.reset_index(drop=True).astype(RATING_TYPES),
+        movies,
+        users,
+        genres,
+        'stand-in',
+        False,
+    )
 
 # %% ../nbs/00_data.ipynb #3fbd6b80
 def _say(line):
     "Print a line; also where `nbdev_test` would swallow it."
     print(line)
-    if os.environ.get('IN_TEST'): print(line, file=sys.__stderr__, flush=True)
+    if os.environ.get('IN_TEST'):
+        print(line, file=sys.__stderr__, flush=True)
+
 
 def load(
     name=None,  # a key of `SOURCES`; None: ML-100K if it can be had, else the stand-in
-):              # `MovieLens`
+):  # `MovieLens`
     "Load a MovieLens set, from this machine or from its address."
-    try: return read_archive(fetch(name or 'ml-100k'), SOURCES[name or 'ml-100k'])
+    try:
+        return read_archive(fetch(name or 'ml-100k'), SOURCES[name or 'ml-100k'])
     except UnavailableError:
-        if name: raise
-        _say('MovieLens 100K cannot be had here (load("ml-100k") says why): going on with a made-up stand-in of the same shape.')
+        if name:
+            raise
+        _say(
+            'MovieLens 100K cannot be had here (load("ml-100k") says why): going on with a made-up stand-in of the same shape.'
+        )
         return synthetic()
 
 # %% ../nbs/00_data.ipynb #6090e47c
 def only_real(
     movielens,  # the data set in use
-):              # True for ML-100K itself; for anything else False, after a line that says so
+):  # True for ML-100K itself; for anything else False, after a line that says so
     "Guard a check that holds for the real ML-100K alone."
     real = movielens.is_real and movielens.name == 'ml-100k'
-    if not real: _say(f'skipped: a figure of ML-100K, and this is {movielens.name}')
+    if not real:
+        _say(f'skipped: a figure of ML-100K, and this is {movielens.name}')
     return real

@@ -14,38 +14,56 @@ import numpy as np
 import pandas as pd
 
 # %% ../nbs/02_encoding.ipynb #e2640413
-__all__ = ['UnknownIdError', 'RatingsError', 'Vocabulary', 'Ratings', 'to_unit', 'from_unit']
+__all__ = [
+    'UnknownIdError',
+    'RatingsError',
+    'Vocabulary',
+    'Ratings',
+    'to_unit',
+    'from_unit',
+]
 
 # %% ../nbs/02_encoding.ipynb #f38d793b
 class UnknownIdError(LookupError):
     "An id that the vocabulary does not hold."
+
 
 class RatingsError(ValueError):
     "A table of ratings, or a list of ids, that cannot be used as it is."
 
 # %% ../nbs/02_encoding.ipynb #0bf16e7c
 def _int64(index, name):
-    if index.max() >= 2**63: raise RatingsError(f'{name} id {index.max()} is too large; whole numbers up to 2^63 - 1 can be ids, or text')
+    if index.max() >= 2**63:
+        raise RatingsError(
+            f'{name} id {index.max()} is too large; whole numbers up to 2^63 - 1 can be ids, or text'
+        )
     return index.astype('int64')
+
 
 def _as_index(ids, name):
     index = pd.Index(ids)
     if len(index) and not pd.api.types.is_integer_dtype(index):
         odd = [v for v in index if not isinstance(v, str)]
         if odd:
-            raise RatingsError(f'{name} ids must all be whole numbers or all be text; {odd[0]!r} is {type(odd[0]).__name__}')
+            raise RatingsError(
+                f'{name} ids must all be whole numbers or all be text; {odd[0]!r} is {type(odd[0]).__name__}'
+            )
         index = pd.Index(index.to_numpy(object), dtype=object)
-    elif len(index): index = _int64(index, name)
+    elif len(index):
+        index = _int64(index, name)
     if not index.is_unique:
-        raise RatingsError(f'{name} {index[index.duplicated()][0]!r} stands in the list of ids more than once')
+        raise RatingsError(
+            f'{name} {index[index.duplicated()][0]!r} stands in the list of ids more than once'
+        )
     return index
 
 # %% ../nbs/02_encoding.ipynb #02584853
 class Vocabulary:
     "A two-way table between ids and the row numbers 0 to n - 1."
+
     def __init__(
         self,
-        ids,          # the different ids in row order, all whole numbers or all text
+        ids,  # the different ids in row order, all whole numbers or all text
         name='item',  # what messages call one of them
     ):
         self.index, self.name = _as_index(ids, name), name
@@ -57,70 +75,120 @@ class Vocabulary:
 
     def encode(self, ids, unknown='raise'):
         "Turn (n,) ids into (n,) int32 rows; `unknown='ignore'` gives -1 for an id that is not known."
-        ids = np.asarray(ids, dtype=object if self.is_text or isinstance(ids, (list, tuple)) else None).ravel()
+        ids = np.asarray(
+            ids,
+            dtype=object if self.is_text or isinstance(ids, (list, tuple)) else None,
+        ).ravel()
         rows = self._look_up(ids)
-        if unknown not in ('raise', 'ignore'): raise ValueError(f"unknown={unknown!r}: use 'raise' or 'ignore'")
+        if unknown not in ('raise', 'ignore'):
+            raise ValueError(f"unknown={unknown!r}: use 'raise' or 'ignore'")
         if unknown == 'raise' and (rows < 0).any():
-            raise UnknownIdError(_unknown(self, ids[int(np.argmax(rows < 0))], int((rows < 0).sum())))
+            raise UnknownIdError(
+                _unknown(self, ids[int(np.argmax(rows < 0))], int((rows < 0).sum()))
+            )
         return rows
 
     def decode(self, rows):
         "Turn rows into ids; a row outside the table is an error."
         rows = np.asarray(rows)
         if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
-            raise IndexError(f'{self.name} rows run from 0 to {len(self) - 1}; {rows[(rows < 0) | (rows >= len(self))][0]} is outside')
+            raise IndexError(
+                f'{self.name} rows run from 0 to {len(self) - 1}; {rows[(rows < 0) | (rows >= len(self))][0]} is outside'
+            )
         return self.index.to_numpy()[rows]
 
 # %% ../nbs/02_encoding.ipynb #f0e35011
 def _look_up(self, ids):
     rows = self.index.get_indexer(pd.Index(ids)).astype('int32')
-    if self.is_text or ids.dtype.kind in 'iu': return rows
-    odd = [_no_whole(v) for v in ids] if ids.dtype == object else ids.dtype == bool if ids.dtype.kind != 'f' else ~(np.abs(ids) < 2**53)
+    if self.is_text or ids.dtype.kind in 'iu':
+        return rows
+    odd = (
+        [_no_whole(v) for v in ids]
+        if ids.dtype == object
+        else ids.dtype == bool
+        if ids.dtype.kind != 'f'
+        else ~(np.abs(ids) < 2**53)
+    )
     rows[np.broadcast_to(np.asarray(odd, bool), rows.shape)] = -1
     return rows
 
-def _no_whole(v): return isinstance(v, (bool, np.bool_)) or isinstance(v, (float, np.floating)) and not abs(v) < 2**53  # True is not the id 1, and larger floats stand for many numbers
+
+def _no_whole(v):
+    return (
+        isinstance(v, (bool, np.bool_))
+        or isinstance(v, (float, np.floating))
+        and not abs(v) < 2**53
+    )  # True is not the id 1, and larger floats stand for many numbers
+
 
 Vocabulary._look_up = _look_up
-Vocabulary.is_text = property(lambda self: self.index.dtype == object, doc='Are the ids text?')
+Vocabulary.is_text = property(
+    lambda self: self.index.dtype == object, doc='Are the ids text?'
+)
 Vocabulary.__len__ = lambda self: len(self.index)
-Vocabulary.__eq__ = lambda self, other: isinstance(other, Vocabulary) and self.index.equals(other.index)
-Vocabulary.__contains__ = lambda self, id: bool(self.encode([id], unknown='ignore')[0] >= 0)
-Vocabulary.__repr__ = lambda self: f"{len(self):,} {self.name}s, whose ids are {_kind(self)}"
+Vocabulary.__eq__ = lambda self, other: (
+    isinstance(other, Vocabulary) and self.index.equals(other.index)
+)
+Vocabulary.__contains__ = lambda self, id: bool(
+    self.encode([id], unknown='ignore')[0] >= 0
+)
+Vocabulary.__repr__ = lambda self: (
+    f'{len(self):,} {self.name}s, whose ids are {_kind(self)}'
+)
 
 # %% ../nbs/02_encoding.ipynb #28416450
-def _whole_id(text): return int(text) if re.fullmatch('0|-?[1-9][0-9]{0,18}', text) else text  # 007 is not 7
+def _whole_id(text):
+    return (
+        int(text) if re.fullmatch('0|-?[1-9][0-9]{0,18}', text) else text
+    )  # 007 is not 7
 
-def _kind(vocabulary): return 'text' if vocabulary.is_text else 'whole numbers'
+
+def _kind(vocabulary):
+    return 'text' if vocabulary.is_text else 'whole numbers'
+
 
 def _suggestion(vocabulary, id):
     if not vocabulary.is_text:
-        return [int(id)] if isinstance(id, str) and len(id) < 20 and id.strip().isdecimal() and int(id) in vocabulary else []
+        return (
+            [int(id)]
+            if isinstance(id, str)
+            and len(id) < 20
+            and id.strip().isdecimal()
+            and int(id) in vocabulary
+            else []
+        )
     near = difflib.get_close_matches(str(id), vocabulary.index, n=3)
     return [str(id)] if str(id) in vocabulary else near
+
 
 def _unknown(vocabulary, id, n):
     id = id.item() if isinstance(id, np.generic) else id
     words = f'{vocabulary.name} {id!r} is not among the {len(vocabulary):,} known {vocabulary.name}s, whose ids are {_kind(vocabulary)}.'
-    if n > 1: words += f' {n - 1:,} more of those asked for are not known either.'
+    if n > 1:
+        words += f' {n - 1:,} more of those asked for are not known either.'
     near = _suggestion(vocabulary, id)
-    return words + (f" Did you mean {' or '.join(map(repr, near))}?" if near else '')
+    return words + (f' Did you mean {" or ".join(map(repr, near))}?' if near else '')
 
 # %% ../nbs/02_encoding.ipynb #885c1c08
 @dataclass(frozen=True, eq=False)
 class Ratings:
     "Encoded ratings: what every model in this package is fitted to."
-    user_ix: np.ndarray           # (n,) int32 user rows
-    item_ix: np.ndarray           # (n,) int32 item rows
-    rating: np.ndarray            # (n,) float32, within `scale`
-    users: Vocabulary             # user ids
-    items: Vocabulary             # item ids
-    scale: tuple                  # (lowest, highest) rating that can be given
-    timestamp: np.ndarray | None = None  # (n,) int64 Unix seconds, or absent
-    titles: np.ndarray | None = None     # (n_items,) what people call the items, or absent
 
-    def __post_init__(self): _check(self)
-    def __len__(self): return len(self.rating)
+    user_ix: np.ndarray  # (n,) int32 user rows
+    item_ix: np.ndarray  # (n,) int32 item rows
+    rating: np.ndarray  # (n,) float32, within `scale`
+    users: Vocabulary  # user ids
+    items: Vocabulary  # item ids
+    scale: tuple  # (lowest, highest) rating that can be given
+    timestamp: np.ndarray | None = None  # (n,) int64 Unix seconds, or absent
+    titles: np.ndarray | None = None  # (n_items,) what people call the items, or absent
+
+    def __post_init__(self):
+        _check(self)
+
+    def __len__(self):
+        return len(self.rating)
+
     def __repr__(self):
         low, high = self.scale
         return f'{len(self):,} ratings from {low:g} to {high:g} of {len(self.items):,} items by {len(self.users):,} users'
@@ -128,7 +196,13 @@ class Ratings:
     def take(self, rows):
         "The ratings at these positions, with the same vocabularies and scale."
         when = None if self.timestamp is None else self.timestamp[rows]
-        return replace(self, user_ix=self.user_ix[rows], item_ix=self.item_ix[rows], rating=self.rating[rows], timestamp=when)
+        return replace(
+            self,
+            user_ix=self.user_ix[rows],
+            item_ix=self.item_ix[rows],
+            rating=self.rating[rows],
+            timestamp=when,
+        )
 
     @property
     def mean(self):
@@ -142,55 +216,113 @@ class Ratings:
 
     def to_frame(self):
         "Back to a frame with ids: user_id, item_id, rating and, if known, timestamp."
-        columns = {'user_id': self.users.decode(self.user_ix), 'item_id': self.items.decode(self.item_ix), 'rating': self.rating}
-        return pd.DataFrame(columns if self.timestamp is None else columns | {'timestamp': self.timestamp})
+        columns = {
+            'user_id': self.users.decode(self.user_ix),
+            'item_id': self.items.decode(self.item_ix),
+            'rating': self.rating,
+        }
+        return pd.DataFrame(
+            columns
+            if self.timestamp is None
+            else columns | {'timestamp': self.timestamp}
+        )
 
 # %% ../nbs/02_encoding.ipynb #752c88db
 def _ends(scale):
     "The lowest and the highest, if one can reckon with them."
-    try: low, high = map(float, scale)
-    except (TypeError, ValueError): raise RatingsError(f'scale {scale}: give the lowest and the highest rating, two numbers') from None
-    if not (abs(low) <= 1e14 and abs(high) <= 1e14): raise RatingsError(f'scale {scale}: its ends must be finite numbers, no larger than 1e14; divide the ratings by a power of ten')
-    if 0 < high - low < 1e-30: raise RatingsError(f'scale {scale}: it is narrower than 1e-30; multiply the ratings by a power of ten')
-    if low > high: raise RatingsError(f'scale {scale}: the lowest must come first')
+    try:
+        low, high = map(float, scale)
+    except (TypeError, ValueError):
+        raise RatingsError(
+            f'scale {scale}: give the lowest and the highest rating, two numbers'
+        ) from None
+    if not (abs(low) <= 1e14 and abs(high) <= 1e14):
+        raise RatingsError(
+            f'scale {scale}: its ends must be finite numbers, no larger than 1e14; divide the ratings by a power of ten'
+        )
+    if 0 < high - low < 1e-30:
+        raise RatingsError(
+            f'scale {scale}: it is narrower than 1e-30; multiply the ratings by a power of ten'
+        )
+    if low > high:
+        raise RatingsError(f'scale {scale}: the lowest must come first')
     return low, high
+
 
 def _check(self):
     n = len(self.rating)
-    if n == 0: raise RatingsError('there are no ratings')
+    if n == 0:
+        raise RatingsError('there are no ratings')
     low, high = _ends(self.scale)
-    for name, rows, vocabulary in (('user', self.user_ix, self.users), ('item', self.item_ix, self.items)):
-        if len(rows) != n: raise RatingsError(f'{len(rows):,} {name} rows for {n:,} ratings')
-        if rows.dtype.kind not in 'iu': raise RatingsError(f'{name} rows are whole numbers, not {rows.dtype}; ids are turned into rows by Ratings.from_frame')
+    for name, rows, vocabulary in (
+        ('user', self.user_ix, self.users),
+        ('item', self.item_ix, self.items),
+    ):
+        if len(rows) != n:
+            raise RatingsError(f'{len(rows):,} {name} rows for {n:,} ratings')
+        if rows.dtype.kind not in 'iu':
+            raise RatingsError(
+                f'{name} rows are whole numbers, not {rows.dtype}; ids are turned into rows by Ratings.from_frame'
+            )
         if not (0 <= rows.min() and rows.max() < len(vocabulary)):
-            raise RatingsError(f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}')
-    if not np.isfinite(self.rating).all(): raise RatingsError('a rating is missing or infinite')
-    if self.timestamp is not None: _check_moments(self.timestamp, n)
-    if self.titles is not None and len(self.titles) != len(self.items): raise RatingsError(f'{len(self.titles):,} titles for {len(self.items):,} items')
+            raise RatingsError(
+                f'{name} rows must lie in 0 to {len(vocabulary) - 1}; found {rows.min()} to {rows.max()}'
+            )
+    if not np.isfinite(self.rating).all():
+        raise RatingsError('a rating is missing or infinite')
+    if self.timestamp is not None:
+        _check_moments(self.timestamp, n)
+    if self.titles is not None and len(self.titles) != len(self.items):
+        raise RatingsError(f'{len(self.titles):,} titles for {len(self.items):,} items')
     outside = (self.rating < low) | (self.rating > high)
     if outside.any():
-        raise RatingsError(f'{outside.sum():,} ratings lie outside the scale {low:g} to {high:g}, the first of them {self.rating[outside][0]:g}')
+        raise RatingsError(
+            f'{outside.sum():,} ratings lie outside the scale {low:g} to {high:g}, the first of them {self.rating[outside][0]:g}'
+        )
+
+
 def _check_moments(when, n):
-    if len(when) != n: raise RatingsError(f'{len(when):,} timestamps for {n:,} ratings')
+    if len(when) != n:
+        raise RatingsError(f'{len(when):,} timestamps for {n:,} ratings')
     kind = np.asarray(when).dtype
-    if kind.kind not in 'iuf' or kind.kind == 'f' and not np.isfinite(when).all(): raise RatingsError(f'timestamps must be finite numbers of seconds since 1970, not {kind}, or some of them are missing')
+    if kind.kind not in 'iuf' or kind.kind == 'f' and not np.isfinite(when).all():
+        raise RatingsError(
+            f'timestamps must be finite numbers of seconds since 1970, not {kind}, or some of them are missing'
+        )
 
 # %% ../nbs/02_encoding.ipynb #7ad6bee8
 def _number(df, column):
-    numbers = pd.to_numeric(df[column], errors='coerce').to_numpy('float64', na_value=np.nan)
+    numbers = pd.to_numeric(df[column], errors='coerce').to_numpy(
+        'float64', na_value=np.nan
+    )
     bad = ~np.isfinite(numbers)
     if bad.any():
         first = int(np.argmax(bad))
-        raise RatingsError(f'column {column!r}: {bad.sum():,} of {len(df):,} values are not finite numbers, '
-                           f'the first of them {str(df[column].iloc[first])!r} in row {first}')
+        raise RatingsError(
+            f'column {column!r}: {bad.sum():,} of {len(df):,} values are not finite numbers, '
+            f'the first of them {str(df[column].iloc[first])!r} in row {first}'
+        )
     return numbers
+
 
 def _seconds(df, column):
     if pd.api.types.is_datetime64_any_dtype(df[column]):
-        if df[column].isna().any(): raise RatingsError(f'column {column!r}: {df[column].isna().sum():,} of {len(df):,} moments are missing')
-        return pd.to_datetime(df[column], utc=True).dt.tz_localize(None).to_numpy().astype('datetime64[s]').astype('int64')
+        if df[column].isna().any():
+            raise RatingsError(
+                f'column {column!r}: {df[column].isna().sum():,} of {len(df):,} moments are missing'
+            )
+        return (
+            pd.to_datetime(df[column], utc=True)
+            .dt.tz_localize(None)
+            .to_numpy()
+            .astype('datetime64[s]')
+            .astype('int64')
+        )
     numbers = _number(df, column)
-    if np.abs(numbers).max() >= 2**62: raise RatingsError(f'column {column!r}: {numbers[np.abs(numbers).argmax()]:g} is too large for a number of seconds')
+    if np.abs(numbers).max() >= 2**62:
+        raise RatingsError(
+            f'column {column!r}: {numbers[np.abs(numbers).argmax()]:g} is too large for a number of seconds'
+        )
     return numbers.astype('int64')
 
 # %% ../nbs/02_encoding.ipynb #85ef2381
@@ -198,13 +330,26 @@ def _encoded(df, column, name):
     "A vocabulary, and the row of each id."
     missing = df[column].isna()
     if missing.any():
-        raise RatingsError(f'column {column!r}: {missing.sum():,} of {len(df):,} {name} ids are missing, '
-                           f'the first in row {int(np.argmax(missing))}')
+        raise RatingsError(
+            f'column {column!r}: {missing.sum():,} of {len(df):,} {name} ids are missing, '
+            f'the first in row {int(np.argmax(missing))}'
+        )
     values = df[column]
-    if pd.api.types.is_float_dtype(values) and (values == values.round()).all() and values.abs().max() < 2**53: values = values.astype('int64')
-    texts = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else None
-    try: rows, ids = pd.factorize(values if texts is None else values.cat.codes)
-    except TypeError as e: raise RatingsError(f'column {column!r}: {name} ids must all be whole numbers or all be text ({e})') from None
+    if (
+        pd.api.types.is_float_dtype(values)
+        and (values == values.round()).all()
+        and values.abs().max() < 2**53
+    ):
+        values = values.astype('int64')
+    texts = (
+        values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else None
+    )
+    try:
+        rows, ids = pd.factorize(values if texts is None else values.cat.codes)
+    except TypeError as e:
+        raise RatingsError(
+            f'column {column!r}: {name} ids must all be whole numbers or all be text ({e})'
+        ) from None
     return Vocabulary(ids if texts is None else texts[ids], name), rows.astype('int32')
 
 # %% ../nbs/02_encoding.ipynb #00e6390a
@@ -213,14 +358,18 @@ def _any_twice(u, i, n_items):
     pairs.sort()
     return bool((pairs[1:] == pairs[:-1]).any())
 
+
 def _one_per_pair(df, user, item, rating, timestamp, duplicates):
     again = df.duplicated([user, item], keep=False)
     if duplicates == 'raise':
         who, what = (df[c][again].tolist()[0] for c in (user, item))
-        raise RatingsError(f'{again.sum():,} rows share their user and item with another, such as user {who!r} with item {what!r}. '
-                           "Say duplicates='last' to keep the last rating of each, or 'mean' to average them.")
+        raise RatingsError(
+            f'{again.sum():,} rows share their user and item with another, such as user {who!r} with item {what!r}. '
+            "Say duplicates='last' to keep the last rating of each, or 'mean' to average them."
+        )
     if duplicates == 'last':
-        if timestamp is not None: df = df.sort_values(timestamp, kind='stable')
+        if timestamp is not None:
+            df = df.sort_values(timestamp, kind='stable')
         return df.drop_duplicates([user, item], keep='last').sort_index(kind='stable')
     mean = df.groupby([user, item], sort=False)[rating].transform('mean')
     df[rating] = mean
@@ -228,70 +377,91 @@ def _one_per_pair(df, user, item, rating, timestamp, duplicates):
 
 # %% ../nbs/02_encoding.ipynb #4124f926
 def _titles(items, titles):
-    if titles is None: return None
+    if titles is None:
+        return None
     titles = pd.Series(titles)
-    if not titles.index.is_unique: raise RatingsError(f'item {titles.index[titles.index.duplicated()][0]!r} has more than one title')
+    if not titles.index.is_unique:
+        raise RatingsError(
+            f'item {titles.index[titles.index.duplicated()][0]!r} has more than one title'
+        )
     ids = pd.Series(items.index).astype(str).to_numpy(object)
     found = titles.reindex(items.index).to_numpy(object)
-    return np.array([i if none else str(t) for i, t, none in zip(ids, found, pd.isna(found))], object)
+    return np.array(
+        [i if none else str(t) for i, t, none in zip(ids, found, pd.isna(found))],
+        object,
+    )
 
 # %% ../nbs/02_encoding.ipynb #dbf906d4
 def _has_once(df, columns):
     for c in columns:
         if c is not None and (df.columns == c).sum() != 1:
-            raise RatingsError(f'there is {"no" if c not in df else "more than one"} column {c!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…')
-    if df.empty: raise RatingsError('the frame has no rows, so there are no ratings')
+            raise RatingsError(
+                f'there is {"no" if c not in df else "more than one"} column {c!r}; the columns are {", ".join(map(repr, df.columns[:20]))}. Name yours: user=…, item=…, rating=…'
+            )
+    if df.empty:
+        raise RatingsError('the frame has no rows, so there are no ratings')
 
 # %% ../nbs/02_encoding.ipynb #3a22b900
 def from_frame(
-    df,                  # one row a rating
-    user='user_id',      # column of user ids
-    item='movie_id',     # column of item ids
-    rating='rating',     # column of ratings
-    timestamp=None,      # column of Unix seconds; None: `timestamp` where there is one
-    scale=None,          # (lowest, highest) rating; None: what occurs in `df`
+    df,  # one row a rating
+    user='user_id',  # column of user ids
+    item='movie_id',  # column of item ids
+    rating='rating',  # column of ratings
+    timestamp=None,  # column of Unix seconds; None: `timestamp` where there is one
+    scale=None,  # (lowest, highest) rating; None: what occurs in `df`
     duplicates='raise',  # the same pair twice: 'raise', keep the 'last', or their 'mean'
-    titles=None,         # what people call the items: by id, a Series or a dict
-):                       # `Ratings`
+    titles=None,  # what people call the items: by id, a Series or a dict
+):  # `Ratings`
     "Encode a frame of ratings, and refuse it with a reason where it is not sound."
     _has_once(df, (user, item, rating, timestamp))
-    if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
-    if timestamp is None and 'timestamp' in df: timestamp = 'timestamp'
+    if duplicates not in ('raise', 'last', 'mean'):
+        raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
+    if timestamp is None and 'timestamp' in df:
+        timestamp = 'timestamp'
     df = df.reset_index(drop=True)
     df[rating] = _number(df, rating)
-    if timestamp is not None: df[timestamp] = _seconds(df, timestamp)
+    if timestamp is not None:
+        df[timestamp] = _seconds(df, timestamp)
     (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
     if _any_twice(u, i, len(items)):
         df = _one_per_pair(df, user, item, rating, timestamp, duplicates)
         (users, u), (items, i) = _encoded(df, user, 'user'), _encoded(df, item, 'item')
-    with np.errstate(over='ignore'): stars = df[rating].to_numpy('float32')  # too large: infinite, and refused
+    with np.errstate(over='ignore'):
+        stars = df[rating].to_numpy('float32')  # too large: infinite, and refused
     scale = tuple(map(float, scale or (stars.min(), stars.max())))
     when = None if timestamp is None else df[timestamp].to_numpy()
     return Ratings(u, i, stars, users, items, scale, when, _titles(items, titles))
+
 
 Ratings.from_frame = staticmethod(from_frame)
 
 # %% ../nbs/02_encoding.ipynb #1bd2b6a7
 def _fingerprint(self):
     digest = hashlib.sha256(repr(self.scale).encode())
-    for a in (self.user_ix, self.item_ix, self.rating): digest.update(np.ascontiguousarray(a))
+    for a in (self.user_ix, self.item_ix, self.rating):
+        digest.update(np.ascontiguousarray(a))
     for v in (self.users, self.items):
-        digest.update('\0'.join(v.index).encode(errors='surrogatepass') if v.is_text else v.index.to_numpy('int64').tobytes())
+        digest.update(
+            '\0'.join(v.index).encode(errors='surrogatepass')
+            if v.is_text
+            else v.index.to_numpy('int64').tobytes()
+        )
     return digest.hexdigest()[:16]
 
 # %% ../nbs/02_encoding.ipynb #c0d1e483
 def to_unit(
     rating,  # ratings, any shape
-    scale,   # (lowest, highest)
-):           # the same shape, 0 to 1
+    scale,  # (lowest, highest)
+):  # the same shape, 0 to 1
     "Map ratings from their scale to 0..1."
     low, high = scale
     return (rating - low) / ((high - low) or 1)
 
+
 def from_unit(
-    unit,   # numbers from 0 to 1, any shape
+    unit,  # numbers from 0 to 1, any shape
     scale,  # (lowest, highest)
-):          # the same shape, in ratings
+):  # the same shape, in ratings
     "Map 0..1 back to the scale."
     low, high = scale
     return low + unit * ((high - low) or 1)

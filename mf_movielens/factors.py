@@ -16,30 +16,42 @@ from zipfile import ZipFile
 import numpy as np
 
 # %% ../nbs/05_factors.ipynb #74162955
-__all__ = ['Factors', 'top_items', 'put_file', 'put_arrays', 'get_arrays', 'get_checkpoint']
+__all__ = [
+    'Factors',
+    'top_items',
+    'put_file',
+    'put_arrays',
+    'get_arrays',
+    'get_checkpoint',
+]
 
 # %% ../nbs/05_factors.ipynb #2a39e414
 def _link(x, link, scale):
-    if link == 'score': return x
+    if link == 'score':
+        return x
     low, high = scale
     if link == 'sigmoid':  # by tanh, which does not overflow
-        return (low + (high - low) * .5 * (1 + np.tanh(.5 * x))).astype(x.dtype)
+        return (low + (high - low) * 0.5 * (1 + np.tanh(0.5 * x))).astype(x.dtype)
     return np.clip(x, low, high)
 
 # %% ../nbs/05_factors.ipynb #fe909788
 @dataclass(frozen=True, eq=False)
 class Factors:
     "A predictor: one mean, two arrays of biases, two of factors, and a link."
-    mu: float                 # the mean of all, before the link
-    user_bias: np.ndarray     # (n_users,)
-    item_bias: np.ndarray     # (n_items,)
+
+    mu: float  # the mean of all, before the link
+    user_bias: np.ndarray  # (n_users,)
+    item_bias: np.ndarray  # (n_items,)
     user_factors: np.ndarray  # (n_users, k), k may be 0
     item_factors: np.ndarray  # (n_items, k)
-    scale: tuple              # (lowest, highest) rating
-    link: str = 'identity'    # 'identity', cut at the scale; 'sigmoid', squeezed into it; or 'score', which orders and is no rating
+    scale: tuple  # (lowest, highest) rating
+    link: str = 'identity'  # 'identity', cut at the scale; 'sigmoid', squeezed into it; or 'score', which orders and is no rating
 
-    def __post_init__(self): _check(self)
-    def __repr__(self): return f'{self.k} factors for {len(self.user_bias):,} users and {len(self.item_bias):,} items, {self.link} link'
+    def __post_init__(self):
+        _check(self)
+
+    def __repr__(self):
+        return f'{self.k} factors for {len(self.user_bias):,} users and {len(self.item_bias):,} items, {self.link} link'
 
     @property
     def k(self):
@@ -54,60 +66,135 @@ class Factors:
 # %% ../nbs/05_factors.ipynb #e7fd9e3b
 LARGEST = 1e15  # beyond this, sums of products leave the range of single precision
 
-def _is_sound(a): return a.dtype.kind in 'fiu' and -LARGEST < float(a.min(initial=0)) and float(a.max(initial=0)) < LARGEST  # nan is neither
+
+def _is_sound(a):
+    return (
+        a.dtype.kind in 'fiu'
+        and -LARGEST < float(a.min(initial=0))
+        and float(a.max(initial=0)) < LARGEST
+    )  # nan is neither
+
 
 def _check(self):
-    arrays = [np.asarray(a) for a in (self.mu, self.user_bias, self.item_bias, self.user_factors, self.item_factors)]
-    if [a.ndim for a in arrays] != [0, 1, 1, 2, 2]: raise ValueError('factors are a mean, two arrays of biases and two tables')
+    arrays = [
+        np.asarray(a)
+        for a in (
+            self.mu,
+            self.user_bias,
+            self.item_bias,
+            self.user_factors,
+            self.item_factors,
+        )
+    ]
+    if [a.ndim for a in arrays] != [0, 1, 1, 2, 2]:
+        raise ValueError('factors are a mean, two arrays of biases and two tables')
     shapes = self.user_factors.shape, self.item_factors.shape
-    expected = (len(self.user_bias), shapes[0][-1]), (len(self.item_bias), shapes[0][-1])
-    if shapes != expected: raise ValueError(f'factors of the shapes {shapes[0]} and {shapes[1]} do not go with biases of the lengths '
-                                            f'{len(self.user_bias)} and {len(self.item_bias)}')
-    if self.link not in ('identity', 'sigmoid', 'score'): raise ValueError(f"link={self.link!r}: use 'identity', 'sigmoid' or 'score'")
-    if not (len(self.scale) == 2 and all(isinstance(end, (int, float, np.number)) for end in self.scale) and -np.inf < self.scale[0] <= self.scale[1] < np.inf): raise ValueError(f'scale={self.scale!r}: use (lowest, highest)')
-    if not all(map(_is_sound, arrays)): raise ValueError(f'factors must be finite numbers below {LARGEST:g}; a fit that diverged leaves others')
+    expected = (
+        (len(self.user_bias), shapes[0][-1]),
+        (len(self.item_bias), shapes[0][-1]),
+    )
+    if shapes != expected:
+        raise ValueError(
+            f'factors of the shapes {shapes[0]} and {shapes[1]} do not go with biases of the lengths '
+            f'{len(self.user_bias)} and {len(self.item_bias)}'
+        )
+    if self.link not in ('identity', 'sigmoid', 'score'):
+        raise ValueError(f"link={self.link!r}: use 'identity', 'sigmoid' or 'score'")
+    if not (
+        len(self.scale) == 2
+        and all(isinstance(end, (int, float, np.number)) for end in self.scale)
+        and -np.inf < self.scale[0] <= self.scale[1] < np.inf
+    ):
+        raise ValueError(f'scale={self.scale!r}: use (lowest, highest)')
+    if not all(map(_is_sound, arrays)):
+        raise ValueError(
+            f'factors must be finite numbers below {LARGEST:g}; a fit that diverged leaves others'
+        )
 
 # %% ../nbs/05_factors.ipynb #fe802a16
 def _need(fine, name, value, words):
     "Refuse a value, with the words of what it should be."
-    try: good = bool(fine(value))
-    except (TypeError, ValueError, LookupError, OverflowError): good = False  # text, nothing, or a number that is none
-    if not good: raise ValueError(f'{name}={value!r}: {words}')
+    try:
+        good = bool(fine(value))
+    except (TypeError, ValueError, LookupError, OverflowError):
+        good = False  # text, nothing, or a number that is none
+    if not good:
+        raise ValueError(f'{name}={value!r}: {words}')
+
 
 def _whole(name, value, low=1, high=None):
     "A whole number within bounds, as an int."
-    _need(lambda x: int(x) == x and low <= x <= (x if high is None else high), name, value, f'it must be a whole number from {low} ' + ('upwards' if high is None else f'to {high}'))
+    _need(
+        lambda x: int(x) == x and low <= x <= (x if high is None else high),
+        name,
+        value,
+        f'it must be a whole number from {low} '
+        + ('upwards' if high is None else f'to {high}'),
+    )
     return int(value)
+
 
 def _how_many(name, value):
     _need(lambda x: int(x) == x >= 1, name, value, 'ask for one item or more')
     return int(value)
 
-def _seed(value, high=None): return None if value is None else _whole('seed', value, 0, high)
-def _level(value, name='level'): _need(lambda x: 0 < x < 1, name, value, 'it must lie between 0 and 1, such as .9 for 90 %')
-def _penalty(name, value): _need(lambda x: 0 <= x < np.inf, name, value, 'a penalty is a finite number, 0 or more')
+
+def _seed(value, high=None):
+    return None if value is None else _whole('seed', value, 0, high)
+
+
+def _level(value, name='level'):
+    _need(
+        lambda x: 0 < x < 1,
+        name,
+        value,
+        'it must lie between 0 and 1, such as .9 for 90 %',
+    )
+
+
+def _penalty(name, value):
+    _need(
+        lambda x: 0 <= x < np.inf,
+        name,
+        value,
+        'a penalty is a finite number, 0 or more',
+    )
+
 
 def _float32(x):
     "In half the space; what is too large becomes infinite, without a word, and is to be refused as such."
-    with np.errstate(over='ignore'): return np.asarray(x, 'float32')
+    with np.errstate(over='ignore'):
+        return np.asarray(x, 'float32')
 
 # %% ../nbs/05_factors.ipynb #2a010c09
 def _rows(ix, n, what):
     ix = np.asarray(ix)
-    if ix.size and not np.issubdtype(ix.dtype, np.integer): raise TypeError(f'{what} rows must be whole numbers, not {ix.dtype}; ids are turned into rows by a Vocabulary')
+    if ix.size and not np.issubdtype(ix.dtype, np.integer):
+        raise TypeError(
+            f'{what} rows must be whole numbers, not {ix.dtype}; ids are turned into rows by a Vocabulary'
+        )
     if ix.size and not (0 <= ix.min() and ix.max() < n):
-        raise IndexError(f'{what} rows run from 0 to {n - 1}; {ix[(ix < 0) | (ix >= n)].flat[0]} is outside')
+        raise IndexError(
+            f'{what} rows run from 0 to {n - 1}; {ix[(ix < 0) | (ix >= n)].flat[0]} is outside'
+        )
     return ix if ix.size else ix.astype(int)
+
 
 def predict(
     self,
     user_ix,  # (n,) user rows, or one
     item_ix,  # (n,) item rows, or one
-):            # (n,) ratings, on the scale
+):  # (n,) ratings, on the scale
     "Predict the rating of each pair."
-    u, i = _rows(user_ix, len(self.user_bias), 'user'), _rows(item_ix, len(self.item_bias), 'item')
+    u, i = (
+        _rows(user_ix, len(self.user_bias), 'user'),
+        _rows(item_ix, len(self.item_bias), 'item'),
+    )
     dot = np.einsum('...k,...k->...', self.user_factors[u], self.item_factors[i])
-    return _link(self.mu + self.user_bias[u] + self.item_bias[i] + dot, self.link, self.scale)
+    return _link(
+        self.mu + self.user_bias[u] + self.item_bias[i] + dot, self.link, self.scale
+    )
+
 
 Factors.predict = predict
 
@@ -115,24 +202,30 @@ Factors.predict = predict
 def scores(
     self,
     user_ix,  # (n,) user rows
-):            # (n, n_items), before the link
+):  # (n, n_items), before the link
     "Score every item for each user."
     u = _rows(user_ix, len(self.user_bias), 'user')
-    return self.mu + self.user_bias[u][..., None] + self.item_bias + self.user_factors[u] @ self.item_factors.T
+    return (
+        self.mu
+        + self.user_bias[u][..., None]
+        + self.item_bias
+        + self.user_factors[u] @ self.item_factors.T
+    )
+
 
 Factors.scores = scores
 
 # %% ../nbs/05_factors.ipynb #e0e9d3c4
 def top_items(
-    factors,     # `Factors`
-    user_ix,     # one user row
-    n=10,        # at most so many items
+    factors,  # `Factors`
+    user_ix,  # one user row
+    n=10,  # at most so many items
     exclude=(),  # item rows to leave out, such as those already seen
-):               # (item rows, predicted ratings), best first
+):  # (item rows, predicted ratings), best first
     "Find the items with the highest predictions for one user."
     n, x = _how_many('n', n), factors.scores(int(user_ix))
     x[_rows(exclude, len(x), 'item').astype(int)] = -np.inf
-    best = np.argsort(-x, kind='stable')[:min(n, int(np.isfinite(x).sum()))]
+    best = np.argsort(-x, kind='stable')[: min(n, int(np.isfinite(x).sum()))]
     return best, _link(x[best], factors.link, factors.scale)
 
 # %% ../nbs/05_factors.ipynb #22f61fb1
@@ -142,71 +235,112 @@ def _calls_it(error, part, path):
         error.filename = str(path)
         del error.filename2  # None would be printed
 
+
 def put_file(
-    path,   # where the file is to be
+    path,  # where the file is to be
     write,  # called with a path beside it, writes the file there
-):          # the path
+):  # the path
     "Write a file in one step, or not at all."
     path = Path(path)
     part = path.with_name(f'.{os.getpid()}.{threading.get_ident()}.{path.name}')
     try:
         write(part)
-        with open(part, 'rb+') as f: os.fsync(f.fileno())  # on the disk before it takes the name, in case the power fails
+        with open(part, 'rb+') as f:
+            os.fsync(
+                f.fileno()
+            )  # on the disk before it takes the name, in case the power fails
         os.replace(part, path)
     except OSError as e:
         _calls_it(e, part, path)
         raise
     finally:
-        with suppress(OSError): part.unlink()
+        with suppress(OSError):
+            part.unlink()
     return path
 
 # %% ../nbs/05_factors.ipynb #7eb63b5f
 def put_arrays(
-    path,      # ends in .npz
+    path,  # ends in .npz
     **arrays,  # by name
-):             # the path
+):  # the path
     "Save arrays in one file, in one step."
-    def write(part):  # as np.savez, which before numpy 2.2 leaves the file open on a full disk
+
+    def write(
+        part,
+    ):  # as np.savez, which before numpy 2.2 leaves the file open on a full disk
         with ZipFile(part, 'w') as z:
             for name, array in arrays.items():
-                with z.open(f'{name}.npy', 'w', force_zip64=True) as f: np.lib.format.write_array(f, np.asanyarray(array), allow_pickle=False)
+                with z.open(f'{name}.npy', 'w', force_zip64=True) as f:
+                    np.lib.format.write_array(
+                        f, np.asanyarray(array), allow_pickle=False
+                    )
+
     return put_file(path, write)
 
+
 def get_arrays(
-    path,     # a file that `put_arrays` wrote
-    what,     # what it should be, for the message
-    names=(), # arrays that must be there
-):            # arrays by name
+    path,  # a file that `put_arrays` wrote
+    what,  # what it should be, for the message
+    names=(),  # arrays that must be there
+):  # arrays by name
     "Load all arrays of a file; `ValueError` if it is something else, cut short or damaged."
     with open(path, 'rb') as f:  # no such file, no permission: the system says it best
         try:
             with np.load(f, allow_pickle=False) as z:
                 size = sum(info.file_size for info in z.zip.infolist())
-                if size > max(2**26, 100 * os.fstat(f.fileno()).st_size): raise ValueError(f'it would unpack to {size:,} bytes')  # arrays are not packed here, and seldom pack well
+                if size > max(2**26, 100 * os.fstat(f.fileno()).st_size):
+                    raise ValueError(
+                        f'it would unpack to {size:,} bytes'
+                    )  # arrays are not packed here, and seldom pack well
                 found = {k: z[k] for k in {*z.files, *names}}
-            if not all(isinstance(a, np.ndarray) for a in found.values()): raise ValueError('not all in it are arrays')
+            if not all(isinstance(a, np.ndarray) for a in found.values()):
+                raise ValueError('not all in it are arrays')
             return found
-        except Exception as e:  # also an OSError, where a damaged file names a place that is not in it
-            reason = 'it holds something else' if isinstance(e, KeyError) or 'pickle' in str(e) else e  # numpy advises to trust it; we do not
+        except (
+            Exception
+        ) as e:  # also an OSError, where a damaged file names a place that is not in it
+            reason = (
+                'it holds something else'
+                if isinstance(e, KeyError) or 'pickle' in str(e)
+                else e
+            )  # numpy advises to trust it; we do not
             raise ValueError(f'{path} is not {what}, or is damaged: {reason}') from e
 
 # %% ../nbs/05_factors.ipynb #f5d28868
-ARRAYS = ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors', 'scale', 'link')
+ARRAYS = (
+    'mu',
+    'user_bias',
+    'item_bias',
+    'user_factors',
+    'item_factors',
+    'scale',
+    'link',
+)
+
 
 def save(
     self,
     path,  # ends in .npz
-):         # the path
+):  # the path
     "Save the arrays in one file, in one step."
     return put_arrays(path, **{a: getattr(self, a) for a in ARRAYS})
 
+
 def load(
     path,  # a file that `save` wrote
-):         # `Factors`
+):  # `Factors`
     "Load factors; a file that is something else is refused."
     a = get_arrays(path, 'a file of factors', ARRAYS)
-    try: return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
-    except Exception as e: raise ValueError(f'{path} is not a file of factors, or is damaged: {e}') from e
+    try:
+        return Factors(
+            float(a['mu'].item()),
+            *(a[k] for k in ARRAYS[1:5]),
+            tuple(a['scale'].tolist()),
+            str(a['link']),
+        )
+    except Exception as e:
+        raise ValueError(f'{path} is not a file of factors, or is damaged: {e}') from e
+
 
 Factors.save, Factors.load = save, staticmethod(load)
 
@@ -215,16 +349,41 @@ def get_checkpoint(
     path,  # a file of `put_arrays` that holds `mark` and `records` besides the tables
     mark,  # what the fit that asks would write as its mark
     like={},  # arrays by name: tables that have to be there, finite, and of the same shapes
-    maybe={}, # the same of tables that may be there
+    maybe={},  # the same of tables that may be there
     told=(),  # numbers that each record has to have
-):         # (records, tables by name)
+):  # (records, tables by name)
     "Load a checkpoint; `ValueError` if it is damaged or belongs to another fit."
     try:
         kept = get_arrays(path, 'a checkpoint', ('mark', 'records', *like))
         found, records = str(kept.pop('mark')), json.loads(str(kept.pop('records')))
         like = like | {name: a for name, a in maybe.items() if name in kept}
-        odd = [name for name, a in like.items() if kept[name].shape != np.shape(a) or kept[name].dtype != a.dtype or not _is_sound(kept[name])]
-        if found == mark and (odd or not (isinstance(records, list) and all(isinstance(r, dict) and all(isinstance(r.get(n), float) for n in told) for r in records))): raise ValueError(f'{path} is damaged: {odd[0] if odd else "its record"} is not as it was written')
-    except (ValueError, RecursionError) as e: raise ValueError(f'{e if isinstance(e, ValueError) else f"{path} is damaged: {e}"}. Remove it to start afresh.') from e
-    if found != mark: raise ValueError(f'{path} belongs to another fit: its settings or ratings differ. Remove it to start afresh, or go on in another place.')
+        odd = [
+            name
+            for name, a in like.items()
+            if kept[name].shape != np.shape(a)
+            or kept[name].dtype != a.dtype
+            or not _is_sound(kept[name])
+        ]
+        if found == mark and (
+            odd
+            or not (
+                isinstance(records, list)
+                and all(
+                    isinstance(r, dict)
+                    and all(isinstance(r.get(n), float) for n in told)
+                    for r in records
+                )
+            )
+        ):
+            raise ValueError(
+                f'{path} is damaged: {odd[0] if odd else "its record"} is not as it was written'
+            )
+    except (ValueError, RecursionError) as e:
+        raise ValueError(
+            f'{e if isinstance(e, ValueError) else f"{path} is damaged: {e}"}. Remove it to start afresh.'
+        ) from e
+    if found != mark:
+        raise ValueError(
+            f'{path} belongs to another fit: its settings or ratings differ. Remove it to start afresh, or go on in another place.'
+        )
     return records, kept

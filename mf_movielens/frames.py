@@ -9,51 +9,78 @@ __all__ = ['mask', 'flatten_cols', 'user_ratings', 'movie_ratings', 'add_datafra
 import pandas as pd
 
 # %% ../nbs/01_frames.ipynb #59c5f62e
-__all__ = ['mask', 'flatten_cols', 'user_ratings', 'movie_ratings', 'add_dataframe_methods']
+__all__ = [
+    'mask',
+    'flatten_cols',
+    'user_ratings',
+    'movie_ratings',
+    'add_dataframe_methods',
+]
 
 # %% ../nbs/01_frames.ipynb #17ddd044
 def mask(
-    df,        # any frame
-    key,       # a column of it
+    df,  # any frame
+    key,  # a column of it
     function,  # takes that column, returns booleans
-):             # the rows where it is true, a new frame
+):  # the rows where it is true, a new frame
     "Keep the rows of `df` for which `function(df[key])` is true."
     return df[function(df[key])]
 
 # %% ../nbs/01_frames.ipynb #d5d78b3d
 def flatten_cols(
     df,  # a frame, with column labels in one or more levels
-):       # a new frame with plain text labels
+):  # a new frame with plain text labels
     "Join the levels of the column labels with spaces."
-    joined = [' '.join(str(part) for part in c).strip() if isinstance(c, tuple) else c for c in df.columns]
+    joined = [
+        ' '.join(str(part) for part in c).strip() if isinstance(c, tuple) else c
+        for c in df.columns
+    ]
     return df.set_axis(joined, axis=1)
 
 # %% ../nbs/01_frames.ipynb #556b93ba
 def _count_and_mean(ratings, key):
-    return ratings.groupby(key, as_index=False).agg({'rating': ['count', 'mean']}).pipe(flatten_cols)
+    return (
+        ratings.groupby(key, as_index=False)
+        .agg({'rating': ['count', 'mean']})
+        .pipe(flatten_cols)
+    )
+
 
 def user_ratings(
     ratings,  # user_id and rating, one row a rating
-    users,    # user_id and more, one row a user
-):            # user_id, rating count, rating mean, and the columns of `users`
+    users,  # user_id and more, one row a user
+):  # user_id, rating count, rating mean, and the columns of `users`
     "Count and average the ratings of each user."
-    return _count_and_mean(ratings, 'user_id').merge(users, on='user_id', validate='1:1')
+    return _count_and_mean(ratings, 'user_id').merge(
+        users, on='user_id', validate='1:1'
+    )
 
 # %% ../nbs/01_frames.ipynb #665a885e
 def movie_ratings(
     ratings,  # movie_id and rating, one row a rating
-    movies,   # movie_id and more, one row a film
-):            # the columns of `movies`, then rating count and rating mean; unrated films are left out
+    movies,  # movie_id and more, one row a film
+):  # the columns of `movies`, then rating count and rating mean; unrated films are left out
     "Count and average the ratings of each film."
-    return movies.merge(_count_and_mean(ratings, 'movie_id'), on='movie_id', validate='1:1')
+    return movies.merge(
+        _count_and_mean(ratings, 'movie_id'), on='movie_id', validate='1:1'
+    )
 
 # %% ../nbs/01_frames.ipynb #b6562ec5
 def add_dataframe_methods():
     "Put `mask` and `flatten_cols` on `pandas.DataFrame`, leaving pandas' own `mask` at work."
     pandas_mask = getattr(pd.DataFrame.mask, 'pandas_mask', pd.DataFrame.mask)
+
     def either(self, cond, other=None, *args, **kwargs):
-        if callable(other) and not callable(cond) and not hasattr(cond, '__array__') and not isinstance(cond, list):
+        if (
+            callable(other)
+            and not callable(cond)
+            and not hasattr(cond, '__array__')
+            and not isinstance(cond, list)
+        ):
             return mask(self, cond, other)
-        return pandas_mask(self, cond, *(() if other is None else (other,)), *args, **kwargs)
+        return pandas_mask(
+            self, cond, *(() if other is None else (other,)), *args, **kwargs
+        )
+
     either.pandas_mask, either.__doc__ = pandas_mask, pandas_mask.__doc__
     pd.DataFrame.mask, pd.DataFrame.flatten_cols = either, flatten_cols

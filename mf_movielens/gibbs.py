@@ -18,45 +18,63 @@ __all__ = ['DAY']
 
 # %% ../nbs/12_gibbs.ipynb #c0178e0a
 def _draw_normal(
-    A,    # (n, d, d) precisions
-    b,    # (n, d)
+    A,  # (n, d, d) precisions
+    b,  # (n, d)
     eps,  # (n, d) standard normal noise
-):        # (n, d), each from N(A^-1 b, A^-1)
+):  # (n, d), each from N(A^-1 b, A^-1)
     "Draw from many small Gaussians at once."
-    L, y, eps = (np.array(np.moveaxis(a, 0, -1), order='C') for a in (A, b, eps))  # copies, which are overwritten
+    L, y, eps = (
+        np.array(np.moveaxis(a, 0, -1), order='C') for a in (A, b, eps)
+    )  # copies, which are overwritten
     for j in range(len(y)):
-        if j: L[j:, j] -= np.einsum('ipn,pn->in', L[j:, :j], L[j, :j])
+        if j:
+            L[j:, j] -= np.einsum('ipn,pn->in', L[j:, :j], L[j, :j])
         L[j:, j] /= np.sqrt(L[j, j])
         y[j] = (y[j] - np.einsum('pn,pn->n', L[j, :j], y[:j])) / L[j, j]
     y += eps
-    for j in reversed(range(len(y))): y[j] = (y[j] - np.einsum('pn,pn->n', L[j + 1:, j], y[j + 1:])) / L[j, j]
+    for j in reversed(range(len(y))):
+        y[j] = (y[j] - np.einsum('pn,pn->n', L[j + 1 :, j], y[j + 1 :])) / L[j, j]
     return y.T
 
 # %% ../nbs/12_gibbs.ipynb #2c2122e3
 def _tasks(
-    rows,        # (n,) the row of each rating
-    n_rows,      # rows of the table
-    others,      # [(rows, number of rows)] of the other tables
-    slots=2**15, # ratings in a task, about
-    most=4096,   # rows in a task
-    alike=.7,    # a row has at least this share of the ratings of its block's longest
-):               # tasks: lists of blocks (rows, places of their ratings, places in the other tables)
+    rows,  # (n,) the row of each rating
+    n_rows,  # rows of the table
+    others,  # [(rows, number of rows)] of the other tables
+    slots=2**15,  # ratings in a task, about
+    most=4096,  # rows in a task
+    alike=0.7,  # a row has at least this share of the ratings of its block's longest
+):  # tasks: lists of blocks (rows, places of their ratings, places in the other tables)
     "Put rows of like length together."
-    n, start = len(rows), np.concatenate([[0], np.bincount(rows, minlength=n_rows).cumsum()])
+    n, start = (
+        len(rows),
+        np.concatenate([[0], np.bincount(rows, minlength=n_rows).cumsum()]),
+    )
     order, count = np.argsort(rows, kind='stable').astype('int32'), np.diff(start)
-    by_length = np.argsort(-count, kind='stable')[:np.count_nonzero(count)]
+    by_length = np.argsort(-count, kind='stable')[: np.count_nonzero(count)]
     tasks, size, at = [[]], [0, 0], 0
     while at < len(by_length):
         longest = count[by_length[at]]
         many = np.searchsorted(-count[by_length[at:]], -alike * longest, side='right')
-        chosen = by_length[at:at + min(int(many), max(1, int(slots // longest)), most)]
+        chosen = by_length[
+            at : at + min(int(many), max(1, int(slots // longest)), most)
+        ]
         at += len(chosen)
         place = np.arange(longest)
         real = place < count[chosen][:, None]
-        where = np.where(real, order[np.where(real, start[chosen][:, None] + place, 0)], n).astype('int32')
-        block = chosen, where, [np.append(other, k).astype('int32')[where] for other, k in others]
-        if tasks[-1] and (size[0] + where.size > slots or size[1] + len(chosen) > most): tasks.append([]); size = [0, 0]
-        tasks[-1].append(block); size = [size[0] + where.size, size[1] + len(chosen)]
+        where = np.where(
+            real, order[np.where(real, start[chosen][:, None] + place, 0)], n
+        ).astype('int32')
+        block = (
+            chosen,
+            where,
+            [np.append(other, k).astype('int32')[where] for other, k in others],
+        )
+        if tasks[-1] and (size[0] + where.size > slots or size[1] + len(chosen) > most):
+            tasks.append([])
+            size = [0, 0]
+        tasks[-1].append(block)
+        size = [size[0] + where.size, size[1] + len(chosen)]
     return tasks
 
 # %% ../nbs/12_gibbs.ipynb #07fdd89a
@@ -66,10 +84,13 @@ def _ends(table, last):
     T[:-1, :-1], T[:-1, -1] = table[:, :-1], last
     return T
 
+
 def _inputs(tables, places):
     X = tables[0].take(places[0], 0)
-    for table, place in zip(tables[1:], places[1:]): X += table.take(place, 0)
+    for table, place in zip(tables[1:], places[1:]):
+        X += table.take(place, 0)
     return X
+
 
 def _redraw(task, mine, others, left, tau, prior, precision, eps):
     "Redraw the rows of a task in `mine`, and bring the residuals `left` up to date, both in place."
@@ -78,12 +99,18 @@ def _redraw(task, mine, others, left, tau, prior, precision, eps):
     for X, (own, where, _) in zip(inputs, task):
         weighed = X * tau.take(where)[..., None]
         grams.append(weighed.transpose(0, 2, 1) @ X)
-        sums.append((left.take(where)[:, None] @ weighed)[:, 0] + (grams[-1] @ mine[own][..., None])[..., 0])
-    A, b = np.concatenate(grams) + precision, np.concatenate(sums) + prior[rows] @ precision
+        sums.append(
+            (left.take(where)[:, None] @ weighed)[:, 0]
+            + (grams[-1] @ mine[own][..., None])[..., 0]
+        )
+    A, b = (
+        np.concatenate(grams) + precision,
+        np.concatenate(sums) + prior[rows] @ precision,
+    )
     new, old, at = _draw_normal(A, b, eps[rows]), mine[rows], 0
     mine[rows] = new
     for X, (own, where, _) in zip(inputs, task):
-        step = (new - old)[at:at + len(own)]
+        step = (new - old)[at : at + len(own)]
         left[where] = left.take(where) - (X @ step[..., None])[..., 0]
         at += len(own)
 
@@ -96,7 +123,11 @@ def _wishart(rng, df, inverse_scale):
     T[np.arange(d), np.arange(d)] = np.sqrt(rng.chisquare(df - np.arange(d)))
     return root @ T @ T.T @ root.T
 
-def _root_of_inverse(precision): return np.linalg.inv(np.linalg.cholesky(precision))  # its rows, times normal noise, have the covariance
+
+def _root_of_inverse(precision):
+    return np.linalg.inv(
+        np.linalg.cholesky(precision)
+    )  # its rows, times normal noise, have the covariance
 
 # %% ../nbs/12_gibbs.ipynb #39eb562b
 def _directions(X, exact=2048, rank=256):
@@ -106,87 +137,155 @@ def _directions(X, exact=2048, rank=256):
         U, s, Vt = svds(X, rank, v0=np.ones(min(X.shape)) / np.sqrt(min(X.shape)))
         return U, s, Vt.T
     wide = X.shape[0] <= X.shape[1]
-    w, basis = np.linalg.eigh((X @ X.T if wide else X.T @ X).toarray().astype('float64'))
+    w, basis = np.linalg.eigh(
+        (X @ X.T if wide else X.T @ X).toarray().astype('float64')
+    )
     keep = w > 1e-6 * max(w[-1], 1e-12)
     basis, s = basis[:, keep], np.sqrt(w[keep])
     other = (X.T if wide else X) @ basis / s
     return (basis, s, other) if wide else (other, s, basis)
 
+
 class _Features:
     "One group of features of the rows of a table, and what they add to the prior mean."
+
     def __init__(self, X, d):
         U, self.s, V = _directions(sparse.csr_matrix(X))
-        self.towards, self.back, self.V = np.ascontiguousarray(U.T, 'float32'), (U * self.s).astype('float32'), V.astype('float32')
-        self.ridge, self.W, self.part = 1., np.zeros((len(self.s), d)), np.zeros((len(U), d), 'float32')
+        self.towards, self.back, self.V = (
+            np.ascontiguousarray(U.T, 'float32'),
+            (U * self.s).astype('float32'),
+            V.astype('float32'),
+        )
+        self.ridge, self.W, self.part = (
+            1.0,
+            np.zeros((len(self.s), d)),
+            np.zeros((len(U), d), 'float32'),
+        )
 
     def draw(self, rest, precision, rng):
         "Draw the coefficients (in principal directions) and their ridge, given what the rest of the prior leaves."
-        each = self.s ** 2 + self.ridge
+        each = self.s**2 + self.ridge
         noise = rng.normal(size=self.W.shape) @ _root_of_inverse(precision)
-        self.W = (self.s / each)[:, None] * (self.towards @ rest.astype('float32')) + noise / np.sqrt(each)[:, None]
-        self.ridge = float(rng.gamma(1 + self.W.size / 2) / (1 + np.einsum('ij,jk,ik->', self.W, precision, self.W) / 2))
+        self.W = (self.s / each)[:, None] * (
+            self.towards @ rest.astype('float32')
+        ) + noise / np.sqrt(each)[:, None]
+        self.ridge = float(
+            rng.gamma(1 + self.W.size / 2)
+            / (1 + np.einsum('ij,jk,ik->', self.W, precision, self.W) / 2)
+        )
         self.part = self.back @ self.W.astype('float32')
 
 # %% ../nbs/12_gibbs.ipynb #c20c1be0
 class _Table:
     "The rows of one side, their population, and how to redraw them."
-    def __init__(self, n, d, rows, others, rng, features=(), centred=True, least=1.):
-        self.rows = rng.normal(0, .1, (n, d)).astype('float32')
+
+    def __init__(self, n, d, rows, others, rng, features=(), centred=True, least=1.0):
+        self.rows = rng.normal(0, 0.1, (n, d)).astype('float32')
         self.rows[:, -1] = 0
-        self.tasks, self.alone = _tasks(rows, n, others), np.flatnonzero(np.bincount(rows, minlength=n) == 0)
-        self.features, self.centred, self.least = [_Features(X, d) for X in features], centred, least
+        self.tasks, self.alone = (
+            _tasks(rows, n, others),
+            np.flatnonzero(np.bincount(rows, minlength=n) == 0),
+        )
+        self.features, self.centred, self.least = (
+            [_Features(X, d) for X in features],
+            centred,
+            least,
+        )
         self.mean, self.precision = np.zeros(d), 4 * np.eye(d)
 
     @property
     def prior(self):
         "(n, d): the mean that each row has before its ratings are seen."
-        return np.broadcast_to(self.mean + sum(g.part for g in self.features), self.rows.shape).astype('float32')
+        return np.broadcast_to(
+            self.mean + sum(g.part for g in self.features), self.rows.shape
+        ).astype('float32')
 
 # %% ../nbs/12_gibbs.ipynb #bd830655
 def _draw_population(self, rng):
     (n, d), rows = self.rows.shape, self.rows.astype('float64')
-    for g in self.features: g.draw(rows - self.mean - sum(h.part for h in self.features if h is not g), self.precision, rng)
+    for g in self.features:
+        g.draw(
+            rows - self.mean - sum(h.part for h in self.features if h is not g),
+            self.precision,
+            rng,
+        )
     rest = rows - sum(g.part for g in self.features)
     spread = self.least * np.eye(d) + sum(g.ridge * g.W.T @ g.W for g in self.features)
     centre = rest.mean(0) if self.centred else np.zeros(d)
-    spread = spread + (rest - centre).T @ (rest - centre) + n / (n + 1) * np.outer(centre, centre)
+    spread = (
+        spread
+        + (rest - centre).T @ (rest - centre)
+        + n / (n + 1) * np.outer(centre, centre)
+    )
     self.precision = _wishart(rng, d + n + sum(len(g.s) for g in self.features), spread)
-    if self.centred: self.mean = n / (n + 1) * centre + rng.normal(size=d) @ _root_of_inverse((n + 1) * self.precision)
+    if self.centred:
+        self.mean = n / (n + 1) * centre + rng.normal(size=d) @ _root_of_inverse(
+            (n + 1) * self.precision
+        )
+
 
 def _draw_rows(self, others, left, tau, rng, run):
-    eps, prior, precision = rng.standard_normal(self.rows.shape, dtype='float32'), self.prior, self.precision.astype('float32')
-    self.rows[self.alone] = prior[self.alone] + eps[self.alone] @ _root_of_inverse(precision)
-    for _ in run(lambda task: _redraw(task, self.rows, others, left, tau, prior, precision, eps), self.tasks): pass
+    eps, prior, precision = (
+        rng.standard_normal(self.rows.shape, dtype='float32'),
+        self.prior,
+        self.precision.astype('float32'),
+    )
+    self.rows[self.alone] = prior[self.alone] + eps[self.alone] @ _root_of_inverse(
+        precision
+    )
+    for _ in run(
+        lambda task: _redraw(task, self.rows, others, left, tau, prior, precision, eps),
+        self.tasks,
+    ):
+        pass
+
 
 _Table.draw_population, _Table.draw = _draw_population, _draw_rows
 
 # %% ../nbs/12_gibbs.ipynb #df156547
 def _state(self, name):
     found = {'rows': self.rows, 'mean': self.mean, 'precision': self.precision}
-    for j, g in enumerate(self.features): found |= {f'W{j}': g.W, f'ridge{j}': np.array(g.ridge)}
+    for j, g in enumerate(self.features):
+        found |= {f'W{j}': g.W, f'ridge{j}': np.array(g.ridge)}
     return {f'{name}_{k}': v for k, v in found.items()}
 
+
 def _restore(self, name, kept):
-    self.rows[:], self.mean, self.precision = (kept[f'{name}_{k}'] for k in ('rows', 'mean', 'precision'))
+    self.rows[:], self.mean, self.precision = (
+        kept[f'{name}_{k}'] for k in ('rows', 'mean', 'precision')
+    )
     for j, g in enumerate(self.features):
         g.W, g.ridge = kept[f'{name}_W{j}'], float(kept[f'{name}_ridge{j}'])
         g.part = g.back @ g.W.astype('float32')
 
+
 _Table.state, _Table.restore = _state, _restore
 
 # %% ../nbs/12_gibbs.ipynb #5bf4fbe2
-def _ranges(cuts): return np.concatenate([[-40], cuts, [40]]).astype('float32')  # ends that no liking reaches
+def _ranges(cuts):
+    return np.concatenate([[-40], cuts, [40]]).astype(
+        'float32'
+    )  # ends that no liking reaches
+
 
 def _between(low, high):
     "(share, lower end, upper end, sign) of ranges of a standard normal; those above the middle are mirrored, where small shares keep their digits."
     above = low > 0
     low, high = np.where(above, -high, low), np.where(above, -low, high)
-    return np.maximum(ndtr(high) - ndtr(low), 1e-30), low, high, np.where(above, -1, 1).astype('float32')
+    return (
+        np.maximum(ndtr(high) - ndtr(low), 1e-30),
+        low,
+        high,
+        np.where(above, -1, 1).astype('float32'),
+    )
+
 
 def _inside(low, high, chance):
     "Draw from a standard normal that is held between ends."
     share, low, high, sign = _between(low, high)
-    return sign * np.clip(ndtri(np.clip(ndtr(low) + chance * share, 1e-30, 1 - 1e-7)), low, high)
+    return sign * np.clip(
+        ndtri(np.clip(ndtr(low) + chance * share, 1e-30, 1 - 1e-7)), low, high
+    )
 
 # %% ../nbs/12_gibbs.ipynb #e249af9c
 def _slopes(f, sd, category, cuts):
@@ -194,34 +293,80 @@ def _slopes(f, sd, category, cuts):
     ends, c = _ranges(cuts), len(cuts)
     low, high = (ends[category] - f) / sd, (ends[category + 1] - f) / sd
     share = _between(low, high)[0]
-    a, b = (np.exp(-.5 * x * x) * np.float32(.39894228) / (share * sd) for x in (low, high))
-    def of(lower, upper): return np.bincount(category, upper, c + 1)[:-1] + np.bincount(category, lower, c + 1)[1:]
-    bend = of(np.minimum(low * a / sd - a * a, 0), np.minimum(-high * b / sd - b * b, 0))
+    a, b = (
+        np.exp(-0.5 * x * x) * np.float32(0.39894228) / (share * sd)
+        for x in (low, high)
+    )
+
+    def of(lower, upper):
+        return (
+            np.bincount(category, upper, c + 1)[:-1]
+            + np.bincount(category, lower, c + 1)[1:]
+        )
+
+    bend = of(
+        np.minimum(low * a / sd - a * a, 0), np.minimum(-high * b / sd - b * b, 0)
+    )
     beside = np.bincount(category, a * b, c + 1)[1:-1]
-    return float(np.log(share, dtype='float64').sum()), of(-a, b), np.diag(bend) + np.diag(beside, 1) + np.diag(beside, -1)
+    return (
+        float(np.log(share, dtype='float64').sum()),
+        of(-a, b),
+        np.diag(bend) + np.diag(beside, 1) + np.diag(beside, -1),
+    )
 
 # %% ../nbs/12_gibbs.ipynb #7b93c2d6
 def _draw_cuts(f, sd, category, cuts, rng, run, blocks):
     "Propose cuts from the Gaussian that their likelihood resembles, and accept them by Metropolis and Hastings."
+
     def at(cuts):
-        value, slope, bend = (sum(part) for part in zip(*run(lambda rows: _slopes(f[rows], sd[rows], category[rows], cuts), blocks)))
+        value, slope, bend = (
+            sum(part)
+            for part in zip(
+                *run(
+                    lambda rows: _slopes(f[rows], sd[rows], category[rows], cuts),
+                    blocks,
+                )
+            )
+        )
         w, V = np.linalg.eigh(1e-3 * np.eye(len(cuts)) - bend)
         w = np.maximum(w, 1e-3)
-        return value, cuts + np.clip(V @ ((V.T @ slope) / w), -.3, .3), w, V
-    def density(cuts, middle, w, V): return np.log(w).sum() / 2 - (w * (V.T @ (cuts - middle)) ** 2).sum() / 2
+        return value, cuts + np.clip(V @ ((V.T @ slope) / w), -0.3, 0.3), w, V
+
+    def density(cuts, middle, w, V):
+        return np.log(w).sum() / 2 - (w * (V.T @ (cuts - middle)) ** 2).sum() / 2
+
     value, middle, w, V = at(cuts)
     new = middle + V @ (rng.normal(size=len(cuts)) / np.sqrt(w))
-    if (np.diff(new) <= 0).any(): return cuts
-    if (w * (V.T @ (cuts - middle)) ** 2).sum() > 25 * len(cuts): return new  # at the beginning, far from where it will ever stand, it only walks there
+    if (np.diff(new) <= 0).any():
+        return cuts
+    if (w * (V.T @ (cuts - middle)) ** 2).sum() > 25 * len(cuts):
+        return new  # at the beginning, far from where it will ever stand, it only walks there
     new_value, *back = at(new)
-    return new if np.log(rng.random()) < new_value - value + density(cuts, *back) - density(new, middle, w, V) else cuts
+    return (
+        new
+        if np.log(rng.random())
+        < new_value - value + density(cuts, *back) - density(new, middle, w, V)
+        else cuts
+    )
 
 # %% ../nbs/12_gibbs.ipynb #896fe183
 def _draw_likings(f, sd, category, cuts, rng, run, blocks):
     "Draw the likings (n,) behind the stars."
-    ends, z, chance = _ranges(cuts), np.empty(len(f), 'float32'), rng.random(len(f), dtype='float32')
-    def fill(rows): z[rows] = f[rows] + sd[rows] * _inside((ends[category[rows]] - f[rows]) / sd[rows], (ends[category[rows] + 1] - f[rows]) / sd[rows], chance[rows])
-    for _ in run(fill, blocks): pass
+    ends, z, chance = (
+        _ranges(cuts),
+        np.empty(len(f), 'float32'),
+        rng.random(len(f), dtype='float32'),
+    )
+
+    def fill(rows):
+        z[rows] = f[rows] + sd[rows] * _inside(
+            (ends[category[rows]] - f[rows]) / sd[rows],
+            (ends[category[rows] + 1] - f[rows]) / sd[rows],
+            chance[rows],
+        )
+
+    for _ in run(fill, blocks):
+        pass
     return z
 
 # %% ../nbs/12_gibbs.ipynb #9fa2dd34
@@ -229,34 +374,56 @@ def _draw_steadiness(squares, rows, shape, n_rows, rng):
     "The precisions of rows (n_rows,) from Gamma(shape, shape), and that shape by a step of Metropolis and Hastings."
     n = np.bincount(rows, minlength=n_rows)
     w = rng.gamma(shape + n / 2) / (shape + np.bincount(rows, squares, n_rows) / 2)
-    logs, new = np.log(w).sum() - w.sum(), shape * np.exp(rng.normal() * .15)
-    def density(a): return n_rows * (a * np.log(a) - gammaln(a)) + a * logs - a / 10 + np.log(a)
-    return w, float(new) if np.log(rng.random()) < density(new) - density(shape) else shape
+    logs, new = np.log(w).sum() - w.sum(), shape * np.exp(rng.normal() * 0.15)
+
+    def density(a):
+        return n_rows * (a * np.log(a) - gammaln(a)) + a * logs - a / 10 + np.log(a)
+
+    return w, float(new) if np.log(rng.random()) < density(new) - density(
+        shape
+    ) else shape
 
 # %% ../nbs/12_gibbs.ipynb #61d7d5b5
 DAY = 86_400  # seconds
 
+
 @dataclass(frozen=True, eq=False)
 class _Moments:
     "Days, and the days of each user."
-    days: np.ndarray   # (t,) day numbers, ascending
-    user: np.ndarray   # (e,) user row of each evening, that is, of each pair of a user and a day
-    day: np.ndarray    # (e,) its place in `days`
+
+    days: np.ndarray  # (t,) day numbers, ascending
+    user: (
+        np.ndarray
+    )  # (e,) user row of each evening, that is, of each pair of a user and a day
+    day: np.ndarray  # (e,) its place in `days`
     count: np.ndarray  # (e,) its ratings
 
     @cached_property
-    def key(self): return self.user.astype('int64') * (len(self.days) + 1) + self.day
+    def key(self):
+        return self.user.astype('int64') * (len(self.days) + 1) + self.day
 
     def find(self, user_ix, timestamp):
         "Places (n,) in `days`, and of the evening; one past the end if there is none."
         day_number = np.asarray(timestamp) // DAY
-        day, t, e = np.searchsorted(self.days, day_number), len(self.days), len(self.user)
+        day, t, e = (
+            np.searchsorted(self.days, day_number),
+            len(self.days),
+            len(self.user),
+        )
         day = np.where(self.days[np.minimum(day, t - 1)] == day_number, day, t)
         key = np.asarray(user_ix, 'int64') * (t + 1) + day
         at = np.minimum(np.searchsorted(self.key, key), e - 1)
         return day, np.where(self.key[at] == key, at, e)
 
+
 def _moments(ratings):
     days, day = np.unique(ratings.timestamp // DAY, return_inverse=True)
-    key, count = np.unique(ratings.user_ix.astype('int64') * (len(days) + 1) + day, return_counts=True)
-    return _Moments(days, (key // (len(days) + 1)).astype('int32'), (key % (len(days) + 1)).astype('int32'), count)
+    key, count = np.unique(
+        ratings.user_ix.astype('int64') * (len(days) + 1) + day, return_counts=True
+    )
+    return _Moments(
+        days,
+        (key // (len(days) + 1)).astype('int32'),
+        (key % (len(days) + 1)).astype('int32'),
+        count,
+    )

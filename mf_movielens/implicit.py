@@ -13,7 +13,17 @@ from contextlib import contextmanager
 import numpy as np
 
 # %% ../nbs/11_implicit.ipynb #1558b146
-from .als import _check, _chunks, _exactly, _Fit, _gather, _mark, _nearly, _run, _side
+from mf_movielens.als import (
+    _check,
+    _chunks,
+    _exactly,
+    _Fit,
+    _gather,
+    _mark,
+    _nearly,
+    _run,
+    _side,
+)
 from .encoding import to_unit
 from .factors import Factors, _float32, _need, _penalty, _rows, _whole
 from .ranking import liked_from, rank_items, ranking_metrics
@@ -23,34 +33,49 @@ __all__ = ['targets', 'fit_ease', 'fit_ials', 'fit_ials_users', 'ials_objective'
 
 # %% ../nbs/11_implicit.ipynb #bbb24a59
 def targets(
-    rating,         # (n,) ratings
-    scale,          # (lowest, highest)
+    rating,  # (n,) ratings
+    scale,  # (lowest, highest)
     kind='graded',  # 'graded': the place on the scale; 'binary': 1 if liked, else 0
-):                  # (n,) float32, 0 to 1
+):  # (n,) float32, 0 to 1
     "Turn ratings into what a score should come to; 0 is what it should come to for a pair without a rating."
     rating = np.asarray(rating, 'float32')
-    if kind not in ('graded', 'binary'): raise ValueError(f"kind={kind!r}: use 'graded' or 'binary'")
-    if scale[0] == scale[1]: return np.ones_like(rating)
-    return (to_unit(rating, scale) if kind == 'graded' else rating >= liked_from(scale)).astype('float32')
+    if kind not in ('graded', 'binary'):
+        raise ValueError(f"kind={kind!r}: use 'graded' or 'binary'")
+    if scale[0] == scale[1]:
+        return np.ones_like(rating)
+    return (
+        to_unit(rating, scale) if kind == 'graded' else rating >= liked_from(scale)
+    ).astype('float32')
+
 
 def _targets(ratings, kind='graded'):
     "Targets to fit to, of which one at least is above 0."
     y = targets(ratings.rating, ratings.scale, kind)
-    if not y.any(): raise ValueError(f'no rating is above {ratings.rating.max():g} on the scale {ratings.scale[0]:g} to {ratings.scale[1]:g}, so nothing is known to be liked. If these are likes, let the scale be ({ratings.rating.max():g}, {ratings.rating.max():g})')
-    if np.median(y) < .1 and len(np.unique(ratings.rating)) > 20:
-        raise ValueError(f'half of these ratings lie at {np.median(ratings.rating):g} or below, the lower end of their scale, {ratings.scale[0]:g} to {ratings.scale[1]:g}, and would count as not liked. '
-                         'Are they counts? Then take their logarithm, or read each row as a like: rating=False in load_ratings, --rating-column none on the command line')
+    if not y.any():
+        raise ValueError(
+            f'no rating is above {ratings.rating.max():g} on the scale {ratings.scale[0]:g} to {ratings.scale[1]:g}, so nothing is known to be liked. If these are likes, let the scale be ({ratings.rating.max():g}, {ratings.rating.max():g})'
+        )
+    if np.median(y) < 0.1 and len(np.unique(ratings.rating)) > 20:
+        raise ValueError(
+            f'half of these ratings lie at {np.median(ratings.rating):g} or below, the lower end of their scale, {ratings.scale[0]:g} to {ratings.scale[1]:g}, and would count as not liked. '
+            'Are they counts? Then take their logarithm, or read each row as a like: rating=False in load_ratings, --rating-column none on the command line'
+        )
     return y
 
 # %% ../nbs/11_implicit.ipynb #d880fc57
 def fit_ease(
-    ratings,           # `Ratings`
-    reg=200.,          # penalty; above 0
-    kind='graded',     # or 'binary' targets
-):                     # `Factors` as wide as there are items, whose link is 'score'
+    ratings,  # `Ratings`
+    reg=200.0,  # penalty; above 0
+    kind='graded',  # or 'binary' targets
+):  # `Factors` as wide as there are items, whose link is 'score'
     "Fit item-to-item weights in closed form; memory grows with users times items, time with the cube of the items."
     n, m = len(ratings.users), len(ratings.items)
-    _need(lambda x: 1e-6 <= x <= 1e12, 'reg', reg, 'it must be above 0, from a millionth to a million millions')
+    _need(
+        lambda x: 1e-6 <= x <= 1e12,
+        'reg',
+        reg,
+        'it must be above 0, from a millionth to a million millions',
+    )
     X = np.zeros((n, m), 'float32')
     X[ratings.user_ix, ratings.item_ix] = _targets(ratings, kind)
     P = np.linalg.inv((X.T @ X).astype('float64') + reg * np.eye(m))
@@ -58,107 +83,207 @@ def fit_ease(
     np.fill_diagonal(B, 0)
     return _as_factors(ratings, X, np.ascontiguousarray(B.T, 'float32'))
 
+
 def _as_factors(ratings, P, Q):
     count = np.bincount(ratings.item_ix, minlength=len(Q))
-    return Factors(0., np.zeros(len(P), 'float32'), (1e-6 * count / count.max()).astype('float32'), P, Q, ratings.scale, 'score')
+    return Factors(
+        0.0,
+        np.zeros(len(P), 'float32'),
+        (1e-6 * count / count.max()).astype('float32'),
+        P,
+        Q,
+        ratings.scale,
+        'score',
+    )
 
 # %% ../nbs/11_implicit.ipynb #29c721f7
 def ials_objective(
     factors,  # `Factors` whose link is 'score'
     ratings,  # `Ratings`
-    reg,      # penalty on factors, for each rating
+    reg,  # penalty on factors, for each rating
     damping,  # penalty on factors, for each row
-    alpha,    # weight of a pair, rated or not
+    alpha,  # weight of a pair, rated or not
     block=2**20,  # ratings at a time, which bounds the memory
-):            # one float
+):  # one float
     "Sum the squared errors, the squared scores of all pairs and the penalties: what the fit makes small."
-    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items(): _penalty(name, value)
+    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items():
+        _penalty(name, value)
     P, Q = (t.astype('float64') for t in (factors.user_factors, factors.item_factors))
     y, total = _targets(ratings), alpha * ((P.T @ P) * (Q.T @ Q)).sum()
     for at in range(0, len(ratings), block):
-        u, i = (a[at:at + block] for a in (ratings.user_ix, ratings.item_ix))
-        total += ((y[at:at + block] - np.einsum('nk,nk->n', P[u], Q[i])) ** 2).sum()
+        u, i = (a[at : at + block] for a in (ratings.user_ix, ratings.item_ix))
+        total += ((y[at : at + block] - np.einsum('nk,nk->n', P[u], Q[i])) ** 2).sum()
     for rows, table in ((ratings.user_ix, P), (ratings.item_ix, Q)):
-        total += (reg * np.bincount(rows, minlength=len(table)) + damping) @ (table ** 2).sum(1)
+        total += (reg * np.bincount(rows, minlength=len(table)) + damping) @ (
+            table**2
+        ).sum(1)
     return float(total)
 
 # %% ../nbs/11_implicit.ipynb #50095ebf
 def _half(side, mine, theirs, reg, damping, alpha, solve, run):
     "Refit every row of `mine` that has ratings, in place, to the rows of `theirs`."
-    table, nothing = np.vstack([theirs, np.zeros((1, theirs.shape[1]), 'float32')]), np.zeros(side.n_other + 1, 'float32')
-    gram, each, whole = np.float32(alpha) * (theirs.T @ theirs), np.float32(reg), np.float32(damping)
+    table, nothing = (
+        np.vstack([theirs, np.zeros((1, theirs.shape[1]), 'float32')]),
+        np.zeros(side.n_other + 1, 'float32'),
+    )
+    gram, each, whole = (
+        np.float32(alpha) * (theirs.T @ theirs),
+        np.float32(reg),
+        np.float32(damping),
+    )
+
     def work(rows):
         X, y, count = _gather(side, rows, table, nothing)
         mine[rows] = solve(X, y, each * count + whole, mine[rows], gram)
-    for _ in run(work, _chunks(side.start, mine.shape[1])): pass
+
+    for _ in run(work, _chunks(side.start, mine.shape[1])):
+        pass
 
 # %% ../nbs/11_implicit.ipynb #cc28cc27
 @contextmanager
 def _halves(ratings, P, Q, reg, damping, alpha, n_threads):
     "Two functions that refit the users and the items, in place."
     from threadpoolctl import threadpool_limits
-    u, i, y, penalties = ratings.user_ix, ratings.item_ix, _targets(ratings), (reg, damping, alpha)
+
+    u, i, y, penalties = (
+        ratings.user_ix,
+        ratings.item_ix,
+        _targets(ratings),
+        (reg, damping, alpha),
+    )
     by_user, by_item = _side(u, i, y, len(P), len(Q)), _side(i, u, y, len(Q), len(P))
-    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
-        yield (lambda solve=_nearly: _half(by_user, P, Q, *penalties, solve, pool.map),
-               lambda solve=_nearly: _half(by_item, Q, P, *penalties, solve, pool.map))
+    with (
+        threadpool_limits(1, 'blas'),
+        ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
+    ):
+        yield (
+            lambda solve=_nearly: _half(by_user, P, Q, *penalties, solve, pool.map),
+            lambda solve=_nearly: _half(by_item, Q, P, *penalties, solve, pool.map),
+        )
+
 
 def _beginning(ratings, n_factors, seed):
     P = np.zeros((len(ratings.users), n_factors), 'float32')
-    Q = np.random.default_rng(seed).normal(0, .1 / np.sqrt(n_factors), (len(ratings.items), n_factors)).astype('float32')
+    Q = (
+        np.random.default_rng(seed)
+        .normal(0, 0.1 / np.sqrt(n_factors), (len(ratings.items), n_factors))
+        .astype('float32')
+    )
     Q[np.bincount(ratings.item_ix, minlength=len(Q)) == 0] = 0
     return P, Q
 
+
 def _measure(now, ratings, valid, penalties):
     record = dict(objective=ials_objective(now, ratings, *penalties))
-    if valid is None: return record
+    if valid is None:
+        return record
     users = np.unique(valid.user_ix)
-    users = users[::-(-len(users) // 2000)]  # to watch, some are enough
-    return record | dict(val_ndcg=float(ranking_metrics(rank_items(now.scores, users, ratings), users, valid).ndcg.mean()))
+    users = users[:: -(-len(users) // 2000)]  # to watch, some are enough
+    return record | dict(
+        val_ndcg=float(
+            ranking_metrics(
+                rank_items(now.scores, users, ratings), users, valid
+            ).ndcg.mean()
+        )
+    )
 
 # %% ../nbs/11_implicit.ipynb #0f12999c
 def fit_ials(
-    ratings,            # `Ratings` to fit to
-    n_factors=64,       # columns
-    reg=.02,            # penalty on factors, for each rating; above 0
-    damping=4,          # penalty on factors, for each row
-    alpha=.4,           # weight of a pair, rated or not, where a rating has the weight 1; above 0
-    n_iterations=8,     # rounds: users, then items
-    seed=0,             # of the first item factors
-    valid=None,         # `Ratings` to watch nDCG@10 on, for 2,000 users at most
-    patience=None,      # stop after so many rounds without progress on `valid`, and keep the best
-    checkpoint=None,    # a file to write after each round, and to go on from
+    ratings,  # `Ratings` to fit to
+    n_factors=64,  # columns
+    reg=0.02,  # penalty on factors, for each rating; above 0
+    damping=4,  # penalty on factors, for each row
+    alpha=0.4,  # weight of a pair, rated or not, where a rating has the weight 1; above 0
+    n_iterations=8,  # rounds: users, then items
+    seed=0,  # of the first item factors
+    valid=None,  # `Ratings` to watch nDCG@10 on, for 2,000 users at most
+    patience=None,  # stop after so many rounds without progress on `valid`, and keep the best
+    checkpoint=None,  # a file to write after each round, and to go on from
     on_iteration=None,  # called with each round's record: iteration, objective and, with `valid`, val_ndcg
-    n_threads=None,     # None: as many as there are cores
-    progress=None,      # show a bar: True, False, or None for a terminal only
-):                      # `Factors` whose link is 'score'
+    n_threads=None,  # None: as many as there are cores
+    progress=None,  # show a bar: True, False, or None for a terminal only
+):  # `Factors` whose link is 'score'
     "Fit factors that rank, by alternating least squares over all pairs; `ValueError` for settings that make no sense."
-    n_factors, n_iterations, seed = _check(ratings, patience, valid, n_threads, n_factors, n_iterations, seed, reg=reg, damping=damping, alpha=alpha)
-    if valid is not None and not (valid.rating >= liked_from(valid.scale)).any(): raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
-    penalties, tell = (reg, damping, alpha), on_iteration or (None if valid is None else lambda record: None)
+    n_factors, n_iterations, seed = _check(
+        ratings,
+        patience,
+        valid,
+        n_threads,
+        n_factors,
+        n_iterations,
+        seed,
+        reg=reg,
+        damping=damping,
+        alpha=alpha,
+    )
+    if valid is not None and not (valid.rating >= liked_from(valid.scale)).any():
+        raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
+    penalties, tell = (
+        (reg, damping, alpha),
+        on_iteration or (None if valid is None else lambda record: None),
+    )
     fit = _Fit(*_beginning(ratings, n_factors, seed), 'val_ndcg', -1)
-    if checkpoint: fit.resume(checkpoint, n_iterations, _mark(ratings, valid, None, goal='ranking', n_factors=n_factors, penalties=penalties, seed=seed, patience=patience), patience)
+    if checkpoint:
+        fit.resume(
+            checkpoint,
+            n_iterations,
+            _mark(
+                ratings,
+                valid,
+                None,
+                goal='ranking',
+                n_factors=n_factors,
+                penalties=penalties,
+                seed=seed,
+                patience=patience,
+            ),
+            patience,
+        )
     with _halves(ratings, fit.P, fit.Q, *penalties, n_threads) as (users, items):
-        _run(fit, users, items, n_iterations, patience, tell, lambda: _measure(_as_factors(ratings, fit.P, fit.Q), ratings, valid, penalties), progress)
+        _run(
+            fit,
+            users,
+            items,
+            n_iterations,
+            patience,
+            tell,
+            lambda: _measure(
+                _as_factors(ratings, fit.P, fit.Q), ratings, valid, penalties
+            ),
+            progress,
+        )
     return _as_factors(ratings, fit.P, fit.Q)
 
 # %% ../nbs/11_implicit.ipynb #6d4618fd
 def fit_ials_users(
-    factors,   # `Factors` whose link is 'score', whose item side is used
-    user_ix,   # (n,) rows of the new table, 0 to `n_users` - 1
-    item_ix,   # (n,) item rows
-    rating,    # (n,) ratings, on the scale
-    n_users,   # rows of the new table
-    reg,       # as in `fit_ials`
-    damping,   # as in `fit_ials`
-    alpha,     # as in `fit_ials`
-):             # (n_users,) biases, all 0, and (n_users, k) factors
+    factors,  # `Factors` whose link is 'score', whose item side is used
+    user_ix,  # (n,) rows of the new table, 0 to `n_users` - 1
+    item_ix,  # (n,) item rows
+    rating,  # (n,) ratings, on the scale
+    n_users,  # rows of the new table
+    reg,  # as in `fit_ials`
+    damping,  # as in `fit_ials`
+    alpha,  # as in `fit_ials`
+):  # (n_users,) biases, all 0, and (n_users, k) factors
     "Fit rows for users to an item side that stays as it is, exactly; `IndexError` for rows outside the tables."
     n_users, rating = _whole('n_users', n_users, 0), _float32(rating)
-    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items(): _penalty(name, value)
-    if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers')
-    user_ix, item_ix = _rows(user_ix, n_users, 'user'), _rows(item_ix, len(factors.item_bias), 'item')
-    side = _side(np.asarray(user_ix, 'int32'), np.asarray(item_ix, 'int32'), targets(rating, factors.scale), n_users, len(factors.item_bias))
+    for name, value in dict(reg=reg, damping=damping, alpha=alpha).items():
+        _penalty(name, value)
+    if not np.isfinite(rating).all():
+        raise ValueError(
+            f'{(~np.isfinite(rating)).sum():,} ratings are not finite numbers'
+        )
+    user_ix, item_ix = (
+        _rows(user_ix, n_users, 'user'),
+        _rows(item_ix, len(factors.item_bias), 'item'),
+    )
+    side = _side(
+        np.asarray(user_ix, 'int32'),
+        np.asarray(item_ix, 'int32'),
+        targets(rating, factors.scale),
+        n_users,
+        len(factors.item_bias),
+    )
     rows = np.zeros((n_users, factors.k), 'float32')
     _half(side, rows, factors.item_factors, reg, damping, alpha, _exactly, map)
     return np.zeros(n_users, 'float32'), rows

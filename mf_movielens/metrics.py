@@ -19,44 +19,69 @@ __all__ = ['rmse', 'mae', 'interval', 'compare', 'mean_interval', 'paired', 'mea
 # %% ../nbs/04_metrics.ipynb #bdbc9e85
 def _errors(actual, predicted):
     actual, predicted = np.asarray(actual, 'float64'), np.asarray(predicted, 'float64')
-    if actual.shape != predicted.shape: raise ValueError(f'{actual.shape} ratings and {predicted.shape} predictions cannot be compared')
-    if actual.size == 0: raise ValueError('there is nothing to compare')
+    if actual.shape != predicted.shape:
+        raise ValueError(
+            f'{actual.shape} ratings and {predicted.shape} predictions cannot be compared'
+        )
+    if actual.size == 0:
+        raise ValueError('there is nothing to compare')
     for what, x in (('predictions', predicted), ('ratings', actual)):
-        if not np.isfinite(x).all(): raise ValueError(f'{(~np.isfinite(x)).sum():,} {what} are not finite numbers')
-        if np.abs(x).max() > 1e150: raise ValueError(f'{what} up to {np.abs(x).max():g} are too large to be squared')
+        if not np.isfinite(x).all():
+            raise ValueError(
+                f'{(~np.isfinite(x)).sum():,} {what} are not finite numbers'
+            )
+        if np.abs(x).max() > 1e150:
+            raise ValueError(
+                f'{what} up to {np.abs(x).max():g} are too large to be squared'
+            )
     return predicted - actual
 
+
 def rmse(
-    actual,     # (n,) ratings
+    actual,  # (n,) ratings
     predicted,  # (n,) predictions, on the same scale
-):              # one float, in stars
+):  # one float, in stars
     "Take the root of the mean squared error."
     return float(np.sqrt(np.mean(_errors(actual, predicted) ** 2)))
 
+
 def mae(
-    actual,     # (n,) ratings
+    actual,  # (n,) ratings
     predicted,  # (n,) predictions, on the same scale
-):              # one float, in stars
+):  # one float, in stars
     "Take the mean absolute error."
     return float(np.mean(np.abs(_errors(actual, predicted))))
 
 # %% ../nbs/04_metrics.ipynb #63be52d3
-METRICS = {rmse: (np.square, np.sqrt), mae: (np.abs, np.asarray)}  # the loss of one rating, and what is done to its mean
+METRICS = {
+    rmse: (np.square, np.sqrt),
+    mae: (np.abs, np.asarray),
+}  # the loss of one rating, and what is done to its mean
+
 
 def _resampled_means(loss, groups, n_samples, seed):
     "The mean of `loss`, over each of many draws of whole groups."
-    if loss.ndim != 1: raise ValueError(f'values of the shape {loss.shape} cannot be drawn from; give one for each rating, (n,)')
-    if groups is not None and len(groups) != len(loss): raise ValueError(f'{len(groups):,} groups for {len(loss):,} values')
+    if loss.ndim != 1:
+        raise ValueError(
+            f'values of the shape {loss.shape} cannot be drawn from; give one for each rating, (n,)'
+        )
+    if groups is not None and len(groups) != len(loss):
+        raise ValueError(f'{len(groups):,} groups for {len(loss):,} values')
     n_samples, seed = _whole('n_samples', n_samples), _seed(seed)
-    _, group = np.unique(np.arange(len(loss)) if groups is None else groups, return_inverse=True)
+    _, group = np.unique(
+        np.arange(len(loss)) if groups is None else groups, return_inverse=True
+    )
     total, size = np.bincount(group, loss), np.bincount(group)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), n_samples)
     return times @ total / (times @ size)
 
+
 def _loss(metric):
-    if metric not in METRICS: raise ValueError(f'metric={metric!r}: use rmse or mae')
+    if metric not in METRICS:
+        raise ValueError(f'metric={metric!r}: use rmse or mae')
     return METRICS[metric]
+
 
 def _ends(means, level):
     "The ends of the middle part of many draws."
@@ -65,14 +90,14 @@ def _ends(means, level):
 
 # %% ../nbs/04_metrics.ipynb #9968781c
 def interval(
-    actual,          # (n,) ratings
-    predicted,       # (n,) predictions
-    metric=rmse,     # `rmse` or `mae`
-    groups=None,     # (n,) user of each rating; None: every rating on its own
-    level=.95,       # how often such an interval should hold the truth
+    actual,  # (n,) ratings
+    predicted,  # (n,) predictions
+    metric=rmse,  # `rmse` or `mae`
+    groups=None,  # (n,) user of each rating; None: every rating on its own
+    level=0.95,  # how often such an interval should hold the truth
     n_samples=1000,  # draws
     seed=0,
-):                   # (measured, low, high), in stars
+):  # (measured, low, high), in stars
     "Measure an error, with a bootstrap interval."
     loss, finish = _loss(metric)
     means = _resampled_means(loss(_errors(actual, predicted)), groups, n_samples, seed)
@@ -81,51 +106,74 @@ def interval(
 
 # %% ../nbs/04_metrics.ipynb #add7c417
 def compare(
-    actual,          # (n,) ratings
-    ours,            # (n,) predictions of one model
-    theirs,          # (n,) predictions of the other
-    metric=rmse,     # `rmse` or `mae`
-    groups=None,     # (n,) user of each rating
-    level=.95,
+    actual,  # (n,) ratings
+    ours,  # (n,) predictions of one model
+    theirs,  # (n,) predictions of the other
+    metric=rmse,  # `rmse` or `mae`
+    groups=None,  # (n,) user of each rating
+    level=0.95,
     n_samples=1000,
     seed=0,
-):                   # (difference, low, high) in stars; below zero, ours is better
+):  # (difference, low, high) in stars; below zero, ours is better
     "Measure how much less wrong one model is than another, with a paired bootstrap interval."
     loss, finish = _loss(metric)
-    draws = [finish(_resampled_means(loss(_errors(actual, p)), groups, n_samples, seed)) for p in (ours, theirs)]
+    draws = [
+        finish(_resampled_means(loss(_errors(actual, p)), groups, n_samples, seed))
+        for p in (ours, theirs)
+    ]
     low, high = _ends(draws[0] - draws[1], level)
     return metric(actual, ours) - metric(actual, theirs), float(low), float(high)
 
 # %% ../nbs/04_metrics.ipynb #2c7495f0
 def mean_interval(
-    values,          # (n,) one for each user, or for each user and fold
-    groups=None,     # (n,) user of each value; None: every value is of another user
-    level=.95,
+    values,  # (n,) one for each user, or for each user and fold
+    groups=None,  # (n,) user of each value; None: every value is of another user
+    level=0.95,
     n_samples=1000,
     seed=0,
-):                   # (mean, low, high)
+):  # (mean, low, high)
     "Average values, with a bootstrap interval."
     values = np.asarray(values, 'float64')
-    if not values.size or not np.isfinite(values).all(): raise ValueError(f'{(~np.isfinite(values)).sum():,} of {values.size:,} values are not finite numbers; a mean needs one at least')
+    if not values.size or not np.isfinite(values).all():
+        raise ValueError(
+            f'{(~np.isfinite(values)).sum():,} of {values.size:,} values are not finite numbers; a mean needs one at least'
+        )
     low, high = _ends(_resampled_means(values, groups, n_samples, seed), level)
     return float(values.mean()), float(low), float(high)
 
+
 def paired(
-    ours,         # (n,) values of one model; of two Series, the indexes must be the same
-    theirs,       # (n,) values of the other, of the same users in the same order
+    ours,  # (n,) values of one model; of two Series, the indexes must be the same
+    theirs,  # (n,) values of the other, of the same users in the same order
     groups=None,  # (n,) user of each value
-    **settings,   # of `mean_interval`
-):                # (difference of the means, low, high); above zero, ours are larger
+    **settings,  # of `mean_interval`
+):  # (difference of the means, low, high); above zero, ours are larger
     "Compare two models by the differences of the same users."
-    same = ours.index.equals(theirs.index) if isinstance(ours, pd.Series) and isinstance(theirs, pd.Series) else len(ours) == len(theirs)
-    if not same: raise ValueError(f'the {len(ours):,} and {len(theirs):,} values are not of the same users in the same order, so they cannot be paired')
-    return mean_interval(np.asarray(ours, 'float64') - np.asarray(theirs, 'float64'), groups, **settings)
+    same = (
+        ours.index.equals(theirs.index)
+        if isinstance(ours, pd.Series) and isinstance(theirs, pd.Series)
+        else len(ours) == len(theirs)
+    )
+    if not same:
+        raise ValueError(
+            f'the {len(ours):,} and {len(theirs):,} values are not of the same users in the same order, so they cannot be paired'
+        )
+    return mean_interval(
+        np.asarray(ours, 'float64') - np.asarray(theirs, 'float64'), groups, **settings
+    )
 
 # %% ../nbs/04_metrics.ipynb #62e2cfb3
 def measured(
     name,  # of a table, as in `measured('als')`
-):         # the frame
+):  # the frame
     "Read a table of measurements that comes with the book; `ValueError` if there is none of that name."
-    tables = {path.name.removesuffix('.csv'): path for path in files('mf_movielens').joinpath('results').iterdir()}
-    if name not in tables: raise ValueError(f'there is no table {name!r}; there are {", ".join(sorted(tables))}')
-    with tables[name].open(encoding='utf-8') as f: return pd.read_csv(f)
+    tables = {
+        path.name.removesuffix('.csv'): path
+        for path in files('mf_movielens').joinpath('results').iterdir()
+    }
+    if name not in tables:
+        raise ValueError(
+            f'there is no table {name!r}; there are {", ".join(sorted(tables))}'
+        )
+    with tables[name].open(encoding='utf-8') as f:
+        return pd.read_csv(f)

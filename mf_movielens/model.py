@@ -16,56 +16,96 @@ __all__ = ['RecommenderNet']
 
 # %% ../nbs/07_model.ipynb #c92fec18
 def _table(n, size, name, seed=None):
-    start = 'zeros' if seed is None else keras.initializers.RandomNormal(stddev=.05, seed=seed)
+    start = (
+        'zeros'
+        if seed is None
+        else keras.initializers.RandomNormal(stddev=0.05, seed=seed)
+    )
     return keras.layers.Embedding(n, size, embeddings_initializer=start, name=name)
+
 
 def _inside(pairs, n_users, n_movies):
     "Split (n, 2) rows into two columns; a row outside the tables stops the computation."
     pairs = ops.cast(ops.convert_to_tensor(pairs), 'int32')
-    words = f'rows must lie in 0..{n_users - 1} for users and 0..{n_movies - 1} for movies'
-    checks = tf.debugging.assert_non_negative(pairs, words), tf.debugging.assert_less(pairs, [n_users, n_movies], words)
-    with tf.control_dependencies([c for c in checks if c is not None]): pairs = tf.identity(pairs)
+    words = (
+        f'rows must lie in 0..{n_users - 1} for users and 0..{n_movies - 1} for movies'
+    )
+    checks = (
+        tf.debugging.assert_non_negative(pairs, words),
+        tf.debugging.assert_less(pairs, [n_users, n_movies], words),
+    )
+    with tf.control_dependencies([c for c in checks if c is not None]):
+        pairs = tf.identity(pairs)
     return pairs[:, 0], pairs[:, 1]
 
 # %% ../nbs/07_model.ipynb #cc5f31e0
 @keras.saving.register_keras_serializable('mf_movielens')
 class RecommenderNet(keras.Model):
     "Biased matrix factorization: (n, 2) rows of user and movie in, (n,) predictions out."
+
     def __init__(
         self,
-        num_users,          # rows of the user tables
-        num_movies,         # rows of the movie tables
+        num_users,  # rows of the user tables
+        num_movies,  # rows of the movie tables
         embedding_size=75,  # factors
-        mean=0.,            # added to every sum; not trained
-        link='identity',    # 'identity' predicts ratings, 'sigmoid' their place on the scale, 0 to 1
-        reg=0.,             # penalty on the squares of the factors
-        bias_reg=0.,        # and of the biases
-        decay='rating',     # penalize the rows of each 'rating', or the whole 'table' at every step
-        seed=0,             # of the first factors
-        **kwargs,           # of `keras.Model`
+        mean=0.0,  # added to every sum; not trained
+        link='identity',  # 'identity' predicts ratings, 'sigmoid' their place on the scale, 0 to 1
+        reg=0.0,  # penalty on the squares of the factors
+        bias_reg=0.0,  # and of the biases
+        decay='rating',  # penalize the rows of each 'rating', or the whole 'table' at every step
+        seed=0,  # of the first factors
+        **kwargs,  # of `keras.Model`
     ):
         super().__init__(**kwargs)
-        self.settings = dict(num_users=num_users, num_movies=num_movies, embedding_size=embedding_size, mean=float(mean),
-                             link=link, reg=reg, bias_reg=bias_reg, decay=decay, seed=seed)
+        self.settings = dict(
+            num_users=num_users,
+            num_movies=num_movies,
+            embedding_size=embedding_size,
+            mean=float(mean),
+            link=link,
+            reg=reg,
+            bias_reg=bias_reg,
+            decay=decay,
+            seed=seed,
+        )
         self.user_embedding = _table(num_users, embedding_size, 'user_embedding', seed)
         self.user_bias = _table(num_users, 1, 'user_bias')
-        self.movie_embedding = _table(num_movies, embedding_size, 'movie_embedding', seed + 1)
+        self.movie_embedding = _table(
+            num_movies, embedding_size, 'movie_embedding', seed + 1
+        )
         self.movie_bias = _table(num_movies, 1, 'movie_bias')
         self(np.zeros((1, 2), 'int32'))  # makes the tables
 
-    def get_config(self): return {**super().get_config(), **self.settings}
-    def call(self, pairs, training=False): return _forward(self, pairs, training)
+    def get_config(self):
+        return {**super().get_config(), **self.settings}
+
+    def call(self, pairs, training=False):
+        return _forward(self, pairs, training)
 
 # %% ../nbs/07_model.ipynb #9fdf7da3
 def _forward(net, pairs, training):
     user, movie = _inside(pairs, net.settings['num_users'], net.settings['num_movies'])
-    p, q, b_u, b_i = net.user_embedding(user), net.movie_embedding(movie), net.user_bias(user), net.movie_bias(movie)
-    if training: net.add_loss(_penalty(net, p, q, b_u, b_i))
+    p, q, b_u, b_i = (
+        net.user_embedding(user),
+        net.movie_embedding(movie),
+        net.user_bias(user),
+        net.movie_bias(movie),
+    )
+    if training:
+        net.add_loss(_penalty(net, p, q, b_u, b_i))
     x = net.settings['mean'] + b_u[:, 0] + b_i[:, 0] + ops.sum(p * q, axis=1)
     return ops.sigmoid(x) if net.settings['link'] == 'sigmoid' else x
 
+
 def _penalty(net, p, q, b_u, b_i):
-    reg, bias_reg, n = net.settings['reg'], net.settings['bias_reg'], ops.cast(ops.shape(p)[0], 'float32')
+    reg, bias_reg, n = (
+        net.settings['reg'],
+        net.settings['bias_reg'],
+        ops.cast(ops.shape(p)[0], 'float32'),
+    )
     squares = lambda *tensors: sum(ops.sum(ops.square(t)) for t in tensors)
-    if net.settings['decay'] == 'table': return reg * squares(net.user_embedding.embeddings, net.movie_embedding.embeddings)
+    if net.settings['decay'] == 'table':
+        return reg * squares(
+            net.user_embedding.embeddings, net.movie_embedding.embeddings
+        )
     return (reg * squares(p, q) + bias_reg * squares(b_u, b_i)) / n

@@ -17,30 +17,48 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # %% ../nbs/17_plots.ipynb #114333af
-__all__ = ['plot_curves', 'plot_predicted', 'plot_reliability', 'item_axes', 'plot_map', 'plot_factor', 'plot_comparison']
+__all__ = [
+    'plot_curves',
+    'plot_predicted',
+    'plot_reliability',
+    'item_axes',
+    'plot_map',
+    'plot_factor',
+    'plot_comparison',
+]
 
 # %% ../nbs/17_plots.ipynb #2c092e57
 STYLE = ['default', 'mf_movielens.book']
 
+
 def _in_style(draw):
     "Draw in the style of the book."
+
     @wraps(draw)
     def drawn(*args, **kwargs):
-        with matplotlib.style.context(STYLE): return draw(*args, **kwargs)
+        with matplotlib.style.context(STYLE):
+            return draw(*args, **kwargs)
+
     return drawn
+
 
 class _Picture(Figure):
     "A figure that a notebook shows, also where pyplot was never imported."
+
     def _repr_png_(self):
         png = io.BytesIO()
         self.savefig(png, format='png', dpi=self.dpi)
         return png.getvalue()
 
+
 def _sound(name):
     "A name from outside as text that can be drawn: that of a file may hold bytes that are no letters."
     return str(name).encode(errors='replace').decode()
 
-def _label(name): return _sound(name).replace('$', r'\$')  # a dollar is no mathematics
+
+def _label(name):
+    return _sound(name).replace('$', r'\$')  # a dollar is no mathematics
+
 
 def _axes(title, xlabel, ylabel, size=(6, 3.6)):
     fig = _Picture(figsize=size)
@@ -52,15 +70,23 @@ def _axes(title, xlabel, ylabel, size=(6, 3.6)):
 # %% ../nbs/17_plots.ipynb #f42df955
 @_in_style
 def plot_curves(
-    history,            # epoch, sweep or iteration, and rmse, val_rmse or val_ndcg: `Fit.history`, or a list of the records of `fit_als`, `fit_ials` or `fit_bayes`
+    history,  # epoch, sweep or iteration, and rmse, val_rmse or val_ndcg: `Fit.history`, or a list of the records of `fit_als`, `fit_ials` or `fit_bayes`
     title='Training',
-):                      # a `Figure`
+):  # a `Figure`
     "Draw the training curve and the held-out curve, as far as they are known."
     history = pd.DataFrame(history)
-    step, ranks = next((s for s in ('epoch', 'sweep') if s in history), 'iteration'), 'val_ndcg' in history
+    step, ranks = (
+        next((s for s in ('epoch', 'sweep') if s in history), 'iteration'),
+        'val_ndcg' in history,
+    )
     fig, ax = _axes(title, step, 'nDCG@10' if ranks else 'RMSE, stars')
-    for column, label in (('rmse', 'training'), ('val_rmse', 'held out'), ('val_ndcg', 'held out')):
-        if column in history: ax.plot(history[step], history[column], marker='.', label=label)
+    for column, label in (
+        ('rmse', 'training'),
+        ('val_rmse', 'held out'),
+        ('val_ndcg', 'held out'),
+    ):
+        if column in history:
+            ax.plot(history[step], history[column], marker='.', label=label)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return fig
@@ -68,10 +94,10 @@ def plot_curves(
 # %% ../nbs/17_plots.ipynb #37fdf1a6
 @_in_style
 def plot_predicted(
-    actual,     # (n,) ratings
+    actual,  # (n,) ratings
     predicted,  # (n,) predictions
     title='Predicted and actual',
-):              # a `Figure`
+):  # a `Figure`
     "Draw the predictions for each rating that was given."
     actual, predicted = np.asarray(actual), np.asarray(predicted)
     levels = np.unique(actual)
@@ -81,8 +107,15 @@ def plot_predicted(
         actual = levels[np.searchsorted(edges[1:-1], actual, side='right')]
         levels = np.unique(actual)
     fig, ax = _axes(title, 'stars given', 'stars predicted')
-    ax.boxplot([predicted[actual == level] for level in levels], positions=levels, widths=.6 * np.diff(levels).min(initial=1),
-               manage_ticks=False, sym='', whis=(5, 95), medianprops=dict(color='C1', linewidth=2.5))
+    ax.boxplot(
+        [predicted[actual == level] for level in levels],
+        positions=levels,
+        widths=0.6 * np.diff(levels).min(initial=1),
+        manage_ticks=False,
+        sym='',
+        whis=(5, 95),
+        medianprops=dict(color='C1', linewidth=2.5),
+    )
     ax.plot(levels, levels, color='C0', linestyle=':', label='perfect')
     ax.legend()
     return fig
@@ -92,13 +125,23 @@ def plot_predicted(
 def plot_reliability(
     table,  # event, predicted, observed, n: of each group of like predictions their mean, the share that came true, and how many
     title='Said and seen',
-):          # a `Figure`
+):  # a `Figure`
     "Draw how often events came true against how probable they were said to be."
     table = pd.DataFrame(table)
     fig, ax = _axes(title, 'said, probability', 'seen, share', (5.5, 5))
     ax.plot([0, 1], [0, 1], color='#888888', lw=1, ls='--')
-    for (event, part), mark in zip(table.groupby(table.event.map(_label), sort=False), 'osD^vXP*'):
-        ax.errorbar(part.predicted, part.observed, 1.96 * np.sqrt(part.predicted * (1 - part.predicted) / part.n), marker=mark, ms=5, lw=1, label=event)
+    for (event, part), mark in zip(
+        table.groupby(table.event.map(_label), sort=False), 'osD^vXP*'
+    ):
+        ax.errorbar(
+            part.predicted,
+            part.observed,
+            1.96 * np.sqrt(part.predicted * (1 - part.predicted) / part.n),
+            marker=mark,
+            ms=5,
+            lw=1,
+            label=event,
+        )
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
     ax.legend()
     return fig
@@ -106,110 +149,219 @@ def plot_reliability(
 # %% ../nbs/17_plots.ipynb #fbe670c7
 def item_axes(
     factors,  # `Factors` with one factor or more
-):            # (n_items, at most k): how many stars each axis moves an item for a typical user (root mean square), greatest axis first; of factors that rank, how far users of unlike taste are apart on it
+):  # (n_items, at most k): how many stars each axis moves an item for a typical user (root mean square), greatest axis first; of factors that rank, how far users of unlike taste are apart on it
     "Measure items by what users make of them, along axes of which the first say most."
-    if factors.k < 1: raise ValueError('there are no factors to look at; this model has biases alone')
-    P, Q = factors.user_factors.astype('float64'), factors.item_factors.astype('float64')
-    if factors.link == 'score':  # what all users agree on is popularity, and how long a row is tells how much somebody has seen
+    if factors.k < 1:
+        raise ValueError('there are no factors to look at; this model has biases alone')
+    P, Q = (
+        factors.user_factors.astype('float64'),
+        factors.item_factors.astype('float64'),
+    )
+    if (
+        factors.link == 'score'
+    ):  # what all users agree on is popularity, and how long a row is tells how much somebody has seen
         P = P / np.maximum(np.linalg.norm(P, axis=1, keepdims=True), 1e-12)
         P = P - P.mean(0)
     spread, turn = np.linalg.eigh(P.T @ P / len(P))
-    U, size, _ = np.linalg.svd(Q @ (turn * np.sqrt(np.maximum(spread, 0))), full_matrices=False)
+    U, size, _ = np.linalg.svd(
+        Q @ (turn * np.sqrt(np.maximum(spread, 0))), full_matrices=False
+    )
     axes = U * size
-    return axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])  # a direction has two ends; the longer one is taken as positive
+    return axes * np.sign(
+        axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
+    )  # a direction has two ends; the longer one is taken as positive
 
 # %% ../nbs/17_plots.ipynb #3e31385f
-def _well_known(model, n): return np.argsort(-model.counts, kind='stable')[:min(n, int((model.counts > 0).sum()))]
+def _well_known(model, n):
+    return np.argsort(-model.counts, kind='stable')[
+        : min(n, int((model.counts > 0).sum()))
+    ]
 
-def _spoken(title): return re.sub(r'^(.*), (The|A|An|Les?|La|Il|El|Das|Der|Die)( \(\d{4}\))?$', r'\2 \1\3', title)
+
+def _spoken(title):
+    return re.sub(
+        r'^(.*), (The|A|An|Les?|La|Il|El|Das|Der|Die)( \(\d{4}\))?$', r'\2 \1\3', title
+    )
+
 
 def _short(model, row, longest=32):
-    title = _spoken(re.sub(r'\(\d{4}\)$', '', _sound(model.items.index[row] if model.titles is None else model.titles[row])).rstrip())
-    return title if len(title) <= longest else title[:longest - 1].rstrip() + '…'
+    title = _spoken(
+        re.sub(
+            r'\(\d{4}\)$',
+            '',
+            _sound(
+                model.items.index[row] if model.titles is None else model.titles[row]
+            ),
+        ).rstrip()
+    )
+    return title if len(title) <= longest else title[: longest - 1].rstrip() + '…'
+
 
 def _along(model, axes):
     found = item_axes(model.factors)
-    if not all(0 <= a < found.shape[1] for a in axes): raise ValueError(f'axes {list(axes)}: this model has the axes 0 to {found.shape[1] - 1}')
+    if not all(0 <= a < found.shape[1] for a in axes):
+        raise ValueError(
+            f'axes {list(axes)}: this model has the axes 0 to {found.shape[1] - 1}'
+        )
     return found[:, axes]
+
 
 @_in_style
 def plot_factor(
-    model,      # `Recommender`
-    axis=0,     # 0 is the axis that says most
-    n=7,        # items at each end
+    model,  # `Recommender`
+    axis=0,  # 0 is the axis that says most
+    n=7,  # items at each end
     among=300,  # the items with the most ratings, from which they are taken
-):              # a `Figure`
+):  # a `Figure`
     "Draw the items most at home at each end of one axis."
     known, x = _well_known(model, among), _along(model, [axis])[:, 0]
     order = known[np.argsort(x[known])]
-    rows = np.concatenate([order[:n], order[max(n, len(order) - n):]])
-    fig, ax = _axes(f'Axis {axis + 1}', 'stars, for a typical user' if model.goal == 'rating' else 'score, of users who differ', '', (6, .25 * len(rows) + 1))
+    rows = np.concatenate([order[:n], order[max(n, len(order) - n) :]])
+    fig, ax = _axes(
+        f'Axis {axis + 1}',
+        'stars, for a typical user'
+        if model.goal == 'rating'
+        else 'score, of users who differ',
+        '',
+        (6, 0.25 * len(rows) + 1),
+    )
     ax.barh(np.arange(len(rows)), x[rows], color=np.where(x[rows] < 0, 'C1', 'C0'))
     ax.grid(axis='y', visible=False)
-    ax.set_yticks(np.arange(len(rows)), [_short(model, r) for r in rows], parse_math=False)
+    ax.set_yticks(
+        np.arange(len(rows)), [_short(model, r) for r in rows], parse_math=False
+    )
     return fig
 
 # %% ../nbs/17_plots.ipynb #0f23d2bc
-PLACES = [(x, y) for d in (6, 11) for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))]
+PLACES = [
+    (x, y)
+    for d in (6, 11)
+    for x, y in ((d, 0), (-d, 0), (0, d), (0, -d), (d, d), (-d, d), (d, -d), (-d, -d))
+]
+
 
 def _place(ax, texts, points, taken=(), fontsize=7):
     "Write texts beside points so that none covers another, a point or a box that is taken."
-    renderer, taken, frame = ax.figure.canvas.get_renderer(), list(taken), ax.get_window_extent()
+    renderer, taken, frame = (
+        ax.figure.canvas.get_renderer(),
+        list(taken),
+        ax.get_window_extent(),
+    )
     dots = ax.transData.transform(points)
     for text, point in zip(texts, points):
-        note = ax.annotate(_sound(text), point, xytext=(0, 0), textcoords='offset points', fontsize=fontsize, parse_math=False)
+        note = ax.annotate(
+            _sound(text),
+            point,
+            xytext=(0, 0),
+            textcoords='offset points',
+            fontsize=fontsize,
+            parse_math=False,
+        )
         for dx, dy in PLACES:
-            note.set(position=(dx, dy), ha='left' if dx > 0 else 'right' if dx else 'center', va='bottom' if dy > 0 else 'top' if dy else 'center')
+            note.set(
+                position=(dx, dy),
+                ha='left' if dx > 0 else 'right' if dx else 'center',
+                va='bottom' if dy > 0 else 'top' if dy else 'center',
+            )
             box = note.get_window_extent(renderer).padded(2)
-            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-            if inside and not any(box.overlaps(b) for b in taken) and not (np.abs(dots - [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]) < [box.width / 2 + 2, box.height / 2 + 2]).all(1).any():
+            inside = (
+                frame.x0 < box.x0
+                and box.x1 < frame.x1
+                and frame.y0 < box.y0
+                and box.y1 < frame.y1
+            )
+            if (
+                inside
+                and not any(box.overlaps(b) for b in taken)
+                and not (
+                    np.abs(dots - [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2])
+                    < [box.width / 2 + 2, box.height / 2 + 2]
+                )
+                .all(1)
+                .any()
+            ):
                 taken.append(box)
                 break
-        else: note.remove()
+        else:
+            note.remove()
 
 # %% ../nbs/17_plots.ipynb #ee13e60f
 @_in_style
 def plot_map(
-    model,        # `Recommender` with two factors or more
+    model,  # `Recommender` with two factors or more
     groups=None,  # a word for each item, by id: a Series or dict; at most eight, the rarer ones are drawn as 'other'
-    n=60,         # the items with the most ratings
+    n=60,  # the items with the most ratings
     axes=(0, 1),  # which two of `item_axes`
-):                # a `Figure`
+):  # a `Figure`
     "Draw the best known items along two axes, those that the same people like close by."
-    if model.factors.k < 2: raise ValueError(f'a map needs two factors, and this model has {model.factors.k}')
+    if model.factors.k < 2:
+        raise ValueError(
+            f'a map needs two factors, and this model has {model.factors.k}'
+        )
     rows = _well_known(model, n)
     points = _along(model, list(axes))[rows]
-    fig, ax = _axes('What the same people like', f'axis {axes[0] + 1}', f'axis {axes[1] + 1}', (9, 6.5))
-    words = pd.Series({} if groups is None else groups, dtype=object).reindex(model.items.index[rows]).fillna('other').map(_sound).to_numpy(object)
+    fig, ax = _axes(
+        'What the same people like',
+        f'axis {axes[0] + 1}',
+        f'axis {axes[1] + 1}',
+        (9, 6.5),
+    )
+    words = (
+        pd.Series({} if groups is None else groups, dtype=object)
+        .reindex(model.items.index[rows])
+        .fillna('other')
+        .map(_sound)
+        .to_numpy(object)
+    )
     kinds, counts = np.unique(words, return_counts=True)
     kept = [k for k in kinds[np.argsort(-counts, kind='stable')] if k != 'other'][:7]
     for n_th, kind in enumerate([*kept, 'other']):
         mine = ~np.isin(words, kept) if kind == 'other' else words == kind
-        if mine.any(): ax.scatter(*points[mine].T, s=26, color='#999999' if kind == 'other' else f'C{n_th}', label=_label(kind))
-    ax.margins(.12)
+        if mine.any():
+            ax.scatter(
+                *points[mine].T,
+                s=26,
+                color='#999999' if kind == 'other' else f'C{n_th}',
+                label=_label(kind),
+            )
+    ax.margins(0.12)
     legend = [] if groups is None else [ax.legend(loc='best', fontsize=8)]
     fig.draw_without_rendering()
-    _place(ax, [_short(model, r) for r in rows], points, [box.get_window_extent() for box in legend])
+    _place(
+        ax,
+        [_short(model, r) for r in rows],
+        points,
+        [box.get_window_extent() for box in legend],
+    )
     return fig
 
 # %% ../nbs/17_plots.ipynb #91c0cc7e
 @_in_style
 def plot_comparison(
-    table,       # frame indexed by the names of models: `seconds` and the measure
-    measure,     # a column of it
+    table,  # frame indexed by the names of models: `seconds` and the measure
+    measure,  # a column of it
     label=None,  # of the measure; None: its name
-    ours=(),     # names to draw in colour
-):               # a `Figure`
+    ours=(),  # names to draw in colour
+):  # a `Figure`
     "Draw what models reach against the seconds that they take."
     missing = [c for c in ('seconds', measure) if c not in table]
-    if missing: raise ValueError(f'the table has no column {missing[0]!r}; it needs `seconds` and the measure, and names as its index')
+    if missing:
+        raise ValueError(
+            f'the table has no column {missing[0]!r}; it needs `seconds` and the measure, and names as its index'
+        )
     fig, ax = _axes('Quality against time', 'seconds to fit', label or measure, (8, 5))
     mine = table.index.isin(list(ours))
     for rows, colour, size in ((~mine, '#7a8ba3', 30), (mine, 'C1', 70)):
-        ax.scatter(table.seconds[rows], table[measure][rows], color=colour, s=size, zorder=3)
+        ax.scatter(
+            table.seconds[rows], table[measure][rows], color=colour, s=size, zorder=3
+        )
     ax.set_xscale('log')
-    ax.margins(.12)
+    ax.margins(0.12)
     fig.draw_without_rendering()
     order = np.argsort(~mine, kind='stable')
-    _place(ax, table.index[order].tolist(), np.column_stack([table.seconds, table[measure]])[order])
+    _place(
+        ax,
+        table.index[order].tolist(),
+        np.column_stack([table.seconds, table[measure]])[order],
+    )
     return fig

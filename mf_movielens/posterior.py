@@ -17,7 +17,17 @@ from scipy.special import ndtr, ndtri
 
 # %% ../nbs/14_posterior.ipynb #d496b63d
 from .encoding import RatingsError
-from .factors import LARGEST, Factors, _float32, _is_sound, _level, _rows, _whole, get_arrays, put_arrays
+from mf_movielens.factors import (
+    LARGEST,
+    Factors,
+    _float32,
+    _is_sound,
+    _level,
+    _rows,
+    _whole,
+    get_arrays,
+    put_arrays,
+)
 from .gibbs import _draw_normal, _inside, _Moments
 
 # %% ../nbs/14_posterior.ipynb #460bde1d
@@ -27,127 +37,196 @@ __all__ = ['Posterior', 'coverage_table', 'log_score']
 @dataclass(frozen=True, eq=False)
 class Posterior:
     "Draws of the five arrays, and of what else the model has; s draws, d = k + 1 columns with the bias last."
-    likelihood: str     # 'probit': stars are ranges of a liking; 'normal': numbers with Gaussian noise
-    scale: tuple        # (lowest, highest) rating
-    stars: np.ndarray   # (c,) ratings that occur, ascending
-    mu: float           # the mean of all, in ratings; 0 for likings
-    unit: float         # what a model's one is in ratings; 1 for likings
-    user: np.ndarray    # (s, n_users, d)
-    item: np.ndarray    # (s, n_items, d)
-    sd: np.ndarray      # (s,) standard deviation of the noise
-    user_sd: np.ndarray # (s, n_users) by what each user's noise is multiplied
+
+    likelihood: str  # 'probit': stars are ranges of a liking; 'normal': numbers with Gaussian noise
+    scale: tuple  # (lowest, highest) rating
+    stars: np.ndarray  # (c,) ratings that occur, ascending
+    mu: float  # the mean of all, in ratings; 0 for likings
+    unit: float  # what a model's one is in ratings; 1 for likings
+    user: np.ndarray  # (s, n_users, d)
+    item: np.ndarray  # (s, n_items, d)
+    sd: np.ndarray  # (s,) standard deviation of the noise
+    user_sd: np.ndarray  # (s, n_users) by what each user's noise is multiplied
     user_shape: np.ndarray  # (s,) of the Gamma distribution that users' precisions come from, the larger the more alike they are; 0 if they have none of their own
-    cuts: np.ndarray    # (s, c - 1) between the stars, for 'probit'
-    user_mean: np.ndarray       # (s, d) the population of users, for newcomers
+    cuts: np.ndarray  # (s, c - 1) between the stars, for 'probit'
+    user_mean: np.ndarray  # (s, d) the population of users, for newcomers
     user_precision: np.ndarray  # (s, d, d)
-    user_implicit: np.ndarray   # (s, n_items, d) what having rated an item adds to the prior mean; or (s, 0, d)
+    user_implicit: (
+        np.ndarray
+    )  # (s, n_items, d) what having rated an item adds to the prior mean; or (s, 0, d)
     moments: _Moments | None = None  # with time:
-    day: np.ndarray | None = None    # (s, t, d)
-    mood: np.ndarray | None = None   # (s, e) of each evening
+    day: np.ndarray | None = None  # (s, t, d)
+    mood: np.ndarray | None = None  # (s, e) of each evening
     mood_sd: np.ndarray | None = None  # (s,)
 
 # %% ../nbs/14_posterior.ipynb #ac86b3a4
-def __len__(self): return len(self.sd)
+def __len__(self):
+    return len(self.sd)
+
 
 @property
 def shape(self):
     "(n_users, n_items)."
     return self.user.shape[1], self.item.shape[1]
 
+
 @property
 def k(self):
     "The number of factors."
     return self.user.shape[2] - 1
 
-def __repr__(self): return f'{len(self)} draws of {self.k} factors for {self.shape[0]:,} users and {self.shape[1]:,} items, {self.likelihood}' + (', with time' if self.moments else '')
 
-Posterior.__len__, Posterior.__repr__, Posterior.shape, Posterior.k = __len__, __repr__, shape, k
+def __repr__(self):
+    return (
+        f'{len(self)} draws of {self.k} factors for {self.shape[0]:,} users and {self.shape[1]:,} items, {self.likelihood}'
+        + (', with time' if self.moments else '')
+    )
+
+
+Posterior.__len__, Posterior.__repr__, Posterior.shape, Posterior.k = (
+    __len__,
+    __repr__,
+    shape,
+    k,
+)
 
 # %% ../nbs/14_posterior.ipynb #848b4609
 def factors(
     self,
     draw,  # which one, from 0
-):         # `Factors`; their link is 'score' for 'probit', whose likings are no ratings
+):  # `Factors`; their link is 'score' for 'probit', whose likings are no ratings
     "One draw as five arrays, with each user's evenings averaged."
     P, Q = self.user[draw].astype('float64'), self.item[draw]
     bias = P[:, -1]
     if self.moments:
         m, c = self.moments, self.day[draw]
         real = m.count > 0
-        weight = sparse.csr_matrix((m.count[real], (m.user[real], m.day[real])), (len(P), len(c)))
+        weight = sparse.csr_matrix(
+            (m.count[real], (m.user[real], m.day[real])), (len(P), len(c))
+        )
         total = np.maximum(np.bincount(m.user, m.count, len(P)), 1)
         average = weight @ c / total[:, None]
-        bias = bias + average[:, -1] + (P * average)[:, :-1].sum(1) + np.bincount(m.user, m.count * self.mood[draw], len(P)) / total
+        bias = (
+            bias
+            + average[:, -1]
+            + (P * average)[:, :-1].sum(1)
+            + np.bincount(m.user, m.count * self.mood[draw], len(P)) / total
+        )
         P = P + average
     root = np.sqrt(self.unit)
     arrays = bias * self.unit, Q[:, -1] * self.unit, P[:, :-1] * root, Q[:, :-1] * root
-    return Factors(self.mu, *(a.astype('float32') for a in arrays), self.scale, 'score' if self.likelihood == 'probit' else 'identity')
+    return Factors(
+        self.mu,
+        *(a.astype('float32') for a in arrays),
+        self.scale,
+        'score' if self.likelihood == 'probit' else 'identity',
+    )
+
 
 Posterior.factors = factors
 
 # %% ../nbs/14_posterior.ipynb #e3821430
 def _still(self):
-    if '_made' not in self.__dict__: self.__dict__['_made'] = [self.factors(s) for s in range(len(self))]
+    if '_made' not in self.__dict__:
+        self.__dict__['_made'] = [self.factors(s) for s in range(len(self))]
     return self.__dict__['_made']
+
 
 def _f(self, s, u, i, day=None, evening=None):
     "(f, sd): what one draw says of pairs, before the noise, and the noise; in ratings or likings."
-    mood_sd = self.mood_sd[s] if self.moments else 0.
+    mood_sd = self.mood_sd[s] if self.moments else 0.0
     if day is None:
         f = _still(self)[s]
-        x = f.mu + f.user_bias[u] + f.item_bias[i] + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
+        x = (
+            f.mu
+            + f.user_bias[u]
+            + f.item_bias[i]
+            + np.einsum('nk,nk->n', f.user_factors[u], f.item_factors[i])
+        )
         return x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], mood_sd)
-    new = day == len(self.moments.days)  # a day of which nothing is known is like a moment that is not
+    new = day == len(
+        self.moments.days
+    )  # a day of which nothing is known is like a moment that is not
     if new.any():
         f, sd = (np.empty(len(u)) for _ in range(2))
-        for rows, more in ((new, ()), (~new, (day[~new], evening[~new]))): f[rows], sd[rows] = _f(self, s, u[rows], i[rows], *more)
+        for rows, more in ((new, ()), (~new, (day[~new], evening[~new]))):
+            f[rows], sd[rows] = _f(self, s, u[rows], i[rows], *more)
         return f, sd
     P, Q, c = self.user[s][u], self.item[s][i], self.day[s][day]
-    x = P[:, -1] + Q[:, -1] + c[:, -1] + ((P + c) * (Q + c) - c * c)[:, :-1].sum(1) + np.append(self.mood[s], 0)[evening]
+    x = (
+        P[:, -1]
+        + Q[:, -1]
+        + c[:, -1]
+        + ((P + c) * (Q + c) - c * c)[:, :-1].sum(1)
+        + np.append(self.mood[s], 0)[evening]
+    )
     fresh = evening == self.mood.shape[1]
-    return self.mu + self.unit * x, self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], np.where(fresh, mood_sd, 0))
+    return self.mu + self.unit * x, self.unit * np.hypot(
+        self.sd[s] * self.user_sd[s][u], np.where(fresh, mood_sd, 0)
+    )
 
 # %% ../nbs/14_posterior.ipynb #94b7b748
 def _pairs(self, user_ix, item_ix, timestamp):
     u, i = _rows(user_ix, self.shape[0], 'user'), _rows(item_ix, self.shape[1], 'item')
-    if timestamp is None: return *np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i)), None, None
-    if not self.moments: raise ValueError('this model was fitted without time, so it can make nothing of timestamps')
+    if timestamp is None:
+        return *np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i)), None, None
+    if not self.moments:
+        raise ValueError(
+            'this model was fitted without time, so it can make nothing of timestamps'
+        )
     when = np.atleast_1d(timestamp)
-    if when.dtype.kind not in 'iuf': raise TypeError(f'timestamps are seconds since 1970, not {when.dtype}; a date becomes one by pd.Timestamp(…).timestamp()')
-    if (odd := ~((when >= -1e11) & (when <= 1e11))).any(): raise ValueError(f'{when[odd][0]:g} is no moment in seconds since 1970; milliseconds have to be divided by 1000')
+    if when.dtype.kind not in 'iuf':
+        raise TypeError(
+            f'timestamps are seconds since 1970, not {when.dtype}; a date becomes one by pd.Timestamp(…).timestamp()'
+        )
+    if (odd := ~((when >= -1e11) & (when <= 1e11))).any():
+        raise ValueError(
+            f'{when[odd][0]:g} is no moment in seconds since 1970; milliseconds have to be divided by 1000'
+        )
     u, i, when = np.broadcast_arrays(np.atleast_1d(u), np.atleast_1d(i), when)
     return u, i, *self.moments.find(u, when)
 
+
 def _cuts(self, s):
-    if self.likelihood == 'probit': return self.cuts[s]
-    if len(self.stars) > 20: raise ValueError(f'the ratings take {len(self.stars)} different values, too many to give each a probability')
+    if self.likelihood == 'probit':
+        return self.cuts[s]
+    if len(self.stars) > 20:
+        raise ValueError(
+            f'the ratings take {len(self.stars)} different values, too many to give each a probability'
+        )
     return (self.stars[1:] + self.stars[:-1]) / 2
 
 # %% ../nbs/14_posterior.ipynb #2620077d
 def probabilities(
     self,
-    user_ix,         # (n,) user rows, or one
-    item_ix,         # (n,) item rows, or one
+    user_ix,  # (n,) user rows, or one
+    item_ix,  # (n,) item rows, or one
     timestamp=None,  # (n,) or one moment, Unix seconds; None: it is not known
-):                   # (n, c), a column for each of `stars`
+):  # (n, c), a column for each of `stars`
     "Give each star its probability."
     u, i, *when = _pairs(self, user_ix, item_ix, timestamp)
     below = np.zeros((len(u), len(self.stars) + 1))
     below[:, -1] = 1
     for s in range(len(self)):
         f, sd = _f(self, s, u, i, *when)
-        below[:, 1:-1] += ndtr((_cuts(self, s) - f[:, None]) / np.broadcast_to(sd, f.shape)[:, None]) / len(self)
+        below[:, 1:-1] += ndtr(
+            (_cuts(self, s) - f[:, None]) / np.broadcast_to(sd, f.shape)[:, None]
+        ) / len(self)
     return np.diff(below, axis=1)
+
 
 def at_least(
     self,
-    rating,          # such as 4
-    user_ix,         # (n,) user rows, or one
-    item_ix,         # (n,) item rows, or one
+    rating,  # such as 4
+    user_ix,  # (n,) user rows, or one
+    item_ix,  # (n,) item rows, or one
     timestamp=None,  # as in `probabilities`
-):                   # (n,) probabilities
+):  # (n,) probabilities
     "Find how probable it is that a rating is this high, or higher."
-    return self.probabilities(user_ix, item_ix, timestamp)[:, self.stars >= np.float32(rating)].sum(1)
+    return self.probabilities(user_ix, item_ix, timestamp)[
+        :, self.stars >= np.float32(rating)
+    ].sum(1)
+
 
 Posterior.probabilities, Posterior.at_least = probabilities, at_least
 
@@ -173,9 +252,20 @@ def _quantiles(self, pairs, level, steps=32):
     u, i, *when = pairs
     if len(u) * len(self) > 2**22 and len(u) > 1:
         half = len(u) // 2
-        return np.concatenate([_quantiles(self, [x if x is None else x[part] for x in pairs], level) for part in (slice(half), slice(half, None))], axis=1)
-    f, sd = (np.array(x) for x in zip(*(_f(self, s, u, i, *when) for s in range(len(self)))))
-    sd, ends = np.broadcast_to(sd, f.shape), np.array([[(1 - level) / 2], [(1 + level) / 2]])
+        return np.concatenate(
+            [
+                _quantiles(self, [x if x is None else x[part] for x in pairs], level)
+                for part in (slice(half), slice(half, None))
+            ],
+            axis=1,
+        )
+    f, sd = (
+        np.array(x) for x in zip(*(_f(self, s, u, i, *when) for s in range(len(self))))
+    )
+    sd, ends = (
+        np.broadcast_to(sd, f.shape),
+        np.array([[(1 - level) / 2], [(1 + level) / 2]]),
+    )
     low, high = (np.tile(x, (2, 1)) for x in ((f - 9 * sd).min(0), (f + 9 * sd).max(0)))
     for _ in range(steps):
         middle = (low + high) / 2
@@ -186,71 +276,117 @@ def _quantiles(self, pairs, level, steps=32):
 # %% ../nbs/14_posterior.ipynb #d18e5c0d
 def predict(
     self,
-    user_ix,         # (n,) user rows, or one
-    item_ix,         # (n,) item rows, or one
+    user_ix,  # (n,) user rows, or one
+    item_ix,  # (n,) item rows, or one
     timestamp=None,  # (n,) or one moment, Unix seconds; None: it is not known
-    interval=None,   # such as .9: how probable it should be, at least, that the rating is inside
-):                   # (n,) mean ratings; with `interval` a frame of mean, low, high (the ends of the range) and mass (how probable it is)
+    interval=None,  # such as .9: how probable it should be, at least, that the rating is inside
+):  # (n,) mean ratings; with `interval` a frame of mean, low, high (the ends of the range) and mass (how probable it is)
     "Predict the rating of each pair, and between which ratings it will lie."
     u, i, *when = pairs = _pairs(self, user_ix, item_ix, timestamp)
-    if interval is not None: _level(interval, 'interval')
+    if interval is not None:
+        _level(interval, 'interval')
     if self.likelihood == 'normal':
-        mean = np.clip(sum(_f(self, s, u, i, *when)[0] for s in range(len(self))) / len(self), *self.scale)
-        if interval is None: return mean
+        mean = np.clip(
+            sum(_f(self, s, u, i, *when)[0] for s in range(len(self))) / len(self),
+            *self.scale,
+        )
+        if interval is None:
+            return mean
         low, high = _quantiles(self, pairs, interval)
         return pd.DataFrame({'mean': mean, 'low': low, 'high': high, 'mass': interval})
     P = self.probabilities(u, i, timestamp)
-    if interval is None: return P @ self.stars
-    return pd.DataFrame({'mean': P @ self.stars} | dict(zip(('low', 'high', 'mass'), _ranges_of(P, self.stars, interval))))
+    if interval is None:
+        return P @ self.stars
+    return pd.DataFrame(
+        {'mean': P @ self.stars}
+        | dict(zip(('low', 'high', 'mass'), _ranges_of(P, self.stars, interval)))
+    )
+
 
 Posterior.predict = predict
 
 # %% ../nbs/14_posterior.ipynb #a6ff4d12
 link = 'identity'  # like `Factors` that give ratings
 
+
 def _stars(self, s, f, sd):
     "The mean rating of one draw."
-    if self.likelihood == 'normal': return f
+    if self.likelihood == 'normal':
+        return f
     low = float(self.stars[0])
-    return low + sum(gap * ndtr((f - cut) / sd) for gap, cut in zip(np.diff(self.stars).astype('float32'), self.cuts[s].astype('float32')))
+    return low + sum(
+        gap * ndtr((f - cut) / sd)
+        for gap, cut in zip(
+            np.diff(self.stars).astype('float32'), self.cuts[s].astype('float32')
+        )
+    )
+
 
 def _table(self, s, u):
-    sd = (self.unit * np.hypot(self.sd[s] * self.user_sd[s][u], self.mood_sd[s] if self.moments else 0)).astype('float32')[:, None]
+    sd = (
+        self.unit
+        * np.hypot(
+            self.sd[s] * self.user_sd[s][u], self.mood_sd[s] if self.moments else 0
+        )
+    ).astype('float32')[:, None]
     return _stars(self, s, _still(self)[s].scores(u), sd)
 
+
 def _end(by, level):
-    if by not in ('low', 'high'): raise ValueError(f"by={by!r}: use 'mean', 'low' or 'high'")
+    if by not in ('low', 'high'):
+        raise ValueError(f"by={by!r}: use 'mean', 'low' or 'high'")
     _level(level)
     return (1 - level) / 2 if by == 'low' else (1 + level) / 2
 
 # %% ../nbs/14_posterior.ipynb #3e134f62
 def scores(
     self,
-    user_ix,    # (n,) user rows, or one
+    user_ix,  # (n,) user rows, or one
     by='mean',  # or 'low' or 'high': an end of the interval for the mean rating
-    level=.9,   # of the interval
-):              # (n, n_items) ratings; (n_items,) for one row
+    level=0.9,  # of the interval
+):  # (n, n_items) ratings; (n_items,) for one row
     "Expect a rating of every item for each user, at a moment that is not known."
     u = _rows(user_ix, self.shape[0], 'user')
-    if u.ndim == 0: return self.scores(u[None], by, level)[0]
-    if by == 'mean': return np.clip(sum(_table(self, s, u) for s in range(len(self))) / len(self), *self.scale)
+    if u.ndim == 0:
+        return self.scores(u[None], by, level)[0]
+    if by == 'mean':
+        return np.clip(
+            sum(_table(self, s, u) for s in range(len(self))) / len(self), *self.scale
+        )
     end, n = _end(by, level), max(1, 2**24 // (len(self) * self.shape[1]))
-    blocks = [np.quantile(np.stack([_table(self, s, u[a:a + n]) for s in range(len(self))]), end, axis=0) for a in range(0, len(u), n)]
-    return np.clip(np.concatenate([np.zeros((0, self.shape[1])), *blocks]), *self.scale).astype('float32')
+    blocks = [
+        np.quantile(
+            np.stack([_table(self, s, u[a : a + n]) for s in range(len(self))]),
+            end,
+            axis=0,
+        )
+        for a in range(0, len(u), n)
+    ]
+    return np.clip(
+        np.concatenate([np.zeros((0, self.shape[1])), *blocks]), *self.scale
+    ).astype('float32')
 
 # %% ../nbs/14_posterior.ipynb #ffc109a8
 def expected(
     self,
-    user_ix,         # (n,) user rows, or one
-    item_ix,         # (n,) item rows, or one
+    user_ix,  # (n,) user rows, or one
+    item_ix,  # (n,) item rows, or one
     timestamp=None,  # as in `predict`
-    level=.9,        # of the interval
-):                   # frame of mean, low, high
+    level=0.9,  # of the interval
+):  # frame of mean, low, high
     "Expect ratings, with an interval for what the draws do not agree on."
     u, i, *when = _pairs(self, user_ix, item_ix, timestamp)
-    drawn = np.array([_stars(self, s, *_f(self, s, u, i, *when)) for s in range(len(self))])
+    drawn = np.array(
+        [_stars(self, s, *_f(self, s, u, i, *when)) for s in range(len(self))]
+    )
     low, high = np.quantile(drawn, [_end('low', level), _end('high', level)], axis=0)
-    return pd.DataFrame({name: np.clip(x, *self.scale) for name, x in (('mean', drawn.mean(0)), ('low', low), ('high', high))})
+    return pd.DataFrame(
+        {
+            name: np.clip(x, *self.scale)
+            for name, x in (('mean', drawn.mean(0)), ('low', low), ('high', high))
+        }
+    )
+
 
 Posterior.scores, Posterior.expected, Posterior.link = scores, expected, link
 
@@ -258,140 +394,297 @@ Posterior.scores, Posterior.expected, Posterior.link = scores, expected, link
 def _beside(self, side, most=20):
     "The factors of up to twenty draws beside one another, (n, draws · k): their products are means over the draws."
     some = np.linspace(0, len(self) - 1, min(len(self), most)).astype(int)
-    return np.hstack([getattr(_still(self)[s], side) for s in some]) / np.float32(np.sqrt(len(some)))
+    return np.hstack([getattr(_still(self)[s], side) for s in some]) / np.float32(
+        np.sqrt(len(some))
+    )
 
-Posterior.user_factors, Posterior.item_factors = (property(lambda self, side=side: _beside(self, side)) for side in ('user_factors', 'item_factors'))
+
+Posterior.user_factors, Posterior.item_factors = (
+    property(lambda self, side=side: _beside(self, side))
+    for side in ('user_factors', 'item_factors')
+)
 
 # %% ../nbs/14_posterior.ipynb #4a51b8ce
 def coverage_table(
-    posterior,       # `Posterior`
-    test,            # `Ratings` that were not fitted to
-    use_time=True,   # tell it the moments, if it knows what to do with them
-    levels=(.5, .8, .9, .95),
-):                   # frame by level: nominal (mean mass of the ranges), covered, width (of the range, in ratings)
+    posterior,  # `Posterior`
+    test,  # `Ratings` that were not fitted to
+    use_time=True,  # tell it the moments, if it knows what to do with them
+    levels=(0.5, 0.8, 0.9, 0.95),
+):  # frame by level: nominal (mean mass of the ranges), covered, width (of the range, in ratings)
     "Count how often ranges hold the rating."
     when, rows = test.timestamp if use_time and posterior.moments else None, []
     for level in levels:
         p = posterior.predict(test.user_ix, test.item_ix, when, interval=level)
         inside = (test.rating >= p.low) & (test.rating <= p.high)
-        rows.append(dict(nominal=p.mass.mean(), covered=inside.mean(), width=(p.high - p.low).mean()))
+        rows.append(
+            dict(
+                nominal=p.mass.mean(),
+                covered=inside.mean(),
+                width=(p.high - p.low).mean(),
+            )
+        )
     return pd.DataFrame(rows, index=pd.Index(levels, name='level'))
 
+
 def log_score(
-    posterior,      # `Posterior`
-    test,           # `Ratings` that were not fitted to
+    posterior,  # `Posterior`
+    test,  # `Ratings` that were not fitted to
     use_time=True,  # as in `coverage_table`
-):                  # one float, in nats
+):  # one float, in nats
     "Average the logarithm of the probability of the star that was given."
     when = test.timestamp if use_time and posterior.moments else None
     P = posterior.probabilities(test.user_ix, test.item_ix, when)
-    at = np.minimum(np.searchsorted(posterior.stars, test.rating), len(posterior.stars) - 1)
-    if (posterior.stars[at] != test.rating).any(): raise RatingsError(f'the rating {test.rating[posterior.stars[at] != test.rating][0]:g} did not occur in the fit, so it has no probability')
+    at = np.minimum(
+        np.searchsorted(posterior.stars, test.rating), len(posterior.stars) - 1
+    )
+    if (posterior.stars[at] != test.rating).any():
+        raise RatingsError(
+            f'the rating {test.rating[posterior.stars[at] != test.rating][0]:g} did not occur in the fit, so it has no probability'
+        )
     return float(np.log(np.maximum(P[np.arange(len(at)), at], 1e-12)).mean())
 
 # %% ../nbs/14_posterior.ipynb #e84f8cd4
 def _category(self, r):
     category = np.searchsorted(self.stars, r)
-    bad = (category == len(self.stars)) | (self.stars[np.minimum(category, len(self.stars) - 1)] != r)
-    if bad.any(): raise ValueError(f'the rating {r[bad][0]:g} is none of {", ".join(f"{s:g}" for s in self.stars)}')
+    bad = (category == len(self.stars)) | (
+        self.stars[np.minimum(category, len(self.stars) - 1)] != r
+    )
+    if bad.any():
+        raise ValueError(
+            f'the rating {r[bad][0]:g} is none of {", ".join(f"{s:g}" for s in self.stars)}'
+        )
     return category
 
+
 def _liking(self, f, category, sd, rng):
-    ends = np.concatenate([np.full((len(self), 1), -40.), self.cuts, np.full((len(self), 1), 40.)], axis=1)
-    return f + sd * _inside((ends[:, category] - f) / sd, (ends[:, category + 1] - f) / sd, rng.random(f.shape))
+    ends = np.concatenate(
+        [np.full((len(self), 1), -40.0), self.cuts, np.full((len(self), 1), 40.0)],
+        axis=1,
+    )
+    return f + sd * _inside(
+        (ends[:, category] - f) / sd,
+        (ends[:, category + 1] - f) / sd,
+        rng.random(f.shape),
+    )
+
 
 def _nobody(moments):  # one evening without ratings, on a day that is none
-    return _Moments(moments.days, np.zeros(1, 'int32'), np.full(1, len(moments.days) + 1, 'int32'), np.zeros(1, int))
+    return _Moments(
+        moments.days,
+        np.zeros(1, 'int32'),
+        np.full(1, len(moments.days) + 1, 'int32'),
+        np.zeros(1, int),
+    )
 
 # %% ../nbs/14_posterior.ipynb #17ba4312
 def fold_in(
     self,
-    item_ix,    # (n,) item rows
-    rating,     # (n,) ratings, of those in `stars` for 'probit'
-    seed=0,     # of what is drawn
+    item_ix,  # (n,) item rows
+    rating,  # (n,) ratings, of those in `stars` for 'probit'
+    seed=0,  # of what is drawn
     n_rounds=20,  # of likings, row and noise
-):              # `Posterior` of one user, with row 0
+):  # `Posterior` of one user, with row 0
     "Draw a row for somebody new to each draw of the items; `ValueError` for a rating that is no star."
-    ix, r, rng = _rows(item_ix, self.item.shape[1], 'item').astype(int), _float32(rating).astype('float64'), np.random.default_rng(_whole('seed', seed, 0))
-    if len(ix) != len(r) or len(np.unique(ix)) != len(ix): raise ValueError('each item needs one rating')
+    ix, r, rng = (
+        _rows(item_ix, self.item.shape[1], 'item').astype(int),
+        _float32(rating).astype('float64'),
+        np.random.default_rng(_whole('seed', seed, 0)),
+    )
+    if len(ix) != len(r) or len(np.unique(ix)) != len(ix):
+        raise ValueError('each item needs one rating')
     low, high = np.float32(self.scale)
-    if ((r < low) | (r > high)).any() or not np.isfinite(r).all(): raise ValueError(f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}')
+    if ((r < low) | (r > high)).any() or not np.isfinite(r).all():
+        raise ValueError(
+            f'ratings must lie between {self.scale[0]:g} and {self.scale[1]:g}'
+        )
     X, bias = self.item[:, ix].astype('float64'), self.item[:, ix, -1].astype('float64')
     X[:, :, -1] = 1
-    row = prior = self.user_mean + (self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix)) if len(ix) and self.user_implicit.shape[1] else 0)
-    towards, mood = (self.user_precision @ prior[..., None])[..., 0], (self.mood_sd if self.moments else np.zeros(len(self)))[:, None]
-    steady, category = np.ones(len(self)), _category(self, r) if self.likelihood == 'probit' else None
+    row = prior = self.user_mean + (
+        self.user_implicit[:, ix].sum(1) / np.sqrt(len(ix))
+        if len(ix) and self.user_implicit.shape[1]
+        else 0
+    )
+    towards, mood = (
+        (self.user_precision @ prior[..., None])[..., 0],
+        (self.mood_sd if self.moments else np.zeros(len(self)))[:, None],
+    )
+    steady, category = (
+        np.ones(len(self)),
+        _category(self, r) if self.likelihood == 'probit' else None,
+    )
     for _ in range(_whole('n_rounds', n_rounds)):
-        noise, f = np.hypot((self.sd * steady ** -.5)[:, None], mood), (X @ row[..., None])[..., 0] + bias
-        z = (r - self.mu) / self.unit if category is None else _liking(self, f, category, noise, rng)
+        noise, f = (
+            np.hypot((self.sd * steady**-0.5)[:, None], mood),
+            (X @ row[..., None])[..., 0] + bias,
+        )
+        z = (
+            (r - self.mu) / self.unit
+            if category is None
+            else _liking(self, f, category, noise, rng)
+        )
         weighed = (X / noise[..., None] ** 2).transpose(0, 2, 1)
-        row = _draw_normal(weighed @ X + self.user_precision, (weighed @ (z - bias)[..., None])[..., 0] + towards, rng.normal(size=prior.shape))
-        spread = (self.sd ** 2 / steady)[:, None]
-        share = spread / (spread + mood ** 2)  # of what is left over, some is mood
-        off = share * (z - bias - (X @ row[..., None])[..., 0]) + mood * np.sqrt(share) * rng.normal(size=f.shape)
+        row = _draw_normal(
+            weighed @ X + self.user_precision,
+            (weighed @ (z - bias)[..., None])[..., 0] + towards,
+            rng.normal(size=prior.shape),
+        )
+        spread = (self.sd**2 / steady)[:, None]
+        share = spread / (spread + mood**2)  # of what is left over, some is mood
+        off = share * (z - bias - (X @ row[..., None])[..., 0]) + mood * np.sqrt(
+            share
+        ) * rng.normal(size=f.shape)
         some = self.user_shape > 0
-        steady[some] = rng.gamma(self.user_shape[some] + len(ix) / 2) / (self.user_shape[some] + (off[some] ** 2).sum(1) / self.sd[some] ** 2 / 2)
-    return replace(self, user=row[:, None].astype('float32'), user_sd=(steady ** -.5)[:, None].astype('float32'),
-                   moments=None if self.moments is None else _nobody(self.moments), mood=None if self.mood is None else 0 * self.mood[:, :1])
+        steady[some] = rng.gamma(self.user_shape[some] + len(ix) / 2) / (
+            self.user_shape[some] + (off[some] ** 2).sum(1) / self.sd[some] ** 2 / 2
+        )
+    return replace(
+        self,
+        user=row[:, None].astype('float32'),
+        user_sd=(steady**-0.5)[:, None].astype('float32'),
+        moments=None if self.moments is None else _nobody(self.moments),
+        mood=None if self.mood is None else 0 * self.mood[:, :1],
+    )
+
 
 Posterior.fold_in = fold_in
 
 # %% ../nbs/14_posterior.ipynb #68745ccc
 FORMAT, VERSION = 'mf_movielens posterior', 1
 
+
 def save(
     self,
     path,  # ends in .npz
-):         # the path
+):  # the path
     "Save all draws in one file, in one step."
     return put_arrays(path, format=FORMAT, version=VERSION, **_arrays(self))
 
+
 def _arrays(self):
-    plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != 'moments' and getattr(self, f.name) is not None}
-    return plain | ({f'moments_{f.name}': getattr(self.moments, f.name) for f in fields(_Moments)} if self.moments else {})
+    plain = {
+        f.name: getattr(self, f.name)
+        for f in fields(self)
+        if f.name != 'moments' and getattr(self, f.name) is not None
+    }
+    return plain | (
+        {f'moments_{f.name}': getattr(self.moments, f.name) for f in fields(_Moments)}
+        if self.moments
+        else {}
+    )
 
 # %% ../nbs/14_posterior.ipynb #6435b764
 NEEDED = [f.name for f in fields(Posterior)][:14]
 TIMED = ('day', 'mood', 'mood_sd')
-SHAPES = dict(stars='c', user='snd', item='smd', sd='s', user_sd='sn', user_shape='s', cuts='sb', user_mean='sd', user_precision='sdd', user_implicit='sjd', day='std', mood='se', mood_sd='s', moments_days='t', moments_user='e', moments_day='e', moments_count='e')
+SHAPES = dict(
+    stars='c',
+    user='snd',
+    item='smd',
+    sd='s',
+    user_sd='sn',
+    user_shape='s',
+    cuts='sb',
+    user_mean='sd',
+    user_precision='sdd',
+    user_implicit='sjd',
+    day='std',
+    mood='se',
+    mood_sd='s',
+    moments_days='t',
+    moments_user='e',
+    moments_day='e',
+    moments_count='e',
+)
 
 # %% ../nbs/14_posterior.ipynb #e92568da
 def _restored(a):
     "A `Posterior` of arrays from a file, which may say anything."
     timed = [k for k in a if k.startswith('moments_') or k in TIMED]
-    if timed and len(timed) != 7: raise ValueError('it knows of time, but not all')
+    if timed and len(timed) != 7:
+        raise ValueError('it knows of time, but not all')
     sizes = {}
     for name in [*NEEDED[2:3], *NEEDED[5:], *timed]:
         x, letters = np.asarray(a[name]), SHAPES[name]
-        if x.ndim != len(letters) or any(sizes.setdefault(letter, n) != n for letter, n in zip(letters, x.shape)): raise ValueError(f'{name} has the shape {x.shape}, which does not go with the others')
-        if not _is_sound(x) or x.dtype.itemsize > 8: raise ValueError(f'{name} are not finite numbers below {LARGEST:g}')
-    likelihood, scale = str(a['likelihood']), tuple(np.asarray(a['scale'], float).tolist())
-    if likelihood not in ('probit', 'normal') or len(scale) != 2 or not scale[0] < scale[1] or not (np.diff(a['stars']) > 0).all(): raise ValueError('its likelihood, its scale or its stars make no sense')
+        if x.ndim != len(letters) or any(
+            sizes.setdefault(letter, n) != n for letter, n in zip(letters, x.shape)
+        ):
+            raise ValueError(
+                f'{name} has the shape {x.shape}, which does not go with the others'
+            )
+        if not _is_sound(x) or x.dtype.itemsize > 8:
+            raise ValueError(f'{name} are not finite numbers below {LARGEST:g}')
+    likelihood, scale = (
+        str(a['likelihood']),
+        tuple(np.asarray(a['scale'], float).tolist()),
+    )
+    if (
+        likelihood not in ('probit', 'normal')
+        or len(scale) != 2
+        or not scale[0] < scale[1]
+        or not (np.diff(a['stars']) > 0).all()
+    ):
+        raise ValueError('its likelihood, its scale or its stars make no sense')
     mu, unit = (float(np.asarray(a[k])) for k in ('mu', 'unit'))
-    if not (np.isfinite([mu, unit, *scale]).all() and unit > 0): raise ValueError('its mean, its unit or its scale is no number')
-    if not sizes['s'] or not sizes['c'] or sizes['j'] not in (0, sizes['m']) or (likelihood == 'probit' and sizes['b'] != sizes['c'] - 1): raise ValueError('its tables are of different lengths')
-    if not (a['sd'] > 0).all() or not (a['user_sd'] > 0).all() or (a['user_shape'] < 0).any() or not (np.diff(a['cuts']) > 0).all(): raise ValueError('its noise or its cuts are out of order')
+    if not (np.isfinite([mu, unit, *scale]).all() and unit > 0):
+        raise ValueError('its mean, its unit or its scale is no number')
+    if (
+        not sizes['s']
+        or not sizes['c']
+        or sizes['j'] not in (0, sizes['m'])
+        or (likelihood == 'probit' and sizes['b'] != sizes['c'] - 1)
+    ):
+        raise ValueError('its tables are of different lengths')
+    if (
+        not (a['sd'] > 0).all()
+        or not (a['user_sd'] > 0).all()
+        or (a['user_shape'] < 0).any()
+        or not (np.diff(a['cuts']) > 0).all()
+    ):
+        raise ValueError('its noise or its cuts are out of order')
     when = None
     if timed:
-        if not (a['mood_sd'] >= 0).all(): raise ValueError('its moods are out of order')
+        if not (a['mood_sd'] >= 0).all():
+            raise ValueError('its moods are out of order')
         when = _Moments(*(a[f'moments_{f.name}'] for f in fields(_Moments)))
         _rows(when.user, sizes['n'], 'user'), _rows(when.day, sizes['t'] + 2, 'day')
-        if not (np.diff(when.days) > 0).all() or not (np.diff(when.key) > 0).all() or (when.count < 0).any(): raise ValueError('its moments are out of order')
-    np.linalg.cholesky(np.asarray(a['user_precision'], 'float64'))  # complains of what is no precision
-    found = Posterior(likelihood, scale, a['stars'], mu, unit, *(a[k] for k in NEEDED[5:]), when, *(a[k] if timed else None for k in TIMED))
-    for s in range(len(found)): found.factors(s)  # complains of numbers that are too large
+        if (
+            not (np.diff(when.days) > 0).all()
+            or not (np.diff(when.key) > 0).all()
+            or (when.count < 0).any()
+        ):
+            raise ValueError('its moments are out of order')
+    np.linalg.cholesky(
+        np.asarray(a['user_precision'], 'float64')
+    )  # complains of what is no precision
+    found = Posterior(
+        likelihood,
+        scale,
+        a['stars'],
+        mu,
+        unit,
+        *(a[k] for k in NEEDED[5:]),
+        when,
+        *(a[k] if timed else None for k in TIMED),
+    )
+    for s in range(len(found)):
+        found.factors(s)  # complains of numbers that are too large
     return found
 
 # %% ../nbs/14_posterior.ipynb #400edd14
 def load_posterior(
     path,  # a file that `save` wrote
-):         # `Posterior`
+):  # `Posterior`
     "Load draws; `ValueError` for a file that is something else, damaged, or from a newer version."
     a = get_arrays(path, 'a saved posterior', ('format', 'version', *NEEDED))
-    if str(a.pop('format')) != FORMAT: raise ValueError(f'{path} is not a saved posterior')
+    if str(a.pop('format')) != FORMAT:
+        raise ValueError(f'{path} is not a saved posterior')
     try:
-        if (version := int(a.pop('version').item())) <= VERSION: return _restored(a)
-    except Exception as e: raise ValueError(f'{path} is damaged: {e}') from e
-    raise ValueError(f'{path} was saved by a newer version of mf_movielens (format {version}); upgrade the package to read it')
+        if (version := int(a.pop('version').item())) <= VERSION:
+            return _restored(a)
+    except Exception as e:
+        raise ValueError(f'{path} is damaged: {e}') from e
+    raise ValueError(
+        f'{path} was saved by a newer version of mf_movielens (format {version}); upgrade the package to read it'
+    )
+
 
 Posterior.save, Posterior.load = save, staticmethod(load_posterior)

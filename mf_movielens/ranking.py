@@ -20,54 +20,105 @@ def _best(x, n):
     n = min(n, x.shape[1])
     places = np.argpartition(-x, n - 1, axis=1)[:, :n]
     edge = np.take_along_axis(x, places, 1).min(1, keepdims=True)
-    for row in np.flatnonzero((x >= edge).sum(1) > n): places[row] = np.argsort(-x[row], kind='stable')[:n]
+    for row in np.flatnonzero((x >= edge).sum(1) > n):
+        places[row] = np.argsort(-x[row], kind='stable')[:n]
     places.sort(axis=1)
-    return np.take_along_axis(places, np.argsort(-np.take_along_axis(x, places, 1), axis=1, kind='stable'), 1)
+    return np.take_along_axis(
+        places, np.argsort(-np.take_along_axis(x, places, 1), axis=1, kind='stable'), 1
+    )
 
 # %% ../nbs/10_ranking.ipynb #bd611e14
 BLOCK = 2**22  # scores at a time
 
+
 def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
     "Blocks of: row, rank from 0, item row, score; `score` gives the scores of a slice of rows, `hidden` has the items to leave out, from `start`."
     n = _how_many('n', n)
-    if candidates is not None and not len(candidates): return
+    if candidates is not None and not len(candidates):
+        return
     block = max(1, BLOCK // n_items)
     for at in range(0, n_rows, block):
         x = np.asarray(score(slice(at, min(at + block, n_rows))))
-        if x.shape != (shape := (min(block, n_rows - at), n_items)) or x.dtype.kind not in 'biuf': raise ValueError(f'scores must be numbers, one for each user and item, {shape}; these are {x.dtype}, {x.shape}')
-        x = x.astype(np.result_type(x, np.float32))  # a copy, in which a number can be -inf
-        if np.isnan(x).any(): raise ValueError('some scores are not numbers, so nothing can be put in order by them')
-        first = start[at:at + len(x) + 1]
-        x[np.repeat(np.arange(len(x)), np.diff(first)), hidden[first[0]:first[-1]]] = -np.inf
+        if (
+            x.shape != (shape := (min(block, n_rows - at), n_items))
+            or x.dtype.kind not in 'biuf'
+        ):
+            raise ValueError(
+                f'scores must be numbers, one for each user and item, {shape}; these are {x.dtype}, {x.shape}'
+            )
+        x = x.astype(
+            np.result_type(x, np.float32)
+        )  # a copy, in which a number can be -inf
+        if np.isnan(x).any():
+            raise ValueError(
+                'some scores are not numbers, so nothing can be put in order by them'
+            )
+        first = start[at : at + len(x) + 1]
+        x[
+            np.repeat(np.arange(len(x)), np.diff(first)), hidden[first[0] : first[-1]]
+        ] = -np.inf
         x = x if candidates is None else x[:, candidates]
         places = _best(x, n)
         best = np.take_along_axis(x, places, 1)
         row, rank = np.nonzero(best > -np.inf)
-        yield at + row, rank, places[row, rank] if candidates is None else candidates[places[row, rank]], best[row, rank]
+        yield (
+            at + row,
+            rank,
+            places[row, rank] if candidates is None else candidates[places[row, rank]],
+            best[row, rank],
+        )
 
 # %% ../nbs/10_ranking.ipynb #ee7b1c0a
 def _taken(begin, items, rows):
     "Of items that stand row after row, those of some rows: where each of these begins, and the items."
     size = np.diff(begin)[rows]
     start = np.concatenate([[0], size.cumsum()])
-    return start, items[np.arange(start[-1]) + np.repeat(begin[rows] - start[:-1], size)]
+    return start, items[
+        np.arange(start[-1]) + np.repeat(begin[rows] - start[:-1], size)
+    ]
+
 
 def rank_items(
-    score,            # called with (m,) user rows, gives (m, n_items) scores; `Factors.scores` of some factors
-    user_ix,          # (n,) user rows
-    train,            # `Ratings`; what a user has rated there is left out
-    k=10,             # at most so many items for each
+    score,  # called with (m,) user rows, gives (m, n_items) scores; `Factors.scores` of some factors
+    user_ix,  # (n,) user rows
+    train,  # `Ratings`; what a user has rated there is left out
+    k=10,  # at most so many items for each
     candidates=None,  # (c,) item rows to choose from; None: all
-):                    # (n, k) int32 item rows, best first; -1 where there are no more
+):  # (n, k) int32 item rows, best first; -1 where there are no more
     "Make a list for each user, of all items that she has not seen."
-    user_ix, n_items = _rows(np.asarray(user_ix, None if len(user_ix) else int), len(train.users), 'user'), len(train.items)
+    user_ix, n_items = (
+        _rows(
+            np.asarray(user_ix, None if len(user_ix) else int), len(train.users), 'user'
+        ),
+        len(train.items),
+    )
     k = _how_many('k', k)
-    if not callable(score): raise TypeError('score is called with user rows and gives their scores; for a table of scores, say lambda rows: table[rows]')
-    begin = np.concatenate([[0], np.bincount(train.user_ix, minlength=len(train.users)).cumsum()])
-    start, hidden = _taken(begin, train.item_ix[np.argsort(train.user_ix, kind='stable')], user_ix)
+    if not callable(score):
+        raise TypeError(
+            'score is called with user rows and gives their scores; for a table of scores, say lambda rows: table[rows]'
+        )
+    begin = np.concatenate(
+        [[0], np.bincount(train.user_ix, minlength=len(train.users)).cumsum()]
+    )
+    start, hidden = _taken(
+        begin, train.item_ix[np.argsort(train.user_ix, kind='stable')], user_ix
+    )
     lists = np.full((len(user_ix), k), -1, 'int32')
-    chosen = None if candidates is None else np.unique(_rows(candidates, n_items, 'item')).astype(int)
-    for row, rank, item, _ in _lists(lambda rows: score(user_ix[rows]), len(user_ix), n_items, k, start, hidden, chosen): lists[row, rank] = item
+    chosen = (
+        None
+        if candidates is None
+        else np.unique(_rows(candidates, n_items, 'item')).astype(int)
+    )
+    for row, rank, item, _ in _lists(
+        lambda rows: score(user_ix[rows]),
+        len(user_ix),
+        n_items,
+        k,
+        start,
+        hidden,
+        chosen,
+    ):
+        lists[row, rank] = item
     return lists
 
 # %% ../nbs/10_ranking.ipynb #6e7e5201
@@ -76,51 +127,90 @@ def _hits(lists, user_ix, test, relevant):
     n_items = len(test.items)
     row_of = np.full(len(test.users), -1)
     row_of[user_ix] = np.arange(len(user_ix))
-    wanted = (row_of[test.user_ix] * n_items + test.item_ix)[relevant & (row_of[test.user_ix] >= 0)]
+    wanted = (row_of[test.user_ix] * n_items + test.item_ix)[
+        relevant & (row_of[test.user_ix] >= 0)
+    ]
     keys = np.arange(len(lists))[:, None] * n_items + lists
-    return np.isin(keys, wanted) & (lists >= 0), np.bincount(wanted // n_items, minlength=len(lists))
+    return np.isin(keys, wanted) & (lists >= 0), np.bincount(
+        wanted // n_items, minlength=len(lists)
+    )
+
 
 def _check_lists(lists, user_ix, k, n_users, n_items):
-    if lists.ndim != 2 or len(lists) != len(user_ix): raise ValueError(f'lists of the shape {lists.shape} do not go with {len(user_ix):,} users')
-    _need(lambda x: int(x) == x and 1 <= x <= lists.shape[1], 'k', k, f'the lists have {lists.shape[1]} places')
+    if lists.ndim != 2 or len(lists) != len(user_ix):
+        raise ValueError(
+            f'lists of the shape {lists.shape} do not go with {len(user_ix):,} users'
+        )
+    _need(
+        lambda x: int(x) == x and 1 <= x <= lists.shape[1],
+        'k',
+        k,
+        f'the lists have {lists.shape[1]} places',
+    )
     _rows(user_ix, n_users, 'user')
-    if len(np.unique(user_ix)) < len(user_ix): raise ValueError('a user has two lists')
-    if lists.size and not -1 <= lists.min() <= lists.max() < n_items: raise ValueError(f'item rows run from 0 to {n_items - 1}, and -1 stands for no item; found {lists.min()} to {lists.max()}')
+    if len(np.unique(user_ix)) < len(user_ix):
+        raise ValueError('a user has two lists')
+    if lists.size and not -1 <= lists.min() <= lists.max() < n_items:
+        raise ValueError(
+            f'item rows run from 0 to {n_items - 1}, and -1 stands for no item; found {lists.min()} to {lists.max()}'
+        )
     ordered = np.sort(lists, axis=1)
-    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(): raise ValueError('an item stands twice in the same list')
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise ValueError('an item stands twice in the same list')
 
 # %% ../nbs/10_ranking.ipynb #113e14b8
 def liked_from(scale):
     "The rating from which an item counts as liked: three quarters up the scale, four of five stars."
-    return scale[0] + .75 * (scale[1] - scale[0])
+    return scale[0] + 0.75 * (scale[1] - scale[0])
+
 
 def ranking_metrics(
-    lists,       # (n, k or more) item rows, best first; -1 where a list is shorter
-    user_ix,     # (n,) whose lists they are
-    test,        # `Ratings` that were hidden
-    k=10,        # how far down the lists to look
+    lists,  # (n, k or more) item rows, best first; -1 where a list is shorter
+    user_ix,  # (n,) whose lists they are
+    test,  # `Ratings` that were hidden
+    k=10,  # how far down the lists to look
     liked=None,  # the rating from which a hidden item is relevant; None: `liked_from` the scale
-):               # frame by user row, of users to whom something is relevant: relevant (how many), ndcg, recall, precision, ap, rr, hit; from 0 to 1
+):  # frame by user row, of users to whom something is relevant: relevant (how many), ndcg, recall, precision, ap, rr, hit; from 0 to 1
     "Measure each user's list; `ValueError` for malformed lists."
-    lists, user_ix = np.asarray(lists), np.asarray(user_ix, None if len(user_ix) else int)
+    lists, user_ix = (
+        np.asarray(lists),
+        np.asarray(user_ix, None if len(user_ix) else int),
+    )
     _check_lists(lists, user_ix, k, len(test.users), len(test.items))
     k = int(k)
-    hits, n = _hits(lists[:, :k], user_ix, test, test.rating >= (liked_from(test.scale) if liked is None else liked))
+    hits, n = _hits(
+        lists[:, :k],
+        user_ix,
+        test,
+        test.rating >= (liked_from(test.scale) if liked is None else liked),
+    )
     some, place = n > 0, np.arange(1, k + 1)
     hits, n = hits[some], n[some]
     gain, found = 1 / np.log2(place + 1), hits.sum(1)
-    return pd.DataFrame({'relevant': n, 'ndcg': hits @ gain / gain.cumsum()[np.minimum(n, k) - 1], 'recall': found / n, 'precision': found / k,
-                         'ap': (hits * hits.cumsum(1) / place).sum(1) / n, 'rr': (hits / place).max(1, initial=0), 'hit': (found > 0).astype(float)},
-                        index=pd.Index(user_ix[some], name='user_ix'))
+    return pd.DataFrame(
+        {
+            'relevant': n,
+            'ndcg': hits @ gain / gain.cumsum()[np.minimum(n, k) - 1],
+            'recall': found / n,
+            'precision': found / k,
+            'ap': (hits * hits.cumsum(1) / place).sum(1) / n,
+            'rr': (hits / place).max(1, initial=0),
+            'hit': (found > 0).astype(float),
+        },
+        index=pd.Index(user_ix[some], name='user_ix'),
+    )
 
 # %% ../nbs/10_ranking.ipynb #45ff0960
 def coverage(
-    lists,    # (n, k) item rows; -1 where a list is shorter
+    lists,  # (n, k) item rows; -1 where a list is shorter
     n_items,  # in the catalogue
-):            # one float, 0 to 1
+):  # one float, 0 to 1
     "Tell what share of the catalogue stands in some list."
     lists, n_items = np.asarray(lists), _whole('n_items', n_items)
-    if lists.size and lists.max() >= n_items: raise ValueError(f'the lists hold the item row {lists.max()}, and the catalogue only {n_items:,} items')
+    if lists.size and lists.max() >= n_items:
+        raise ValueError(
+            f'the lists hold the item row {lists.max()}, and the catalogue only {n_items:,} items'
+        )
     return len(np.unique(lists[lists >= 0])) / n_items
 
 # %% ../nbs/10_ranking.ipynb #a6e8fa99
@@ -128,32 +218,50 @@ def _mean_of(values, real):
     n = real.sum(1)
     return np.where(n > 0, np.where(real, values, 0).sum(1) / np.maximum(n, 1), np.nan)
 
+
 def list_qualities(
-    lists,          # (n, k) item rows; -1 where a list is shorter
-    user_ix,        # (n,) whose lists they are
-    train,          # `Ratings` that the model was fitted to
+    lists,  # (n, k) item rows; -1 where a list is shorter
+    user_ix,  # (n,) whose lists they are
+    train,  # `Ratings` that the model was fitted to
     features=None,  # (n_items, f) numbers that tell items apart; None: no diversity
-):                  # frame by user row: novelty (bits), lift (0: as well known as what the user has rated) and, with features, diversity (0: all alike); nan where a list is too short or a user has rated nothing
+):  # frame by user row: novelty (bits), lift (0: as well known as what the user has rated) and, with features, diversity (0: all alike); nan where a list is too short or a user has rated nothing
     "Measure what lists are like, whether they are right or not."
-    lists, user_ix = np.asarray(lists), np.asarray(user_ix, None if len(user_ix) else int)
+    lists, user_ix = (
+        np.asarray(lists),
+        np.asarray(user_ix, None if len(user_ix) else int),
+    )
     _check_lists(lists, user_ix, 1, len(train.users), len(train.items))
     real, count = lists >= 0, np.bincount(train.item_ix, minlength=len(train.items))
     surprise = -np.log2(np.maximum(count, 1) / len(np.unique(train.user_ix)))
-    total, n = np.bincount(train.user_ix, count[train.item_ix], len(train.users))[user_ix], np.bincount(train.user_ix, minlength=len(train.users))[user_ix]
+    total, n = (
+        np.bincount(train.user_ix, count[train.item_ix], len(train.users))[user_ix],
+        np.bincount(train.user_ix, minlength=len(train.users))[user_ix],
+    )
     own = np.where(n > 0, total / np.maximum(n, 1), np.nan)
-    columns = {'novelty': _mean_of(surprise[lists], real), 'lift': _mean_of(count[lists], real) / own - 1}
-    if features is not None: columns['diversity'] = _diversity(lists, real, _features(features, len(train.items)))
+    columns = {
+        'novelty': _mean_of(surprise[lists], real),
+        'lift': _mean_of(count[lists], real) / own - 1,
+    }
+    if features is not None:
+        columns['diversity'] = _diversity(
+            lists, real, _features(features, len(train.items))
+        )
     return pd.DataFrame(columns, index=pd.Index(user_ix, name='user_ix'))
+
 
 def _features(features, n_items):
     X = np.asarray(features, 'float64')
-    if X.ndim != 2 or len(X) != n_items or not (np.abs(X) < 1e150).all(): raise ValueError(f'features must be a table of finite numbers with a row for each of the {n_items:,} items; its shape is {X.shape}')
+    if X.ndim != 2 or len(X) != n_items or not (np.abs(X) < 1e150).all():
+        raise ValueError(
+            f'features must be a table of finite numbers with a row for each of the {n_items:,} items; its shape is {X.shape}'
+        )
     return X
+
 
 def _diversity(lists, real, features):
     "One minus the mean cosine of the pairs of each list; nan where there is no pair."
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     together, n = np.where(real[..., None], unit[lists], 0), real.sum(1)
-    own = (together ** 2).sum((1, 2))
+    own = (together**2).sum((1, 2))
     alike = ((together.sum(1) ** 2).sum(1) - own) / np.maximum(n * (n - 1), 1)
     return np.where(n > 1, 1 - alike, np.nan)

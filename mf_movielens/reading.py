@@ -25,38 +25,87 @@ from .factors import _float32
 __all__ = ['load_ratings']
 
 # %% ../nbs/15_reading.ipynb #f24b976a
-PACKED = b'\x1f\x8b', b'BZh', b'\xfd7zX', b'\x28\xb5\x2f\xfd'  # how gzip, bzip2, xz and zstandard begin
+PACKED = (
+    b'\x1f\x8b',
+    b'BZh',
+    b'\xfd7zX',
+    b'\x28\xb5\x2f\xfd',
+)  # how gzip, bzip2, xz and zstandard begin
 
-def _is_gzip(path): return path.suffix.lower() == '.gz'
-def _open(path): return (gzip.open if _is_gzip(path) else open)(path, 'rb')
 
-GROWS, SMALL = 100, 2**28  # ratings are packed to a tenth of their size, never to a hundredth; and what is small may be as it likes, in bytes
+def _is_gzip(path):
+    return path.suffix.lower() == '.gz'
+
+
+def _open(path):
+    return (gzip.open if _is_gzip(path) else open)(path, 'rb')
+
+
+GROWS, SMALL = (
+    100,
+    2**28,
+)  # ratings are packed to a tenth of their size, never to a hundredth; and what is small may be as it likes, in bytes
+
 
 def _too_much(path, n, what):
-    if n > max(SMALL, GROWS * path.stat().st_size): raise RatingsError(f'{path} is of {path.stat().st_size:,} bytes and would unpack to {what}, which is no table of ratings')
+    if n > max(SMALL, GROWS * path.stat().st_size):
+        raise RatingsError(
+            f'{path} is of {path.stat().st_size:,} bytes and would unpack to {what}, which is no table of ratings'
+        )
+
 
 def _encoding(path, named=None):
     "Tell how the letters of a file are written, unless that was said, and refuse what is no table."
     with _open(path) as f:
         mark = f.read(4)
-        if mark[:2] == b'PK': raise RatingsError(f'{path} is a spreadsheet or a zip archive; save the sheet as CSV, or unpack the archive, and name that file')
-        if mark.startswith(PACKED): raise RatingsError(f'{path} is packed; unpack it first, or, if that was done by gzip, give it a name that ends in .gz')
-        if mark[:1] in (b'[', b'{'): raise RatingsError(f'{path} looks like JSON, which is not read; make a frame of it and give that, or save it as CSV')
+        if mark[:2] == b'PK':
+            raise RatingsError(
+                f'{path} is a spreadsheet or a zip archive; save the sheet as CSV, or unpack the archive, and name that file'
+            )
+        if mark.startswith(PACKED):
+            raise RatingsError(
+                f'{path} is packed; unpack it first, or, if that was done by gzip, give it a name that ends in .gz'
+            )
+        if mark[:1] in (b'[', b'{'):
+            raise RatingsError(
+                f'{path} looks like JSON, which is not read; make a frame of it and give that, or save it as CSV'
+            )
         f.seek(0)
-        found, decoder = named or ('utf-16' if mark.startswith((b'\xff\xfe', b'\xfe\xff')) else 'utf-8-sig'), codecs.getincrementaldecoder('utf-8')()
+        found, decoder = (
+            named
+            or (
+                'utf-16' if mark.startswith((b'\xff\xfe', b'\xfe\xff')) else 'utf-8-sig'
+            ),
+            codecs.getincrementaldecoder('utf-8')(),
+        )
         while True:
             block = f.read(2**24)
             _too_much(path, f.tell(), f'{f.tell():,} bytes and more')
             try:
-                if found == 'utf-8-sig': decoder.decode(block, final=not block)
-            except UnicodeDecodeError: found = 'cp1252'
-            if not block: return found
+                if found == 'utf-8-sig':
+                    decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                found = 'cp1252'
+            if not block:
+                return found
 
 # %% ../nbs/15_reading.ipynb #40b51811
-SEPARATORS = {',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars', '::': 'double colons'}
+SEPARATORS = {
+    ',': 'commas',
+    ';': 'semicolons',
+    '\t': 'tabs',
+    '|': 'bars',
+    '::': 'double colons',
+}
+
 
 def _cut(lines, sep):
-    return (line.split(sep) for line in lines) if len(sep) > 1 else csv.reader(lines, delimiter=sep, skipinitialspace=True)
+    return (
+        (line.split(sep) for line in lines)
+        if len(sep) > 1
+        else csv.reader(lines, delimiter=sep, skipinitialspace=True)
+    )
+
 
 def _separator(lines, least=3):
     "Find what cuts most lines into the same number of pieces."
@@ -64,24 +113,53 @@ def _separator(lines, least=3):
     for sep in SEPARATORS:
         widths = [len(row) for row in _cut(lines, sep)]
         width = max(set(widths), key=widths.count)
-        if width >= least: best = max(best, (widths.count(width) / len(widths) > .8, width, sep), key=lambda b: b[:2])
+        if width >= least:
+            best = max(
+                best,
+                (widths.count(width) / len(widths) > 0.8, width, sep),
+                key=lambda b: b[:2],
+            )
     return best[2]
 
 # %% ../nbs/15_reading.ipynb #45715787
 def _is_number(text):
-    return bool(re.fullmatch(r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*', text))
+    return bool(
+        re.fullmatch(
+            r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*', text
+        )
+    )
+
 
 def _layout(path, encoding, sep, least=3):
     "Tell separator and column names; None for names where the first line holds ratings already."
-    with _open(path) as f, io.TextIOWrapper(f, encoding, errors='replace') as text: head = text.read(2**16)
-    lines = [line for line in head.splitlines()[:-1 if len(head) == 2**16 else None] if line.strip()][:200]
-    if not lines: raise RatingsError(f'{path} is empty' if len(head) < 2**16 else f'{path}: its first line does not end within {2**16:,} letters, so it is no table of ratings')
+    with _open(path) as f, io.TextIOWrapper(f, encoding, errors='replace') as text:
+        head = text.read(2**16)
+    lines = [
+        line
+        for line in head.splitlines()[: -1 if len(head) == 2**16 else None]
+        if line.strip()
+    ][:200]
+    if not lines:
+        raise RatingsError(
+            f'{path} is empty'
+            if len(head) < 2**16
+            else f'{path}: its first line does not end within {2**16:,} letters, so it is no table of ratings'
+        )
     sep = sep or _separator(lines, least)
-    if sep is None: raise RatingsError(f'{path}: no separator cuts its lines into {least} columns or more, as many as are needed; '
-                                       f'the first line is {lines[0][:80]!r}. If there is a separator, name it: sep=… in Python, {FLAGS["sep"]} on the command line.'
-                                       + (f' A list of likes, without ratings, is read with rating=False, {FLAGS["rating"]} none' if least == 3 else ''))
+    if sep is None:
+        raise RatingsError(
+            f'{path}: no separator cuts its lines into {least} columns or more, as many as are needed; '
+            f'the first line is {lines[0][:80]!r}. If there is a separator, name it: sep=… in Python, {FLAGS["sep"]} on the command line.'
+            + (
+                f' A list of likes, without ratings, is read with rating=False, {FLAGS["rating"]} none'
+                if least == 3
+                else ''
+            )
+        )
     first = next(iter(_cut(lines[:1], sep)))
-    return sep, None if any(map(_is_number, first)) else [name.strip() for name in first]
+    return sep, None if any(map(_is_number, first)) else [
+        name.strip() for name in first
+    ]
 
 # %% ../nbs/15_reading.ipynb #ec316004
 THINGS = 'item movie film book product anime game song track artist recipe restaurant business beer article'.split()
@@ -89,124 +167,246 @@ PEOPLE = 'user member customer reviewer reader viewer person account profile'.sp
 NAMES = dict(
     user={*PEOPLE, *(p + 'id' for p in PEOPLE), 'uid', 'username'},
     item={*THINGS, *(t + 'id' for t in THINGS), 'iid', 'isbn', 'asin'},
-    rating={'rating', 'ratings', 'star', 'stars', 'score', 'points', 'grade', 'overall', 'vote', *(t + 'rating' for t in THINGS + ['user'])},
-    timestamp={'timestamp', 'time', 'date', 'datetime', 'unixtime', 'unixreviewtime', 'ratedat', 'createdat'},
-    titles={'title', *(t + 'title' for t in THINGS), *(t + 'name' for t in THINGS)})
+    rating={
+        'rating',
+        'ratings',
+        'star',
+        'stars',
+        'score',
+        'points',
+        'grade',
+        'overall',
+        'vote',
+        *(t + 'rating' for t in THINGS + ['user']),
+    },
+    timestamp={
+        'timestamp',
+        'time',
+        'date',
+        'datetime',
+        'unixtime',
+        'unixreviewtime',
+        'ratedat',
+        'createdat',
+    },
+    titles={'title', *(t + 'title' for t in THINGS), *(t + 'name' for t in THINGS)},
+)
+
 
 def _candidates(columns, kind):
     return [c for c in columns if re.sub(r'[\W_]', '', str(c).lower()) in NAMES[kind]]
 
 # %% ../nbs/15_reading.ipynb #d5857451
-FLAGS = dict(user='--user-column', item='--item-column', rating='--rating-column', timestamp='--timestamp-column', titles='--titles', sep='--separator', scale='--scale')
+FLAGS = dict(
+    user='--user-column',
+    item='--item-column',
+    rating='--rating-column',
+    timestamp='--timestamp-column',
+    titles='--titles',
+    sep='--separator',
+    scale='--scale',
+)
 
-def _names(columns): return ', '.join(map(repr, columns[:20])) + (f' and {len(columns) - 20:,} more' if len(columns) > 20 else '')
+
+def _names(columns):
+    return ', '.join(map(repr, columns[:20])) + (
+        f' and {len(columns) - 20:,} more' if len(columns) > 20 else ''
+    )
+
 
 def _choose(where, columns, named, kind):
     "The column of a kind: as named, or the only one that its name tells; None if there is none and none is needed."
-    if named is False: return None
+    if named is False:
+        return None
     if named is not None and named in columns:
-        if columns.count(named) > 1: raise RatingsError(f'{where}: {columns.count(named)} columns are called {named!r}; give each a name of its own')
+        if columns.count(named) > 1:
+            raise RatingsError(
+                f'{where}: {columns.count(named)} columns are called {named!r}; give each a name of its own'
+            )
         return named
     shown, needed = _names(columns), kind in ('user', 'item', 'rating')
-    if named is not None: raise RatingsError(f'{where}: there is no column {named!r}; the columns are {shown}')
+    if named is not None:
+        raise RatingsError(
+            f'{where}: there is no column {named!r}; the columns are {shown}'
+        )
     found = _candidates(columns, kind)
-    if len(found) == 1 or not found and not needed: return found[0] if found else None
-    what = f'which of {", ".join(map(repr, found))} holds the {kind.removesuffix("s")}s' if found else f'which column holds the {kind}s'
-    if not needed: shown += f'; {kind}=False, {FLAGS[kind]} none, takes none of them'
-    raise RatingsError(f'{where}: it cannot be told {what}. Name it: {kind}=… in Python, {FLAGS[kind]} on the command line. The columns are {shown}')
+    if len(found) == 1 or not found and not needed:
+        return found[0] if found else None
+    what = (
+        f'which of {", ".join(map(repr, found))} holds the {kind.removesuffix("s")}s'
+        if found
+        else f'which column holds the {kind}s'
+    )
+    if not needed:
+        shown += f'; {kind}=False, {FLAGS[kind]} none, takes none of them'
+    raise RatingsError(
+        f'{where}: it cannot be told {what}. Name it: {kind}=… in Python, {FLAGS[kind]} on the command line. The columns are {shown}'
+    )
+
 
 def _roles(where, columns, named):
     "Columns by kind. Where things have a title and no id, the title is the id."
     titled = _candidates(columns, 'titles')
-    if named['item'] is None and not _candidates(columns, 'item') and len(titled) == 1: named = named | {'item': titled[0]}
+    if named['item'] is None and not _candidates(columns, 'item') and len(titled) == 1:
+        named = named | {'item': titled[0]}
     chosen = {kind: _choose(where, columns, named[kind], kind) for kind in NAMES}
-    if chosen['titles'] == chosen['item']: chosen['titles'] = None
+    if chosen['titles'] == chosen['item']:
+        chosen['titles'] = None
     taken = [c for c in chosen.values() if c is not None]
     twice = [c for c in taken if taken.count(c) > 1]
-    if twice: raise RatingsError(f'{where}: column {twice[0]!r} is taken for {" and ".join(k for k, c in chosen.items() if c == twice[0])}; name a column for each')
+    if twice:
+        raise RatingsError(
+            f'{where}: column {twice[0]!r} is taken for {" and ".join(k for k, c in chosen.items() if c == twice[0])}; name a column for each'
+        )
     return chosen
 
 # %% ../nbs/15_reading.ipynb #d316ed08
 def _by_place(where, width, named):
     least = 2 if named['rating'] is False else 3
-    if width not in (least, least + 1) and any(named[kind] is None for kind in ('user', 'item', 'rating')):
-        raise RatingsError(f'{where} has no header and {width} columns. Name their places, from 0: user=0, item=1, rating=2 in Python, --user-column 0 and so on')
-    usual = dict(user=0, item=1, rating=2, timestamp=least if width == least + 1 else None) if width in (least, least + 1) else {}
-    named = {kind: usual.get(kind) if place is None else place for kind, place in named.items()}
-    return {k: int(v) if isinstance(v, str) and re.fullmatch('[0-9]+', v) else v for k, v in named.items()}
+    if width not in (least, least + 1) and any(
+        named[kind] is None for kind in ('user', 'item', 'rating')
+    ):
+        raise RatingsError(
+            f'{where} has no header and {width} columns. Name their places, from 0: user=0, item=1, rating=2 in Python, --user-column 0 and so on'
+        )
+    usual = (
+        dict(user=0, item=1, rating=2, timestamp=least if width == least + 1 else None)
+        if width in (least, least + 1)
+        else {}
+    )
+    named = {
+        kind: usual.get(kind) if place is None else place
+        for kind, place in named.items()
+    }
+    return {
+        k: int(v) if isinstance(v, str) and re.fullmatch('[0-9]+', v) else v
+        for k, v in named.items()
+    }
 
 # %% ../nbs/15_reading.ipynb #9e301d61
 def _unreadable(path, error, *how):
-    if getattr(error, 'errno', None): return error  # no permission, a broken disk: the system says it best
-    if 'EOF inside string' in str(error): return RatingsError(f'{path}: a quotation mark is opened and never closed')
-    try: place = how and _too_wide(path, *how)
-    except (OSError, EOFError, zlib.error, csv.Error): place = None
+    if getattr(error, 'errno', None):
+        return error  # no permission, a broken disk: the system says it best
+    if 'EOF inside string' in str(error):
+        return RatingsError(f'{path}: a quotation mark is opened and never closed')
+    try:
+        place = how and _too_wide(path, *how)
+    except (OSError, EOFError, zlib.error, csv.Error):
+        place = None
     return RatingsError(f'{path}{place}' if place else f'{path}: {error}')
 
 # %% ../nbs/15_reading.ipynb #1569b386
 def _rows(path, encoding, sep):
     "Pairs of a row that is not blank and the number of the line on which it begins: in quotes, a row may go on."
-    with _open(path) as f, io.TextIOWrapper(f, encoding, errors='replace', newline='') as text:
+    with (
+        _open(path) as f,
+        io.TextIOWrapper(f, encoding, errors='replace', newline='') as text,
+    ):
         rows, n = _cut(text, sep), 1
         for row in rows:
-            if len(row) > 1 or row and row[0].strip(): yield n, row
+            if len(row) > 1 or row and row[0].strip():
+                yield n, row
             n = getattr(rows, 'line_num', n) + 1
+
 
 def _line(path, encoding, sep, k):
     "The number of the line on which the k-th row begins, from 1."
-    try: return next(islice(_rows(path, encoding, sep), k - 1, None))[0]
-    except (StopIteration, csv.Error): return k
+    try:
+        return next(islice(_rows(path, encoding, sep), k - 1, None))[0]
+    except (StopIteration, csv.Error):
+        return k
+
 
 def _too_wide(path, encoding, sep):
     "Find the first line with more columns than the first one; a part of a message."
     width = None
     for n, row in _rows(path, encoding, sep):
         width = width or len(row)
-        if len(row) > width: return f', line {n}: {len(row)} columns, but {width} in the first line. A value that holds the separator must be in quotes'
+        if len(row) > width:
+            return f', line {n}: {len(row)} columns, but {width} in the first line. A value that holds the separator must be in quotes'
     return None
 
 # %% ../nbs/15_reading.ipynb #35a8e445
 PIECE = 2**20  # lines at a time
+
 
 def _how(path, sep, encoding, least):
     "How to read a file of any layout, for `read_csv`, and its column names."
     try:
         encoding = _encoding(path, encoding)
         sep, names = _layout(path, encoding, sep, least)
-    except RatingsError: raise
-    except (EOFError, zlib.error, LookupError, OSError, ValueError, TypeError, csv.Error) as e: raise _unreadable(path, e) from e
-    return dict(sep=sep, encoding=encoding, header=None if names is None else 0, index_col=False, keep_default_na=False, na_values=[''],
-                skipinitialspace=True, engine='python' if len(sep.encode()) > 1 else 'c', chunksize=PIECE), names
+    except RatingsError:
+        raise
+    except (
+        EOFError,
+        zlib.error,
+        LookupError,
+        OSError,
+        ValueError,
+        TypeError,
+        csv.Error,
+    ) as e:
+        raise _unreadable(path, e) from e
+    return dict(
+        sep=sep,
+        encoding=encoding,
+        header=None if names is None else 0,
+        index_col=False,
+        keep_default_na=False,
+        na_values=[''],
+        skipinitialspace=True,
+        engine='python' if len(sep.encode()) > 1 else 'c',
+        chunksize=PIECE,
+    ), names
+
 
 def _csv(path, how):
     "`read_csv`, which would take a long separator for a pattern, and unpack what is called .zip."
-    return pd.read_csv(path, **how | dict(sep=re.escape(how['sep']) if len(how['sep']) > 1 else how['sep'], compression='gzip' if _is_gzip(path) else None))
+    return pd.read_csv(
+        path,
+        **how
+        | dict(
+            sep=re.escape(how['sep']) if len(how['sep']) > 1 else how['sep'],
+            compression='gzip' if _is_gzip(path) else None,
+        ),
+    )
 
 # %% ../nbs/15_reading.ipynb #2a7f7385
 def _table(path, sep, encoding, least=3, roles=None):
     "Read a file: a frame of categories whose index counts the rows that are not blank, the separator, whether there is a header, and the encoding."
     how, names = _how(path, sep, encoding, least)
     sep, encoding = how['sep'], how['encoding']
-    if roles and (df := _typed(path, how, names, roles)) is not None: return df, sep, names is not None, encoding
+    if roles and (df := _typed(path, how, names, roles)) is not None:
+        return df, sep, names is not None, encoding
     try:
         with warnings.catch_warnings(), _csv(path, how | dict(dtype=str)) as chunks:
             warnings.simplefilter('error', pd.errors.ParserWarning)
             df = _joined([{c: _stripped(chunk[c]) for c in chunk} for chunk in chunks])
-    except (ValueError, EOFError, zlib.error, OSError, pd.errors.ParserWarning) as e: raise _unreadable(path, e, encoding, sep) from e
+    except (ValueError, EOFError, zlib.error, OSError, pd.errors.ParserWarning) as e:
+        raise _unreadable(path, e, encoding, sep) from e
     df.columns = [c.strip() if isinstance(c, str) else c for c in df.columns]
     df.index += 1 + (names is not None)
     return df.dropna(how='all'), sep, names is not None, encoding
 
+
 def _stripped(column):
     "A column as categories, without blanks around them; nothing but blanks is nothing."
     column = column.astype('category').cat
-    code, texts = pd.factorize(np.array([str(t).strip() or None for t in column.categories], object))
-    return pd.Categorical.from_codes(np.append(code, -1)[column.codes], pd.Index(texts, dtype=object))
+    code, texts = pd.factorize(
+        np.array([str(t).strip() or None for t in column.categories], object)
+    )
+    return pd.Categorical.from_codes(
+        np.append(code, -1)[column.codes], pd.Index(texts, dtype=object)
+    )
+
 
 def _joined(chunks):
     "One frame out of many, column by column, since categories differ."
-    if not chunks: raise ValueError('there is nothing below the header')
-    return pd.DataFrame({c: union_categoricals([chunk[c] for chunk in chunks]) for c in chunks[0]})
+    if not chunks:
+        raise ValueError('there is nothing below the header')
+    return pd.DataFrame(
+        {c: union_categoricals([chunk[c] for chunk in chunks]) for c in chunks[0]}
+    )
 
 # %% ../nbs/15_reading.ipynb #d2a79143
 def _is_odd(path):
@@ -217,7 +417,12 @@ def _is_odd(path):
             b = np.frombuffer(last + block, 'uint8')
             nought, digit = b[1:-1] == ord('0'), (b >= ord('0')) & (b <= ord('9'))
             padded = nought & digit[2:] & ~digit[:-2] & (b[:-2] != ord('.'))
-            if padded.any() or (nought & (b[:-2] == ord('-'))).any() or (b == ord('+')).any(): return True
+            if (
+                padded.any()
+                or (nought & (b[:-2] == ord('-'))).any()
+                or (b == ord('+')).any()
+            ):
+                return True
             last = block[-2:]
     return False
 
@@ -227,89 +432,171 @@ def _narrow(x):
     small = x.astype('int32') if x.dtype.kind == 'i' else _float32(x)
     return small if (small == x).all() else x
 
+
 def _sound(kind, column, is_number):
     "Numbers as an array, anything else as categories; `ValueError` for what is to be read with more care."
     if not is_number:
         column = _stripped(column)
-        if kind != 'titles' and (column.codes < 0).any(): raise ValueError(f'{kind} id is missing')
+        if kind != 'titles' and (column.codes < 0).any():
+            raise ValueError(f'{kind} id is missing')
         return column
     x = column.to_numpy()
-    if kind == 'rating' and x.dtype == object and all(_is_number(v) and ',' not in v for v in map(str, x)): x = x.astype('float64')  # whole numbers too large for pandas
+    if (
+        kind == 'rating'
+        and x.dtype == object
+        and all(_is_number(v) and ',' not in v for v in map(str, x))
+    ):
+        x = x.astype('float64')  # whole numbers too large for pandas
     if x.dtype.kind != 'i' and (kind, x.dtype.kind) != ('rating', 'f'):
-        raise ValueError(f'{next((v for v in x if not _is_number(str(v))), x[0])!r} in column {kind}')
-    if kind == 'rating': x = x.astype('float64')
-    if np.isnan(x).any(): raise ValueError('a rating is missing')
-    if kind in ('user', 'item') and max(x.max(), -x.min()) >= 10**18: raise ValueError(f'a number of more than 18 digits in column {kind}')
+        raise ValueError(
+            f'{next((v for v in x if not _is_number(str(v))), x[0])!r} in column {kind}'
+        )
+    if kind == 'rating':
+        x = x.astype('float64')
+    if np.isnan(x).any():
+        raise ValueError('a rating is missing')
+    if kind in ('user', 'item') and max(x.max(), -x.min()) >= 10**18:
+        raise ValueError(f'a number of more than 18 digits in column {kind}')
     return _narrow(x)
 
 # %% ../nbs/15_reading.ipynb #ef98654c
 def _pieces(path, how, names, roles):
     "A part of the lines at a time, as columns by name: ratings and moments as numbers, ids as numbers or categories."
     with warnings.catch_warnings():
-        for kind in (pd.errors.ParserWarning, RuntimeWarning): warnings.simplefilter('error', kind)  # such as a number that is no whole one
+        for kind in (pd.errors.ParserWarning, RuntimeWarning):
+            warnings.simplefilter(
+                'error', kind
+            )  # such as a number that is no whole one
         warnings.simplefilter('ignore', pd.errors.DtypeWarning)
         head = _csv(path, how | dict(chunksize=None, nrows=200, dtype=str))
         columns = [str(c).strip() for c in names] if names else list(head)
-        wanted = {kind: c for kind, c in roles(path, columns, names is not None)[0].items() if c is not None}
+        wanted = {
+            kind: c
+            for kind, c in roles(path, columns, names is not None)[0].items()
+            if c is not None
+        }
         at = {kind: columns.index(c) for kind, c in wanted.items()}
-        whole = {kind for kind in ('user', 'item') if head.iloc[:, at[kind]].str.fullmatch(' *-?[0-9]{1,18} *', na=False).all()}
-        if whole and (not '0+-'.encode(how['encoding']).endswith(b'0+-') or _is_odd(path)): whole = set()
+        whole = {
+            kind
+            for kind in ('user', 'item')
+            if head.iloc[:, at[kind]].str.fullmatch(' *-?[0-9]{1,18} *', na=False).all()
+        }
+        if whole and (
+            not '0+-'.encode(how['encoding']).endswith(b'0+-') or _is_odd(path)
+        ):
+            whole = set()
         numbers = whole | {'rating', 'timestamp'}
-        texts = {*range(len(columns))} - {j for kind, j in at.items() if kind in numbers}
-        with _csv(path, how | dict(names=range(len(columns)), dtype=dict.fromkeys(texts, str))) as chunks:
-            for chunk in chunks: yield {wanted[kind]: _sound(kind, chunk[j], kind in numbers) for kind, j in at.items()}
+        texts = {*range(len(columns))} - {
+            j for kind, j in at.items() if kind in numbers
+        }
+        with _csv(
+            path, how | dict(names=range(len(columns)), dtype=dict.fromkeys(texts, str))
+        ) as chunks:
+            for chunk in chunks:
+                yield {
+                    wanted[kind]: _sound(kind, chunk[j], kind in numbers)
+                    for kind, j in at.items()
+                }
 
 # %% ../nbs/15_reading.ipynb #58c20933
-UNFIT = ValueError, TypeError, ArithmeticError, RuntimeWarning, LookupError, EOFError, OSError, zlib.error, pd.errors.ParserWarning
+UNFIT = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RuntimeWarning,
+    LookupError,
+    EOFError,
+    OSError,
+    zlib.error,
+    pd.errors.ParserWarning,
+)
+
 
 def _typed(path, how, names, roles):
     "All of the pieces as one frame; None where something is not as it should be."
     try:
         parts = list(_pieces(path, how, names, roles))
-        df = pd.DataFrame({c: _put_together([part.pop(c) for part in parts]) for c in list(parts[0])})
+        df = pd.DataFrame(
+            {c: _put_together([part.pop(c) for part in parts]) for c in list(parts[0])}
+        )
         df.index += 1 + (names is not None)
         return df
-    except UNFIT: return None
+    except UNFIT:
+        return None
 
-def _put_together(parts): return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else union_categoricals(parts)
+
+def _put_together(parts):
+    return (
+        np.concatenate(parts)
+        if isinstance(parts[0], np.ndarray)
+        else union_categoricals(parts)
+    )
 
 # %% ../nbs/15_reading.ipynb #bc778c44
 def _plain(values):
     "Ids as whole numbers, if all of them are; else as they are."
-    if not isinstance(values.dtype, pd.CategoricalDtype): return values
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return values
     texts = values.cat.categories
-    if not all(isinstance(t, str) for t in texts): return values.astype(texts.dtype)
-    if len(texts) and all(t.endswith('.0') for t in texts): texts = texts.str[:-2]  # written by a program that takes ids for measurements
-    whole = len(texts) and all(re.fullmatch(r'-?(0|[1-9][0-9]{0,17})', t) and t != '-0' for t in texts)
+    if not all(isinstance(t, str) for t in texts):
+        return values.astype(texts.dtype)
+    if len(texts) and all(t.endswith('.0') for t in texts):
+        texts = texts.str[:-2]  # written by a program that takes ids for measurements
+    whole = len(texts) and all(
+        re.fullmatch(r'-?(0|[1-9][0-9]{0,17})', t) and t != '-0' for t in texts
+    )
     return values.cat.rename_categories([int(t) for t in texts]) if whole else values
 
-class _Text(str): "The path of a text, for messages; `line` tells where a row stands in it."
 
-def _item(value): return value.item() if isinstance(value, np.generic) else value
+class _Text(str):
+    "The path of a text, for messages; `line` tells where a row stands in it."
+
+
+def _item(value):
+    return value.item() if isinstance(value, np.generic) else value
+
 
 def _complain(where, values, bad, what):
     first = int(np.argmax(bad))
     value, row = values.iloc[first], values.index[first]
-    place = f'line {where.line(int(row))}' if isinstance(where, _Text) else f'row {_item(row)}'
-    said = 'there is no value' if pd.api.types.is_scalar(value) and pd.isna(value) else f'{repr(_item(value))[:200]} is not {what}'
-    raise RatingsError(f'{where}, {place}, column {_item(values.name)!r}: {said}' + (f', and {bad.sum() - 1:,} more such' if bad.sum() > 1 else ''))
+    place = (
+        f'line {where.line(int(row))}'
+        if isinstance(where, _Text)
+        else f'row {_item(row)}'
+    )
+    said = (
+        'there is no value'
+        if pd.api.types.is_scalar(value) and pd.isna(value)
+        else f'{repr(_item(value))[:200]} is not {what}'
+    )
+    raise RatingsError(
+        f'{where}, {place}, column {_item(values.name)!r}: {said}'
+        + (f', and {bad.sum() - 1:,} more such' if bad.sum() > 1 else '')
+    )
 
 # %% ../nbs/15_reading.ipynb #f686f67e
 def _distinct(where, values):
     "(number of its value, -1 for none, for each row; the values)"
-    try: code, kept = pd.factorize(values)
+    try:
+        code, kept = pd.factorize(values)
     except (TypeError, NotImplementedError):
         values = values.astype(object)
         bad = ~values.map(pd.api.types.is_hashable).to_numpy(bool)
-        if bad.any(): _complain(where, values, bad, 'a single value')
+        if bad.any():
+            _complain(where, values, bad, 'a single value')
         code, kept = pd.factorize(values)
     return code, np.asarray(kept, object)
 
+
 def _numbers(where, values):
     "Numbers, or nan where there is none; a comma counts as a point."
-    if pd.api.types.is_numeric_dtype(values): return values.to_numpy('float64', na_value=np.nan)
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy('float64', na_value=np.nan)
     code, text = _distinct(where, values)
-    number = pd.to_numeric(pd.Series(text, dtype=object).astype(str).str.strip().str.replace(',', '.'), errors='coerce').to_numpy('float64')
+    number = pd.to_numeric(
+        pd.Series(text, dtype=object).astype(str).str.strip().str.replace(',', '.'),
+        errors='coerce',
+    ).to_numpy('float64')
     return np.where(code < 0, np.nan, number[code] if len(number) else np.nan)
 
 # %% ../nbs/15_reading.ipynb #b2af9808
@@ -317,39 +604,77 @@ def _per_second(moments):
     "How many of their units make a second: 1, or 1000 and so on where they would lie beyond the year 5000 else."
     return 1000 ** int(np.searchsorted([1e11, 1e14, 1e17], np.median(np.abs(moments))))
 
+
 def _dates(texts):
     "Seconds of each date; nan for what is none. Older pandas has no room for a date such as 9999-12-31."
-    moment = pd.to_datetime(pd.Series(texts, dtype=object).astype(str), errors='coerce', utc=True, format='ISO8601')
+    moment = pd.to_datetime(
+        pd.Series(texts, dtype=object).astype(str),
+        errors='coerce',
+        utc=True,
+        format='ISO8601',
+    )
     second = _since_1970(moment).astype('float64')
     for j in np.flatnonzero(moment.isna()):
-        try: far = datetime.fromisoformat(str(texts[j]).replace('Z', '+00:00'))
-        except ValueError: second[j] = np.nan
-        else: second[j] = (far if far.tzinfo else far.replace(tzinfo=timezone.utc)).timestamp() // 1
+        try:
+            far = datetime.fromisoformat(str(texts[j]).replace('Z', '+00:00'))
+        except ValueError:
+            second[j] = np.nan
+        else:
+            second[j] = (
+                far if far.tzinfo else far.replace(tzinfo=timezone.utc)
+            ).timestamp() // 1
     return second
 
-def _since_1970(moment): return (moment if moment.dt.tz is None else moment.dt.tz_convert(None)).to_numpy('datetime64[s]').astype('int64')
+
+def _since_1970(moment):
+    return (
+        (moment if moment.dt.tz is None else moment.dt.tz_convert(None))
+        .to_numpy('datetime64[s]')
+        .astype('int64')
+    )
+
 
 def _seconds(where, values):
     "Moments as Unix seconds."
-    if str(values.dtype).startswith(('date32', 'date64')): values = values.astype(object)  # Arrow's days
-    if pd.api.types.is_datetime64_any_dtype(values): missing, second = values.isna().to_numpy(), lambda: _since_1970(values)
+    if str(values.dtype).startswith(('date32', 'date64')):
+        values = values.astype(object)  # Arrow's days
+    if pd.api.types.is_datetime64_any_dtype(values):
+        missing, second = values.isna().to_numpy(), lambda: _since_1970(values)
     else:
         x = _numbers(where, values)
-        if (np.abs(x) < 2**62).all(): return (x // _per_second(x)).astype('int64')
+        if (np.abs(x) < 2**62).all():
+            return (x // _per_second(x)).astype('int64')
         code, texts = _distinct(where, values)
         x = np.append(_dates(texts), np.nan)[code]
         missing, second = np.isnan(x), lambda: x.astype('int64')
-    if missing.any(): _complain(where, values, missing, 'a number of seconds or a date like 2024-03-01')
+    if missing.any():
+        _complain(
+            where, values, missing, 'a number of seconds or a date like 2024-03-01'
+        )
     return second()
 
 # %% ../nbs/15_reading.ipynb #2fe85455
-SCALES = {(0, 1): 1, (1, 5): 1, (.5, 5): .5, (0, 5): .5, (1, 10): 1, (0, 10): .5, (0, 100): 1}  # ends, and the step between
+SCALES = {
+    (0, 1): 1,
+    (1, 5): 1,
+    (0.5, 5): 0.5,
+    (0, 5): 0.5,
+    (1, 10): 1,
+    (0, 10): 0.5,
+    (0, 100): 1,
+}  # ends, and the step between
+
 
 def _scale(rating):
     "The first scale in use that holds all ratings; else the ends of what occurs."
     levels = np.unique(rating)
     for (low, high), step in SCALES.items():
-        if low <= levels[0] and levels[-1] <= high and np.isin(levels, np.arange(low, high + step, step)).all(): return low, high
+        if (
+            low <= levels[0]
+            and levels[-1] <= high
+            and np.isin(levels, np.arange(low, high + step, step)).all()
+        ):
+            return low, high
     return float(levels[0]), float(levels[-1])
 
 # %% ../nbs/15_reading.ipynb #eebbf247
@@ -358,84 +683,170 @@ def _in_table(where, df, item, title):
     code, _ = _distinct(where, df[item])
     kept = df[(code >= 0) & ~pd.Series(code).duplicated().to_numpy()]
     _distinct(where, kept[title])
-    return pd.Series(kept[title].astype(object).to_numpy(), index=np.asarray(_plain(kept[item])))
+    return pd.Series(
+        kept[title].astype(object).to_numpy(), index=np.asarray(_plain(kept[item]))
+    )
+
 
 def _id_column(where, df, item_column, ids):
     "The column of item ids in a table of titles: of the same name, of a telling name, or one that holds most of the ids."
-    if item_column in df: return item_column
-    if len(told := _candidates(df, 'item')) == 1: return told[0]
+    if item_column in df:
+        return item_column
+    if len(told := _candidates(df, 'item')) == 1:
+        return told[0]
     known = set(map(str, ids))
-    found = [c for c in df if len(known & set(df[c].dropna().astype(str))) > len(known) / 2]
-    if len(found) == 1: return found[0]
-    raise RatingsError(f'{where}: no column holds the ids of the items, such as {ids[:1].tolist()[0]!r}; the columns are {_names(list(df))}')
+    found = [
+        c for c in df if len(known & set(df[c].dropna().astype(str))) > len(known) / 2
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise RatingsError(
+        f'{where}: no column holds the ids of the items, such as {ids[:1].tolist()[0]!r}; the columns are {_names(list(df))}'
+    )
+
 
 def _from_elsewhere(source, item_column, ids, where, ratings):
     "Titles from a second file or frame."
-    if isinstance(source, pd.DataFrame): df, has_header = source, True
-    elif Path(source).is_file(): df, _, has_header, _ = _table(Path(source), None, None, least=2)
-    else: raise RatingsError(f'titles={str(source)!r} is neither a file nor a column of {where}; the columns are {_names(list(ratings))}')
+    if isinstance(source, pd.DataFrame):
+        df, has_header = source, True
+    elif Path(source).is_file():
+        df, _, has_header, _ = _table(Path(source), None, None, least=2)
+    else:
+        raise RatingsError(
+            f'titles={str(source)!r} is neither a file nor a column of {where}; the columns are {_names(list(ratings))}'
+        )
     where = 'the frame of titles' if df is source else source
     item = _id_column(where, df, item_column, ids) if has_header else 0
-    title = (_choose(where, list(df), None, 'titles') or ('name' if 'name' in df else None)) if has_header else 1
-    if title is None and df.shape[1] == 2: title = next(c for c in df if c != item)
-    if title is None: raise RatingsError(f'{where}: no column is called title or name; the columns are {_names(list(df))}')
+    title = (
+        (_choose(where, list(df), None, 'titles') or ('name' if 'name' in df else None))
+        if has_header
+        else 1
+    )
+    if title is None and df.shape[1] == 2:
+        title = next(c for c in df if c != item)
+    if title is None:
+        raise RatingsError(
+            f'{where}: no column is called title or name; the columns are {_names(list(df))}'
+        )
     return _in_table(where, df, item, title)
 
 # %% ../nbs/15_reading.ipynb #81704a80
 def _titles(where, df, roles, titles, item):
     "Titles by item id, or None. They are looked up by the text of an id, so that 7 and '7' are one."
-    if roles['titles'] is not None: titles = _in_table(where, df, roles['item'], roles['titles'])
-    elif isinstance(titles, (str, Path, pd.DataFrame)): titles = _from_elsewhere(titles, roles['item'], pd.unique(item), where, df)
-    elif titles is None or titles is False: return None
+    if roles['titles'] is not None:
+        titles = _in_table(where, df, roles['item'], roles['titles'])
+    elif isinstance(titles, (str, Path, pd.DataFrame)):
+        titles = _from_elsewhere(titles, roles['item'], pd.unique(item), where, df)
+    elif titles is None or titles is False:
+        return None
     titles, ids = pd.Series(titles), pd.unique(item)
     titles = titles.set_axis(titles.index.map(str))
-    found = pd.Series(titles[~titles.index.duplicated()].reindex(pd.Index(ids).map(str)).to_numpy(object), index=ids, dtype=object)
-    if found.isna().all(): raise RatingsError(f'{where}: none of the {len(found):,} items has a title; the first item is {ids[:1].tolist()[0]!r}. Are the ids of the titles of another kind?')
+    found = pd.Series(
+        titles[~titles.index.duplicated()]
+        .reindex(pd.Index(ids).map(str))
+        .to_numpy(object),
+        index=ids,
+        dtype=object,
+    )
+    if found.isna().all():
+        raise RatingsError(
+            f'{where}: none of the {len(found):,} items has a title; the first item is {ids[:1].tolist()[0]!r}. Are the ids of the titles of another kind?'
+        )
     return found
 
 # %% ../nbs/15_reading.ipynb #160b989b
 def load_ratings(
-    source,              # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
-    user=None,           # column of user ids: its name, or its place from 0 where there is no header; None: guess
-    item=None,           # column of item ids
-    rating=None,         # column of ratings; False: there is none, each row is a like
-    timestamp=None,      # column of moments; False: leave it alone
-    titles=None,         # column of titles; a second file, or a frame, with ids and titles; or a Series or dict by id; False: none
-    scale=None,          # (lowest, highest) rating that can be given; None: detect
+    source,  # path of a CSV, TSV (perhaps .gz) or parquet file, or a frame
+    user=None,  # column of user ids: its name, or its place from 0 where there is no header; None: guess
+    item=None,  # column of item ids
+    rating=None,  # column of ratings; False: there is none, each row is a like
+    timestamp=None,  # column of moments; False: leave it alone
+    titles=None,  # column of titles; a second file, or a frame, with ids and titles; or a Series or dict by id; False: none
+    scale=None,  # (lowest, highest) rating that can be given; None: detect
     duplicates='raise',  # the same pair twice: 'raise', keep the 'last', or their 'mean'
-    sep=None,            # what separates the columns; None: detect
-    encoding=None,       # of the text; None: detect
-    say=print,           # called with one line that tells what was taken for what; None: silent
-):                       # `Ratings`; `RatingsError` names line, value and way out
+    sep=None,  # what separates the columns; None: detect
+    encoding=None,  # of the text; None: detect
+    say=print,  # called with one line that tells what was taken for what; None: silent
+):  # `Ratings`; `RatingsError` names line, value and way out
     "Load ratings from a file or frame of any sensible shape."
-    if scale is not None: scale = _ends(scale)
+    if scale is not None:
+        scale = _ends(scale)
+
     def roles_of(where, columns, has_header):
         "Columns by kind, and are the titles in the table?"
-        inside = titles is None or titles is False or isinstance(titles, (str, int)) and titles in columns
-        named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=titles if inside else False)
-        return _roles(where, columns, named if has_header else _by_place(where, len(columns), named)), inside
-    where, df, how, has_header = _source(source, {'\\t': '\t'}.get(sep, sep), encoding, 2 if rating is False else 3, roles_of)
+        inside = (
+            titles is None
+            or titles is False
+            or isinstance(titles, (str, int))
+            and titles in columns
+        )
+        named = dict(
+            user=user,
+            item=item,
+            rating=rating,
+            timestamp=timestamp,
+            titles=titles if inside else False,
+        )
+        return _roles(
+            where,
+            columns,
+            named if has_header else _by_place(where, len(columns), named),
+        ), inside
+
+    where, df, how, has_header = _source(
+        source,
+        {'\\t': '\t'}.get(sep, sep),
+        encoding,
+        2 if rating is False else 3,
+        roles_of,
+    )
     roles, in_file = roles_of(where, list(df), has_header)
     clean, note = _clean(where, df, roles, timestamp is None)
     titles = _titles(where, df, roles, None if in_file else titles, clean.item_id)
-    try: ratings = Ratings.from_frame(clean, item='item_id', scale=scale or ((1, 1) if roles['rating'] is None else _scale(clean.rating)), duplicates=duplicates, titles=titles)
-    except RatingsError as e: raise RatingsError(f'{where}: {e}' + (' (on the command line: --duplicates)' if 'duplicates=' in str(e) else '')) from e
-    if say: say(_told(where, how, roles, ratings, titles) + note)
+    try:
+        ratings = Ratings.from_frame(
+            clean,
+            item='item_id',
+            scale=scale
+            or ((1, 1) if roles['rating'] is None else _scale(clean.rating)),
+            duplicates=duplicates,
+            titles=titles,
+        )
+    except RatingsError as e:
+        raise RatingsError(
+            f'{where}: {e}'
+            + (
+                ' (on the command line: --duplicates)'
+                if 'duplicates=' in str(e)
+                else ''
+            )
+        ) from e
+    if say:
+        say(_told(where, how, roles, ratings, titles) + note)
     return ratings
 
 # %% ../nbs/15_reading.ipynb #bc157a05
 def _source(source, sep, encoding, least, roles):
     "(what messages call it, a frame, how it was read, have the columns names)"
-    if isinstance(source, pd.DataFrame): return 'the frame', source, 'a frame', True
+    if isinstance(source, pd.DataFrame):
+        return 'the frame', source, 'a frame', True
     path = Path(source)
-    if path.is_dir(): raise RatingsError(f'{path} is a folder; name the file in it')
-    if not path.is_file(): raise FileNotFoundError(2, 'there is no such file', str(path))
-    if path.suffix in ('.parquet', '.pq'): return path, _parquet(path, roles), 'parquet', True
+    if path.is_dir():
+        raise RatingsError(f'{path} is a folder; name the file in it')
+    if not path.is_file():
+        raise FileNotFoundError(2, 'there is no such file', str(path))
+    if path.suffix in ('.parquet', '.pq'):
+        return path, _parquet(path, roles), 'parquet', True
     df, sep, has_header, encoding = _table(path, sep, encoding, least, roles)
     where = _Text(path)
     where.line = partial(_line, path, encoding, sep)
     letters = '' if encoding in ('utf-8', 'utf-8-sig') else f', letters in {encoding}'
-    return where, df, f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}', has_header
+    return (
+        where,
+        df,
+        f'columns between {SEPARATORS.get(sep, repr(sep))}, {"a header" if has_header else "no header"}{letters}',
+        has_header,
+    )
 
 # %% ../nbs/15_reading.ipynb #96ae6939
 def _parquet(path, roles):
@@ -443,48 +854,118 @@ def _parquet(path, roles):
     try:
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
-        with ParquetFile(path) as file: n, schema = file.metadata.num_rows, file.schema_arrow
+
+        with ParquetFile(path) as file:
+            n, schema = file.metadata.num_rows, file.schema_arrow
         _too_much(path, 8 * n, f'{n:,} rows')
-        names = [str(c) for c in roles(path, list(schema.empty_table().to_pandas()), True)[0].values() if c is not None]
+        names = [
+            str(c)
+            for c in roles(path, list(schema.empty_table().to_pandas()), True)[
+                0
+            ].values()
+            if c is not None
+        ]
         kinds = {name: schema.field(name).type for name in names}
-        odd = [name for name, kind in kinds.items() if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind)]
-        if odd: raise RatingsError(f'{path}, column {odd[0]!r}: {kinds[odd[0]]} is not a kind of single values')
-        texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)]
-        with ParquetFile(path, read_dictionary=texts) as file: table = file.read(names)
+        odd = [
+            name
+            for name, kind in kinds.items()
+            if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind)
+        ]
+        if odd:
+            raise RatingsError(
+                f'{path}, column {odd[0]!r}: {kinds[odd[0]]} is not a kind of single values'
+            )
+        texts = [
+            name
+            for name, kind in kinds.items()
+            if pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+            or pa.types.is_binary(kind)
+            or pa.types.is_large_binary(kind)
+        ]
+        with ParquetFile(path, read_dictionary=texts) as file:
+            table = file.read(names)
         size = sum(_size(chunk) for name in texts for chunk in table[name].chunks)
         _too_much(path, size, f'{size:,} bytes')
-        return table.cast(pa.schema([schema.field(name) for name in table.column_names], schema.metadata)).to_pandas()
-    except RatingsError: raise
-    except ImportError as e: raise RatingsError(f"{path}: parquet needs one more package: pip install 'mf_movielens[parquet]'") from e
-    except Exception as e: raise RatingsError(f'{path} is not a parquet file, or is damaged: {e}') from e
+        return table.cast(
+            pa.schema(
+                [schema.field(name) for name in table.column_names], schema.metadata
+            )
+        ).to_pandas()
+    except RatingsError:
+        raise
+    except ImportError as e:
+        raise RatingsError(
+            f"{path}: parquet needs one more package: pip install 'mf_movielens[parquet]'"
+        ) from e
+    except Exception as e:
+        raise RatingsError(f'{path} is not a parquet file, or is damaged: {e}') from e
+
 
 def _size(texts):
     "How many bytes these categories take, spread out."
     from pyarrow import compute
-    return compute.sum(compute.binary_length(texts.dictionary).take(texts.indices)).as_py() or 0
+
+    return (
+        compute.sum(compute.binary_length(texts.dictionary).take(texts.indices)).as_py()
+        or 0
+    )
 
 # %% ../nbs/15_reading.ipynb #4b401a2e
 def _ids(where, values):
     values = _plain(values)
-    any_kind = values.dtype == object or isinstance(values.dtype, pd.ArrowDtype) and values.dtype.kind == 'O'
-    return pd.Categorical.from_codes(*_distinct(where, values)) if any_kind else values.array
+    any_kind = (
+        values.dtype == object
+        or isinstance(values.dtype, pd.ArrowDtype)
+        and values.dtype.kind == 'O'
+    )
+    return (
+        pd.Categorical.from_codes(*_distinct(where, values))
+        if any_kind
+        else values.array
+    )
+
 
 def _clean(where, df, roles, may_skip):
     "A frame of user_id, item_id, rating and perhaps timestamp, all of it sound; and what is to be said besides."
-    if df.empty: raise RatingsError(f'{where} holds no ratings')
+    if df.empty:
+        raise RatingsError(f'{where} holds no ratings')
     for kind in ('user', 'item'):
         missing = df[roles[kind]].isna().to_numpy()
-        if missing.any(): _complain(where, df[roles[kind]], missing, 'an id')
-    number = np.ones(len(df)) if roles['rating'] is None else _numbers(where, df[roles['rating']])
-    if not np.isfinite(number).all(): _complain(where, df[roles['rating']], ~np.isfinite(number), 'a rating')
-    clean = {'user_id': _ids(where, df[roles['user']]), 'item_id': _ids(where, df[roles['item']]), 'rating': number}
-    if roles['timestamp'] is None: return pd.DataFrame(clean), ''
-    try: return pd.DataFrame(clean | {'timestamp': _seconds(where, df[roles['timestamp']])}), ''
+        if missing.any():
+            _complain(where, df[roles[kind]], missing, 'an id')
+    number = (
+        np.ones(len(df))
+        if roles['rating'] is None
+        else _numbers(where, df[roles['rating']])
+    )
+    if not np.isfinite(number).all():
+        _complain(where, df[roles['rating']], ~np.isfinite(number), 'a rating')
+    clean = {
+        'user_id': _ids(where, df[roles['user']]),
+        'item_id': _ids(where, df[roles['item']]),
+        'rating': number,
+    }
+    if roles['timestamp'] is None:
+        return pd.DataFrame(clean), ''
+    try:
+        return pd.DataFrame(
+            clean | {'timestamp': _seconds(where, df[roles['timestamp']])}
+        ), ''
     except RatingsError as e:
-        if not may_skip: raise
-        return pd.DataFrame(clean), f'. Column {roles["timestamp"]!r} was left alone: {e}'
+        if not may_skip:
+            raise
+        return pd.DataFrame(
+            clean
+        ), f'. Column {roles["timestamp"]!r} was left alone: {e}'
+
 
 def _told(where, how, roles, ratings, titles):
-    taken = ', '.join(f'{kind} from {column!r}' for kind, column in roles.items() if column is not None)
-    if titles is not None: taken += f' ({titles.notna().sum():,} of {len(titles):,} items have a title)'
+    taken = ', '.join(
+        f'{kind} from {column!r}'
+        for kind, column in roles.items()
+        if column is not None
+    )
+    if titles is not None:
+        taken += f' ({titles.notna().sum():,} of {len(titles):,} items have a title)'
     return f'{where}: {how}; {taken}{"; each row is a like" if roles["rating"] is None else ""}. {ratings}'

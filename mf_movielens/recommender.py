@@ -17,11 +17,36 @@ import pandas as pd
 
 # %% ../nbs/16_recommender.ipynb #3e436660
 from .als import _ridge, _Side, _side, _unit, fit_als, fit_users
-from .encoding import Ratings, RatingsError, UnknownIdError, Vocabulary, _whole_id
-from .factors import ARRAYS, Factors, _float32, _how_many, _level, _link, _need, _penalty, _whole, get_arrays, put_arrays
+from mf_movielens.encoding import (
+    Ratings,
+    RatingsError,
+    UnknownIdError,
+    Vocabulary,
+    _whole_id,
+)
+from mf_movielens.factors import (
+    ARRAYS,
+    Factors,
+    _float32,
+    _how_many,
+    _level,
+    _link,
+    _need,
+    _penalty,
+    _whole,
+    get_arrays,
+    put_arrays,
+)
 from .implicit import fit_ials, fit_ials_users, targets
 from .metrics import interval, mae, mean_interval
-from .ranking import _best, _lists, _taken, coverage, rank_items, ranking_metrics
+from mf_movielens.ranking import (
+    _best,
+    _lists,
+    _taken,
+    coverage,
+    rank_items,
+    ranking_metrics,
+)
 
 # %% ../nbs/16_recommender.ipynb #9874ca25
 __all__ = ['Recommender', 'ModelFileError', 'SOLVERS', 'GOALS']
@@ -30,15 +55,20 @@ __all__ = ['Recommender', 'ModelFileError', 'SOLVERS', 'GOALS']
 @dataclass(frozen=True, eq=False)
 class Recommender:
     "Fitted factors that are asked by outside ids."
-    factors: Factors           # or a `Posterior`, which answers the same questions, and says how sure it is
+
+    factors: Factors  # or a `Posterior`, which answers the same questions, and says how sure it is
     users: Vocabulary
     items: Vocabulary
-    seen: _Side                # what each user has rated, row after row: `start`, `other` (item rows) and `rating`
-    settings: dict             # how it was fitted: solver, reg, damping and so on
+    seen: _Side  # what each user has rated, row after row: `start`, `other` (item rows) and `rating`
+    settings: dict  # how it was fitted: solver, reg, damping and so on
     titles: np.ndarray | None  # (n_items,) or absent
 
     def __repr__(self):
-        how = f"{self.goal} by {self.settings['solver']}" if 'solver' in self.settings else self.goal
+        how = (
+            f'{self.goal} by {self.settings["solver"]}'
+            if 'solver' in self.settings
+            else self.goal
+        )
         return f'Recommender ({how}): {self.factors.k} factors, {len(self.seen.rating):,} ratings of {len(self.items):,} items by {len(self.users):,} users'
 
     @property
@@ -64,260 +94,507 @@ class Recommender:
     @property
     def penalties(self):
         "What newcomers and explanations need of the fit."
-        if self.goal == 'ranking' and 'alpha' not in self.settings: raise ValueError('these factors were not fitted by least squares over all pairs, so they can neither take newcomers nor explain')
+        if self.goal == 'ranking' and 'alpha' not in self.settings:
+            raise ValueError(
+                'these factors were not fitted by least squares over all pairs, so they can neither take newcomers nor explain'
+            )
         return tuple(self.settings[k] for k in PENALTIES[self.goal])
 
 # %% ../nbs/16_recommender.ipynb #3c289a2f
-PENALTIES = dict(rating=dict(reg=.08, bias_reg=.02, damping=4), ranking=('reg', 'damping', 'alpha'))  # with defaults for rating factors that tell nothing else
+PENALTIES = dict(
+    rating=dict(reg=0.08, bias_reg=0.02, damping=4), ranking=('reg', 'damping', 'alpha')
+)  # with defaults for rating factors that tell nothing else
 
 # %% ../nbs/16_recommender.ipynb #5e5022c2
 def of(
-    factors,      # `Factors`, however they were fitted, or a `Posterior`
-    ratings,      # the `Ratings` that they were fitted to
-    **settings,   # reg, damping and bias_reg or alpha of the fit, for newcomers and explanations; and what else is worth keeping, plain numbers and words
-):                # `Recommender`
+    factors,  # `Factors`, however they were fitted, or a `Posterior`
+    ratings,  # the `Ratings` that they were fitted to
+    **settings,  # reg, damping and bias_reg or alpha of the fit, for newcomers and explanations; and what else is worth keeping, plain numbers and words
+):  # `Recommender`
     "Make a recommender of fitted factors."
     n, m = len(ratings.users), len(ratings.items)
-    if factors.shape != (n, m): raise ValueError(f'{factors} do not go with {ratings}')
+    if factors.shape != (n, m):
+        raise ValueError(f'{factors} do not go with {ratings}')
     seen = _side(ratings.user_ix, ratings.item_ix, ratings.rating, n, m)
-    default = {} if not isinstance(factors, Factors) else PENALTIES['rating'] if factors.link != 'score' else {k: settings[k] for k in PENALTIES['ranking'] if 'alpha' in settings}
-    settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
-    for k, v in default.items(): _penalty(k, settings.get(k, v))
-    settings |= {k: float(settings.get(k, v)) for k, v in default.items()} | dict(fingerprint=ratings.fingerprint)
-    return Recommender(factors, ratings.users, ratings.items, seen, settings, ratings.titles)
+    default = (
+        {}
+        if not isinstance(factors, Factors)
+        else PENALTIES['rating']
+        if factors.link != 'score'
+        else {k: settings[k] for k in PENALTIES['ranking'] if 'alpha' in settings}
+    )
+    settings = {
+        k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()
+    }
+    for k, v in default.items():
+        _penalty(k, settings.get(k, v))
+    settings |= {k: float(settings.get(k, v)) for k, v in default.items()} | dict(
+        fingerprint=ratings.fingerprint
+    )
+    return Recommender(
+        factors, ratings.users, ratings.items, seen, settings, ratings.titles
+    )
+
 
 Recommender.of = staticmethod(of)
 
 # %% ../nbs/16_recommender.ipynb #a50ac2fd
 def _by(fit, *names):
     "A solver that remembers the settings of these names."
-    defaults = {k: inspect.signature(fit).parameters[k].default for k in ('n_factors', *names, 'n_iterations', 'seed')}
-    return lambda ratings, **settings: (fit(ratings, **settings), defaults | {k: v for k, v in settings.items() if k in defaults})
+    defaults = {
+        k: inspect.signature(fit).parameters[k].default
+        for k in ('n_factors', *names, 'n_iterations', 'seed')
+    }
+    return lambda ratings, **settings: (
+        fit(ratings, **settings),
+        defaults | {k: v for k, v in settings.items() if k in defaults},
+    )
+
 
 def _in_units(ratings, unit):
     "The same ratings on a scale that is four wide, for which the network's learning rate was chosen."
-    return replace(ratings, rating=(ratings.rating / unit).astype('float32'), scale=tuple(float(np.float32(end / unit)) for end in ratings.scale))
+    return replace(
+        ratings,
+        rating=(ratings.rating / unit).astype('float32'),
+        scale=tuple(float(np.float32(end / unit)) for end in ratings.scale),
+    )
 
-def _by_keras(ratings, n_factors=75, reg=.1, bias_reg=.02, damping=2, n_epochs=20, seed=0, **settings):
+
+def _by_keras(
+    ratings,
+    n_factors=75,
+    reg=0.1,
+    bias_reg=0.02,
+    damping=2,
+    n_epochs=20,
+    seed=0,
+    **settings,
+):
     from mf_movielens.training import RECIPES, fit_net
+
     n_factors, n_epochs = _whole('n_factors', n_factors), _whole('n_epochs', n_epochs)
     _penalty('damping', damping)
-    recipe = replace(RECIPES['tuned'], embedding_size=n_factors, reg=reg, bias_reg=bias_reg, epochs=n_epochs)
+    recipe = replace(
+        RECIPES['tuned'],
+        embedding_size=n_factors,
+        reg=reg,
+        bias_reg=bias_reg,
+        epochs=n_epochs,
+    )
     unit, tell = _unit(ratings.scale), settings.pop('on_epoch', None)
-    if settings.get('valid'): settings['valid'] = _in_units(settings['valid'], unit)
-    if tell: settings['on_epoch'] = lambda record: tell({k: v * unit if 'rmse' in k else v for k, v in record.items()})
+    if settings.get('valid'):
+        settings['valid'] = _in_units(settings['valid'], unit)
+    if tell:
+        settings['on_epoch'] = lambda record: tell(
+            {k: v * unit if 'rmse' in k else v for k, v in record.items()}
+        )
     f = fit_net(_in_units(ratings, unit), recipe, seed=seed, **settings).factors
-    f = Factors(f.mu * unit, f.user_bias * np.float32(unit), f.item_bias * np.float32(unit), f.user_factors * np.float32(unit**.5), f.item_factors * np.float32(unit**.5), ratings.scale)
-    b, p = fit_users(f, ratings.user_ix, ratings.item_ix, ratings.rating, len(ratings.users), reg, bias_reg, damping)
-    return replace(f, user_bias=b, user_factors=p), dict(n_factors=n_factors, reg=reg, bias_reg=bias_reg, damping=damping, n_epochs=n_epochs, seed=seed)
+    f = Factors(
+        f.mu * unit,
+        f.user_bias * np.float32(unit),
+        f.item_bias * np.float32(unit),
+        f.user_factors * np.float32(unit**0.5),
+        f.item_factors * np.float32(unit**0.5),
+        ratings.scale,
+    )
+    b, p = fit_users(
+        f,
+        ratings.user_ix,
+        ratings.item_ix,
+        ratings.rating,
+        len(ratings.users),
+        reg,
+        bias_reg,
+        damping,
+    )
+    return replace(f, user_bias=b, user_factors=p), dict(
+        n_factors=n_factors,
+        reg=reg,
+        bias_reg=bias_reg,
+        damping=damping,
+        n_epochs=n_epochs,
+        seed=seed,
+    )
+
 
 def _by_bayes(ratings, **settings):
     from mf_movielens.bayes import fit_bayes
-    post, defaults = fit_bayes(ratings, **settings), inspect.signature(fit_bayes).parameters
-    used = {k: settings.get(k, defaults[k].default) for k in ('n_factors', 'n_sweeps', 'likelihood', 'implicit', 'steadiness', 'seed')}
-    return post, used | dict(time=post.moments is not None, side=' and '.join(settings.get('side') or ()) or 'none', n_draws=len(post))
 
-SOLVERS = {'ials': _by(fit_ials, 'reg', 'damping', 'alpha'), 'als': _by(fit_als, 'reg', 'bias_reg', 'damping'), 'keras': _by_keras, 'bayes': _by_bayes}
+    post, defaults = (
+        fit_bayes(ratings, **settings),
+        inspect.signature(fit_bayes).parameters,
+    )
+    used = {
+        k: settings.get(k, defaults[k].default)
+        for k in (
+            'n_factors',
+            'n_sweeps',
+            'likelihood',
+            'implicit',
+            'steadiness',
+            'seed',
+        )
+    }
+    return post, used | dict(
+        time=post.moments is not None,
+        side=' and '.join(settings.get('side') or ()) or 'none',
+        n_draws=len(post),
+    )
+
+
+SOLVERS = {
+    'ials': _by(fit_ials, 'reg', 'damping', 'alpha'),
+    'als': _by(fit_als, 'reg', 'bias_reg', 'damping'),
+    'keras': _by_keras,
+    'bayes': _by_bayes,
+}
 GOALS = {'ials': 'ranking', 'als': 'rating', 'keras': 'rating', 'bayes': 'rating'}
 
+
 def _check_settings(solver, settings):
-    if solver == 'bayes': from mf_movielens.bayes import fit_bayes
-    known = [*inspect.signature({'ials': fit_ials, 'als': fit_als, 'keras': _by_keras}.get(solver) or fit_bayes).parameters][1:]
-    if solver == 'keras': known = [*known[:-1], 'valid', 'patience', 'checkpoint', 'on_epoch']
+    if solver == 'bayes':
+        from mf_movielens.bayes import fit_bayes
+    known = [
+        *inspect.signature(
+            {'ials': fit_ials, 'als': fit_als, 'keras': _by_keras}.get(solver)
+            or fit_bayes
+        ).parameters
+    ][1:]
+    if solver == 'keras':
+        known = [*known[:-1], 'valid', 'patience', 'checkpoint', 'on_epoch']
     odd = [name for name in settings if name not in known]
-    if odd: raise TypeError(f'{odd[0]!r} is not a setting of {solver}; there are {", ".join(known)}')
+    if odd:
+        raise TypeError(
+            f'{odd[0]!r} is not a setting of {solver}; there are {", ".join(known)}'
+        )
 
 # %% ../nbs/16_recommender.ipynb #e65d571c
 def _choose(ratings, solver, goal):
     "The solver, and why."
-    if goal not in (None, 'ranking', 'rating'): raise ValueError(f"goal={goal!r}: use 'ranking', for good lists, or 'rating', for predicted ratings")
-    if solver not in ('auto', *SOLVERS): raise ValueError(f'{solver!r} is not a solver; there are auto, {", ".join(SOLVERS)}')
-    if solver != 'auto' and goal not in (None, GOALS[solver]): raise ValueError(f'the solver {solver} is for {GOALS[solver]}, not for {goal}; name the one or the other')
+    if goal not in (None, 'ranking', 'rating'):
+        raise ValueError(
+            f"goal={goal!r}: use 'ranking', for good lists, or 'rating', for predicted ratings"
+        )
+    if solver not in ('auto', *SOLVERS):
+        raise ValueError(
+            f'{solver!r} is not a solver; there are auto, {", ".join(SOLVERS)}'
+        )
+    if solver != 'auto' and goal not in (None, GOALS[solver]):
+        raise ValueError(
+            f'the solver {solver} is for {GOALS[solver]}, not for {goal}; name the one or the other'
+        )
     alike = ratings is not None and ratings.rating.min() == ratings.rating.max()
-    if alike and 'rating' in (goal, GOALS.get(solver)): raise RatingsError(f"all ratings are {ratings.rating[0]:g}, so there is nothing to predict; for the goal ranking they are enough")
-    if solver != 'auto': return solver, 'it was asked for'
-    if goal == 'rating': return 'als', 'ratings are to be predicted'
+    if alike and 'rating' in (goal, GOALS.get(solver)):
+        raise RatingsError(
+            f'all ratings are {ratings.rating[0]:g}, so there is nothing to predict; for the goal ranking they are enough'
+        )
+    if solver != 'auto':
+        return solver, 'it was asked for'
+    if goal == 'rating':
+        return 'als', 'ratings are to be predicted'
     return 'ials', 'all ratings are alike' if alike else 'lists are wanted'
 
+
 def fit(
-    ratings,        # `Ratings`
+    ratings,  # `Ratings`
     solver='auto',  # 'ials' ranks; 'als' predicts ratings; so do 'keras', which takes longer and imports TensorFlow, and 'bayes', which takes longest, errs least and says how sure it is; 'auto' goes by the goal
-    goal=None,      # 'ranking', for good lists, or 'rating', for predicted ratings; None: that of the solver, and 'ranking' for 'auto'
-    **settings,     # of `fit_ials`, `fit_als` or `fit_bayes`; for 'keras' n_factors, reg, bias_reg, damping, n_epochs, seed, and what else `fit_net` takes
-):                  # `Recommender`
+    goal=None,  # 'ranking', for good lists, or 'rating', for predicted ratings; None: that of the solver, and 'ranking' for 'auto'
+    **settings,  # of `fit_ials`, `fit_als` or `fit_bayes`; for 'keras' n_factors, reg, bias_reg, damping, n_epochs, seed, and what else `fit_net` takes
+):  # `Recommender`
     "Fit factors to ratings, and make a recommender of them; `ValueError` for settings that make no sense."
-    if not isinstance(ratings, Ratings): raise TypeError(f'fit takes Ratings, not {type(ratings).__name__}; make them with load_ratings or Ratings.from_frame')
+    if not isinstance(ratings, Ratings):
+        raise TypeError(
+            f'fit takes Ratings, not {type(ratings).__name__}; make them with load_ratings or Ratings.from_frame'
+        )
     solver, why = _choose(ratings, solver, goal)
     _check_settings(solver, settings)
     factors, used = SOLVERS[solver](ratings, **settings)
     return of(factors, ratings, goal=GOALS[solver], solver=solver, because=why, **used)
 
+
 Recommender.fit = staticmethod(fit)
 
 # %% ../nbs/16_recommender.ipynb #275766bb
-PAIR = dict(user=('user', 'user_id'), item=('item', 'item_id', 'movie_id'))  # what the columns of a frame of pairs may be called
+PAIR = dict(
+    user=('user', 'user_id'), item=('item', 'item_id', 'movie_id')
+)  # what the columns of a frame of pairs may be called
+
 
 def _column(df, kind):
     found = [c for c in PAIR[kind] if c in df]
-    if len(found) != 1: raise RatingsError(f'a frame needs one column called {" or ".join(PAIR[kind])}; the columns are {", ".join(map(repr, df.columns))}')
+    if len(found) != 1:
+        raise RatingsError(
+            f'a frame needs one column called {" or ".join(PAIR[kind])}; the columns are {", ".join(map(repr, df.columns))}'
+        )
     return df[found[0]]
 
+
 def _listed(ids):
-    if isinstance(ids, (list, tuple, np.ndarray, pd.Series, pd.Index)): return ids
+    if isinstance(ids, (list, tuple, np.ndarray, pd.Series, pd.Index)):
+        return ids
     return list(ids) if np.iterable(ids) and not isinstance(ids, str) else [ids]
+
 
 def _item_rows(self, items, unknown='raise'):
     "Rows of ids; what is no id may be a title, if it has to be found."
     rows = self.items.encode(_listed(items), 'ignore')
-    if unknown == 'ignore' or (rows >= 0).all(): return rows
-    return np.array([r if r >= 0 else self.find(item) for r, item in zip(rows, _listed(items))], 'int32')
+    if unknown == 'ignore' or (rows >= 0).all():
+        return rows
+    return np.array(
+        [r if r >= 0 else self.find(item) for r, item in zip(rows, _listed(items))],
+        'int32',
+    )
+
 
 def predict(
     self,
-    user,             # an id, (n,) ids, or a frame with a user and an item column
-    item=None,        # an id or (n,) ids; a title does, too
+    user,  # an id, (n,) ids, or a frame with a user and an item column
+    item=None,  # an id or (n,) ids; a title does, too
     unknown='raise',  # or 'ignore': nan for a pair with an unknown id
-    timestamp=None,   # (n,) or one moment, Unix seconds, if it is known, for a model that knows of time
-):                    # a float, (n,) floats, or a Series with the frame's index; on the scale
+    timestamp=None,  # (n,) or one moment, Unix seconds, if it is known, for a model that knows of time
+):  # a float, (n,) floats, or a Series with the frame's index; on the scale
     "Predict ratings of pairs of ids; `UnknownIdError` for an id that is not known, `ValueError` if the model ranks."
-    if self.goal == 'ranking': raise ValueError("this model ranks, and predicts no ratings; one that does is fitted with goal='rating'")
-    if timestamp is not None: _need_bayes(self, 'makes nothing of timestamps')
+    if self.goal == 'ranking':
+        raise ValueError(
+            "this model ranks, and predicts no ratings; one that does is fitted with goal='rating'"
+        )
+    if timestamp is not None:
+        _need_bayes(self, 'makes nothing of timestamps')
     u, i, index, one = _pairs(self, user, item, unknown)
     stars, known = np.full(len(u), np.nan), (u >= 0) & (i >= 0)
     more = () if timestamp is None else (_when(timestamp, u, known),)
     stars[known] = self.factors.predict(u[known], i[known], *more)
-    if index is not None: return pd.Series(stars, index=index, name='prediction')
+    if index is not None:
+        return pd.Series(stars, index=index, name='prediction')
     return float(stars[0]) if one else stars
+
 
 def _pairs(self, user, item, unknown):
     "(user rows, item rows, index of a frame or None, is it one pair); rows are below 0 for unknown ids."
-    index, one = None, all(isinstance(x, str) or not np.iterable(x) for x in (user, item))
-    if isinstance(user, pd.DataFrame): index, user, item = user.index, _column(user, 'user').to_numpy(), _column(user, 'item').to_numpy()
-    if item is None: raise TypeError('predict takes users and items, or one frame with both')
-    return *np.broadcast_arrays(self.users.encode(_listed(user), unknown), _item_rows(self, item, unknown)), index, one
+    index, one = (
+        None,
+        all(isinstance(x, str) or not np.iterable(x) for x in (user, item)),
+    )
+    if isinstance(user, pd.DataFrame):
+        index, user, item = (
+            user.index,
+            _column(user, 'user').to_numpy(),
+            _column(user, 'item').to_numpy(),
+        )
+    if item is None:
+        raise TypeError('predict takes users and items, or one frame with both')
+    return (
+        *np.broadcast_arrays(
+            self.users.encode(_listed(user), unknown), _item_rows(self, item, unknown)
+        ),
+        index,
+        one,
+    )
+
 
 def _when(timestamp, u, known):
     "Moments of the known pairs, if they are told."
-    try: return None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known]
-    except ValueError: raise ValueError(f'{np.size(timestamp):,} timestamps for {len(u):,} pairs; give one, or one for each') from None
+    try:
+        return None if timestamp is None else np.broadcast_to(timestamp, u.shape)[known]
+    except ValueError:
+        raise ValueError(
+            f'{np.size(timestamp):,} timestamps for {len(u):,} pairs; give one, or one for each'
+        ) from None
+
 
 def _need_bayes(self, what):
-    if not self.is_bayesian: raise ValueError(f"this model {what}; one that does is fitted with solver='bayes'")
+    if not self.is_bayesian:
+        raise ValueError(
+            f"this model {what}; one that does is fitted with solver='bayes'"
+        )
+
 
 Recommender.predict = predict
 
 # %% ../nbs/16_recommender.ipynb #0b8daf07
 def intervals(
     self,
-    user,             # as in `predict`
-    item=None,        # as in `predict`
-    level=.9,         # how probable it should be, at least, that it lies inside
-    of='rating',      # what: the rating that will be given; or 'mean', the mean of all that could be given, of which less is unknown
+    user,  # as in `predict`
+    item=None,  # as in `predict`
+    level=0.9,  # how probable it should be, at least, that it lies inside
+    of='rating',  # what: the rating that will be given; or 'mean', the mean of all that could be given, of which less is unknown
     unknown='raise',  # as in `predict`
-    timestamp=None,   # as in `predict`
-):                    # frame of mean, low, high and, of ratings, mass (how probable inside is: whole stars seldom have a given probability), with the index of a frame
+    timestamp=None,  # as in `predict`
+):  # frame of mean, low, high and, of ratings, mass (how probable inside is: whole stars seldom have a given probability), with the index of a frame
     "Tell between which ratings each will lie; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no intervals')
     _level(level)
-    if of not in ('rating', 'mean'): raise ValueError(f"of={of!r}: use 'rating' or 'mean'")
+    if of not in ('rating', 'mean'):
+        raise ValueError(f"of={of!r}: use 'rating' or 'mean'")
     u, i, index, _ = _pairs(self, user, item, unknown)
     known = (u >= 0) & (i >= 0)
     pairs = u[known], i[known], _when(timestamp, u, known)
-    found = self.factors.predict(*pairs, interval=level) if of == 'rating' else self.factors.expected(*pairs, level=level)
-    return found.set_index(np.flatnonzero(known)).reindex(range(len(u))).set_index(pd.RangeIndex(len(u)) if index is None else index)
+    found = (
+        self.factors.predict(*pairs, interval=level)
+        if of == 'rating'
+        else self.factors.expected(*pairs, level=level)
+    )
+    return (
+        found.set_index(np.flatnonzero(known))
+        .reindex(range(len(u)))
+        .set_index(pd.RangeIndex(len(u)) if index is None else index)
+    )
+
 
 def probabilities(
     self,
-    user,             # as in `predict`
-    item=None,        # as in `predict`
+    user,  # as in `predict`
+    item=None,  # as in `predict`
     unknown='raise',  # as in `predict`
-    timestamp=None,   # as in `predict`
-):                    # frame with a column for each rating, and the index of a frame
+    timestamp=None,  # as in `predict`
+):  # frame with a column for each rating, and the index of a frame
     "Tell how probable each rating is; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no probabilities')
     u, i, index, _ = _pairs(self, user, item, unknown)
     known, P = (u >= 0) & (i >= 0), np.full((len(u), len(self.factors.stars)), np.nan)
-    P[known] = self.factors.probabilities(u[known], i[known], _when(timestamp, u, known))
+    P[known] = self.factors.probabilities(
+        u[known], i[known], _when(timestamp, u, known)
+    )
     return pd.DataFrame(P, index=index, columns=self.factors.stars.tolist())
+
 
 Recommender.intervals, Recommender.probabilities = intervals, probabilities
 
 # %% ../nbs/16_recommender.ipynb #0f8f08b6
 def _frame(self, ids, blocks):
     "Lists as a tidy frame."
-    row, rank, item, score = (np.concatenate(part) for part in zip((np.zeros(0, int),) * 4, *blocks))
-    columns = {'user': ids[row], 'rank': rank + 1, 'item': self.items.index.to_numpy()[item]}
-    if self.titles is not None: columns['title'] = self.titles[item]
-    return pd.DataFrame(columns | {'score': _link(score, self.factors.link, self.factors.scale)})
+    row, rank, item, score = (
+        np.concatenate(part) for part in zip((np.zeros(0, int),) * 4, *blocks)
+    )
+    columns = {
+        'user': ids[row],
+        'rank': rank + 1,
+        'item': self.items.index.to_numpy()[item],
+    }
+    if self.titles is not None:
+        columns['title'] = self.titles[item]
+    return pd.DataFrame(
+        columns | {'score': _link(score, self.factors.link, self.factors.scale)}
+    )
+
 
 def _rows(self, users, unknown):
-    if users is None: return np.arange(len(self.users))
+    if users is None:
+        return np.arange(len(self.users))
     rows = self.users.encode(_listed(users), unknown)
     return rows[rows >= 0]
 
-def _scorer(f, bias, table): return lambda rows: f.mu + bias[rows, None] + f.item_bias + table[rows] @ f.item_factors.T
+
+def _scorer(f, bias, table):
+    return lambda rows: (
+        f.mu + bias[rows, None] + f.item_bias + table[rows] @ f.item_factors.T
+    )
+
 
 def _by_end(self, by, level):
     "What goes to `Posterior.scores`, if this is one."
-    if not self.is_bayesian and by != 'mean': _need_bayes(self, f'cannot order by={by!r}, because it gives no intervals')
+    if not self.is_bayesian and by != 'mean':
+        _need_bayes(self, f'cannot order by={by!r}, because it gives no intervals')
     return dict(by=by, level=level) if self.is_bayesian else {}
 
 # %% ../nbs/16_recommender.ipynb #6d3c4327
 def recommend(
     self,
-    users=None,         # an id or (n,) ids; None: everybody
-    n=10,               # at most so many items for each
+    users=None,  # an id or (n,) ids; None: everybody
+    n=10,  # at most so many items for each
     exclude_seen=True,  # leave out what the user has rated
-    candidates=None,    # (m,) items to choose from, by id or title; None: all
-    unknown='raise',    # or 'ignore': leave out users who are not known
-    by='mean',          # or 'low' or 'high', if the model gives intervals: the end to order by
-    level=.9,           # of these intervals for the mean rating
-):                      # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it. If the model is Bayesian also mean_low and mean_high
+    candidates=None,  # (m,) items to choose from, by id or title; None: all
+    unknown='raise',  # or 'ignore': leave out users who are not known
+    by='mean',  # or 'low' or 'high', if the model gives intervals: the end to order by
+    level=0.9,  # of these intervals for the mean rating
+):  # frame of user, rank, item, title (if known) and score, best first; the score is a rating if the model predicts them; else only the order means something, and 0 is that nothing speaks for it. If the model is Bayesian also mean_low and mean_high
     "Find the items with the highest scores; `UnknownIdError` for an id that is not known."
     f, rows, order = self.factors, _rows(self, users, unknown), _by_end(self, by, level)
     start, hidden = _taken(self.seen.start, self.seen.other, rows)
-    if not exclude_seen: start = np.zeros_like(start)
+    if not exclude_seen:
+        start = np.zeros_like(start)
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
-    if self.is_bayesian: score = lambda block: f.scores(rows[block], **order)
-    else: score = _scorer(f, f.user_bias[rows], f.user_factors[rows])
+    if self.is_bayesian:
+        score = lambda block: f.scores(rows[block], **order)
+    else:
+        score = _scorer(f, f.user_bias[rows], f.user_factors[rows])
     blocks = list(_lists(score, len(rows), len(self.items), n, start, hidden, chosen))
     frame = _frame(self, self.users.index.to_numpy()[rows], blocks)
     return _with_ends(frame, f, rows, blocks, level) if self.is_bayesian else frame
 
+
 def _with_ends(frame, post, rows, blocks, level):
     "The frame, and between what the mean rating lies."
-    row, item = (np.concatenate([np.zeros(0, int), *(block[j] for block in blocks)]) for j in (0, 2))
-    ends = post.expected(rows[row], item, level=level) if len(row) else pd.DataFrame({'low': [], 'high': []})
+    row, item = (
+        np.concatenate([np.zeros(0, int), *(block[j] for block in blocks)])
+        for j in (0, 2)
+    )
+    ends = (
+        post.expected(rows[row], item, level=level)
+        if len(row)
+        else pd.DataFrame({'low': [], 'high': []})
+    )
     return frame.assign(mean_low=ends.low.to_numpy(), mean_high=ends.high.to_numpy())
+
 
 Recommender.recommend = recommend
 
 # %% ../nbs/16_recommender.ipynb #ad237997
-def _key(title): return re.sub(r'\(\d{4}\)$', '', title.strip()).rstrip().casefold()
+def _key(title):
+    return re.sub(r'\(\d{4}\)$', '', title.strip()).rstrip().casefold()
+
 
 def _by_title(self):
     found = {}
-    for row, title in enumerate(self.titles if self.titles is not None else self.items.index if self.items.is_text else ()):
-        for key in {title.strip().casefold(), _key(title)}: found.setdefault(key, []).append(row)
+    for row, title in enumerate(
+        self.titles
+        if self.titles is not None
+        else self.items.index
+        if self.items.is_text
+        else ()
+    ):
+        for key in {title.strip().casefold(), _key(title)}:
+            found.setdefault(key, []).append(row)
     return found
+
 
 def _name(self, row):
     id = self.items.index[[row]].tolist()[0]
     return repr(id) if self.titles is None else f'{self.titles[row]!r} (id {id!r})'
 
+
 def find(
     self,
     item,  # an id, or a title
-):         # its row
+):  # its row
     "Find an item's row by its id or title; `UnknownIdError` if none or many bear it."
-    if np.iterable(item) and not isinstance(item, str): raise TypeError(f'one item is asked for, not {item!r}')
-    if item in self.items: return int(self.items.encode([item])[0])
-    rows = self.by_title.get(item.strip().casefold(), []) if isinstance(item, str) else []
-    if len(rows) == 1: return rows[0]
-    if rows: raise UnknownIdError(f'{len(rows)} items are called {item!r}: ' + ', '.join(_name(self, r) for r in rows) + '. Say which by its id.')
-    if not isinstance(item, str) or not self.by_title: self.items.encode([item])
+    if np.iterable(item) and not isinstance(item, str):
+        raise TypeError(f'one item is asked for, not {item!r}')
+    if item in self.items:
+        return int(self.items.encode([item])[0])
+    rows = (
+        self.by_title.get(item.strip().casefold(), []) if isinstance(item, str) else []
+    )
+    if len(rows) == 1:
+        return rows[0]
+    if rows:
+        raise UnknownIdError(
+            f'{len(rows)} items are called {item!r}: '
+            + ', '.join(_name(self, r) for r in rows)
+            + '. Say which by its id.'
+        )
+    if not isinstance(item, str) or not self.by_title:
+        self.items.encode([item])
     near = _near(self, item)
-    raise UnknownIdError(f'no item has the id or the title {item!r}.' + (f' Did you mean {" or ".join(_name(self, r) for r in near)}?' if near else ''))
+    raise UnknownIdError(
+        f'no item has the id or the title {item!r}.'
+        + (
+            f' Did you mean {" or ".join(_name(self, r) for r in near)}?'
+            if near
+            else ''
+        )
+    )
+
 
 Recommender.find = find
 
@@ -326,36 +603,59 @@ def _near(self, text, n=3):
     "Rows of titles that contain the text, or look like it; those with the most ratings first."
     keys, part = list(self.by_title), text.strip().casefold()
     found = [k for k in keys if part in k] if len(part) > 2 else []
-    rows = {r for k in found or difflib.get_close_matches(part, keys, n) for r in self.by_title[k]}
+    rows = {
+        r
+        for k in found or difflib.get_close_matches(part, keys, n)
+        for r in self.by_title[k]
+    }
     return sorted(rows, key=lambda r: -self.counts[r])[:n]
 
 # %% ../nbs/16_recommender.ipynb #1c49858f
 def similar(
     self,
-    item,           # an id, or a title
-    n=10,           # at most so many items
+    item,  # an id, or a title
+    n=10,  # at most so many items
     min_ratings=None,  # leave out items with fewer ratings, whose factors are mostly chance; None: a twentieth of the most
-):                  # frame of rank, item, title (if known), similarity (-1 to 1), most similar first
+):  # frame of rank, item, title (if known), similarity (-1 to 1), most similar first
     "Find the items whose factors point the same way; `UnknownIdError` if there is no such item."
     n, row, Q = _how_many('n', n), self.find(item), _directions(self)
-    if min_ratings is not None: _need(lambda x: x >= 0, 'min_ratings', min_ratings, 'it must be a number, 0 or more')
-    length, least = np.linalg.norm(Q, axis=1), self.counts.max() / 20 if min_ratings is None else min_ratings
-    if not length[row]: raise ValueError(f'nothing is known about item {_name(self, row)}: nobody rated it, or the model has no factors')
+    if min_ratings is not None:
+        _need(
+            lambda x: x >= 0,
+            'min_ratings',
+            min_ratings,
+            'it must be a number, 0 or more',
+        )
+    length, least = (
+        np.linalg.norm(Q, axis=1),
+        self.counts.max() / 20 if min_ratings is None else min_ratings,
+    )
+    if not length[row]:
+        raise ValueError(
+            f'nothing is known about item {_name(self, row)}: nobody rated it, or the model has no factors'
+        )
     x = Q @ Q[row] / np.maximum(length * length[row], np.float32(1e-37))
     x[(length == 0) | (self.counts < least)] = -np.inf
     x[row] = -np.inf
     rows = _best(x[None], n)[0]
     rows = rows[x[rows] > -np.inf]
     titles = {} if self.titles is None else {'title': self.titles[rows]}
-    return pd.DataFrame({'rank': np.arange(1, len(rows) + 1), 'item': self.items.decode(rows)} | titles | {'similarity': x[rows]})
+    return pd.DataFrame(
+        {'rank': np.arange(1, len(rows) + 1), 'item': self.items.decode(rows)}
+        | titles
+        | {'similarity': x[rows]}
+    )
+
 
 def _directions(self):
     "Item factors whose cosines say how much one item speaks for another."
     Q = self.factors.item_factors
-    if self.goal == 'rating' or not self.factors.k: return Q
+    if self.goal == 'rating' or not self.factors.k:
+        return Q
     _, damping, alpha = self.penalties
     A = alpha * Q.T.astype('float64') @ Q + max(damping, 1e-9) * np.eye(self.factors.k)
     return (Q @ np.linalg.inv(np.linalg.cholesky(A)).T).astype('float32')
+
 
 Recommender.similar = similar
 
@@ -363,54 +663,97 @@ Recommender.similar = similar
 def _history(self, user):
     "Item rows and ratings of a known user, or of a newcomer, who is a dict of ratings by id or title."
     if isinstance(user, pd.Series):
-        if not user.index.is_unique: raise RatingsError(f'{user.index[user.index.duplicated()][0]!r} is rated twice')
+        if not user.index.is_unique:
+            raise RatingsError(
+                f'{user.index[user.index.duplicated()][0]!r} is rated twice'
+            )
         user = user.to_dict()
     if not isinstance(user, dict):
-        if np.iterable(user) and not isinstance(user, str): raise TypeError(f'one user is asked for, not {user!r}')
+        if np.iterable(user) and not isinstance(user, str):
+            raise TypeError(f'one user is asked for, not {user!r}')
         row = self.users.encode([user])[0]
         mine = slice(self.seen.start[row], self.seen.start[row + 1])
         return self.seen.other[mine], self.seen.rating[mine]
     rows = np.array([self.find(item) for item in user], 'int32')
     _once(self, rows)
-    try: stars = _float32([float(x) for x in user.values()])
-    except (TypeError, ValueError, OverflowError) as e: raise RatingsError(f'a rating is no number: {e}') from e
+    try:
+        stars = _float32([float(x) for x in user.values()])
+    except (TypeError, ValueError, OverflowError) as e:
+        raise RatingsError(f'a rating is no number: {e}') from e
     _check_scale(self, stars)
     return rows, stars
 
+
 def _once(self, items, users=0):
     again = items[pd.DataFrame({'user': users, 'item': items}).duplicated().to_numpy()]
-    if len(again): raise RatingsError(f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title')
+    if len(again):
+        raise RatingsError(
+            f'{_name(self, again[0])} is rated twice, perhaps once by its id and once by its title'
+        )
+
 
 def _check_scale(self, stars):
     low, high = self.factors.scale
     bad = ~((stars >= low) & (stars <= high))
-    if bad.any(): raise RatingsError(f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}')
+    if bad.any():
+        raise RatingsError(
+            f'the rating {stars[bad][0]:g} is outside the scale {low:g} to {high:g}'
+        )
 
 # %% ../nbs/16_recommender.ipynb #8b32fe9c
 def fold_in(
     self,
-    ratings,            # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many; without user it is one person's
-    n=10,               # at most so many items for each
+    ratings,  # {item: rating} of one person (a dict or Series), by id or title; or a frame of user, item, rating for many; without user it is one person's
+    n=10,  # at most so many items for each
     exclude_seen=True,  # leave out what was rated
-    candidates=None,    # (m,) items to choose from, by id or title; None: all
-    by='mean',          # as in `recommend`
-    level=.9,           # as in `recommend`
-):                      # frame of rank, item, title (if known) and score, as of `recommend`; of many people also user
+    candidates=None,  # (m,) items to choose from, by id or title; None: all
+    by='mean',  # as in `recommend`
+    level=0.9,  # as in `recommend`
+):  # frame of rank, item, title (if known) and score, as of `recommend`; of many people also user
     "Recommend to newcomers by what they rate; `RatingsError` or `UnknownIdError` for what cannot be."
-    if not isinstance(ratings, (dict, pd.Series, pd.DataFrame)): raise TypeError(f'fold_in takes a dict, a Series or a frame of ratings, not {ratings!r}; for a known user there is recommend')
+    if not isinstance(ratings, (dict, pd.Series, pd.DataFrame)):
+        raise TypeError(
+            f'fold_in takes a dict, a Series or a frame of ratings, not {ratings!r}; for a known user there is recommend'
+        )
     one = not isinstance(ratings, pd.DataFrame) or not {*PAIR['user']} & {*ratings}
-    if isinstance(ratings, pd.DataFrame): row, ids, items, stars = _many(self, ratings.assign(user=0) if one else ratings)
+    if isinstance(ratings, pd.DataFrame):
+        row, ids, items, stars = _many(self, ratings.assign(user=0) if one else ratings)
     else:
         items, stars = _history(self, ratings)
         row, ids = np.zeros(len(items), int), np.zeros(1)
-    mine, order = _side(row, items, stars, len(ids), len(self.items)), _by_end(self, by, level)
+    mine, order = (
+        _side(row, items, stars, len(ids), len(self.items)),
+        _by_end(self, by, level),
+    )
     chosen = None if candidates is None else np.unique(_item_rows(self, candidates))
     start = mine.start if exclude_seen else np.zeros_like(mine.start)
-    if self.is_bayesian: frame = pd.concat([_drawn_list(self, ids, mine, start, j, n, chosen, order) for j in range(len(ids))], ignore_index=True)
+    if self.is_bayesian:
+        frame = pd.concat(
+            [
+                _drawn_list(self, ids, mine, start, j, n, chosen, order)
+                for j in range(len(ids))
+            ],
+            ignore_index=True,
+        )
     else:
-        bias, table = (fit_users if self.goal == 'rating' else fit_ials_users)(self.factors, row, items, stars, len(ids), *self.penalties)
-        frame = _frame(self, ids, _lists(_scorer(self.factors, bias, table), len(ids), len(self.items), n, start, mine.other, chosen))
+        bias, table = (fit_users if self.goal == 'rating' else fit_ials_users)(
+            self.factors, row, items, stars, len(ids), *self.penalties
+        )
+        frame = _frame(
+            self,
+            ids,
+            _lists(
+                _scorer(self.factors, bias, table),
+                len(ids),
+                len(self.items),
+                n,
+                start,
+                mine.other,
+                chosen,
+            ),
+        )
     return frame.drop(columns='user') if one else frame
+
 
 Recommender.fold_in = fold_in
 
@@ -419,13 +762,38 @@ def _drawn_list(self, ids, mine, start, j, n, chosen, order):
     "The list of one newcomer, by rows that are drawn for her."
     own = slice(mine.start[j], mine.start[j + 1])
     who = self.factors.fold_in(mine.other[own], mine.rating[own])
-    blocks = list(_lists(lambda _: who.scores([0], **order), 1, len(self.items), n, start[j:j + 2] - start[j], mine.other[own], chosen))
-    return _with_ends(_frame(self, ids[[j]], blocks), who, np.zeros(1, int), blocks, order['level'])
+    blocks = list(
+        _lists(
+            lambda _: who.scores([0], **order),
+            1,
+            len(self.items),
+            n,
+            start[j : j + 2] - start[j],
+            mine.other[own],
+            chosen,
+        )
+    )
+    return _with_ends(
+        _frame(self, ids[[j]], blocks), who, np.zeros(1, int), blocks, order['level']
+    )
 
 # %% ../nbs/16_recommender.ipynb #8248dc63
 def _many(self, df):
-    if 'rating' not in df: raise RatingsError(f"a frame of newcomers needs a column 'rating'; the columns are {', '.join(map(repr, df.columns))}")
-    fresh = Ratings.from_frame(pd.DataFrame({'user': _column(df, 'user'), 'item': _column(df, 'item'), 'rating': df.rating}), 'user', 'item')
+    if 'rating' not in df:
+        raise RatingsError(
+            f"a frame of newcomers needs a column 'rating'; the columns are {', '.join(map(repr, df.columns))}"
+        )
+    fresh = Ratings.from_frame(
+        pd.DataFrame(
+            {
+                'user': _column(df, 'user'),
+                'item': _column(df, 'item'),
+                'rating': df.rating,
+            }
+        ),
+        'user',
+        'item',
+    )
     _check_scale(self, fresh.rating)
     items = _item_rows(self, fresh.items.decode(fresh.item_ix))
     _once(self, items, fresh.user_ix)
@@ -436,28 +804,52 @@ def explain(
     self,
     user,  # a known id, or a newcomer's {item: rating}
     item,  # an id, or a title
-):         # frame of part, item, title (if known), rating, and stars, which sum to the prediction, or score, if the model ranks: first what is so for all, then the ratings that carry most
+):  # frame of part, item, title (if known), rating, and stars, which sum to the prediction, or score, if the model ranks: first what is so for all, then the ratings that carry most
     "Take a prediction or a score apart into what each of the user's ratings adds."
     f, row, (rows, stars) = self.factors, self.find(item), _history(self, user)
-    if f.link == 'sigmoid': raise ValueError('a model with a sigmoid is no sum that can be taken apart')
-    if self.is_bayesian: raise ValueError('the mean of many draws is no sum that can be taken apart; a model that is one is fitted by als or ials')
-    carried, base = (_carried_score if self.goal == 'ranking' else _carried_stars)(self, row, rows, stars)
+    if f.link == 'sigmoid':
+        raise ValueError('a model with a sigmoid is no sum that can be taken apart')
+    if self.is_bayesian:
+        raise ValueError(
+            'the mean of many draws is no sum that can be taken apart; a model that is one is fitted by als or ials'
+        )
+    carried, base = (_carried_score if self.goal == 'ranking' else _carried_stars)(
+        self, row, rows, stars
+    )
     order, none = np.argsort(-np.abs(carried), kind='stable'), len(base)
-    parts = pd.DataFrame({'part': [*base] + ['a rating'] * len(rows), 'row': [-1] * none + rows[order].tolist(),
-                          'rating': [np.nan] * none + stars[order].tolist(), 'stars': [*base.values()] + carried[order].tolist()})
+    parts = pd.DataFrame(
+        {
+            'part': [*base] + ['a rating'] * len(rows),
+            'row': [-1] * none + rows[order].tolist(),
+            'rating': [np.nan] * none + stars[order].tolist(),
+            'stars': [*base.values()] + carried[order].tolist(),
+        }
+    )
     return _named(self, _rest(self, parts, user, row))
+
 
 def _carried_stars(self, row, rows, stars):
     f, (each, whole) = self.factors, _ridge(self.factors.k, *self.penalties)
-    X = np.column_stack([f.item_factors / _unit(f.scale)**.5, np.ones(len(f.item_bias))]).astype('float64')
+    X = np.column_stack(
+        [f.item_factors / _unit(f.scale) ** 0.5, np.ones(len(f.item_bias))]
+    ).astype('float64')
     A = X[rows].T @ X[rows] + np.diag(np.maximum(each * len(rows) + whole, 1e-9))
     carried = X[rows] @ np.linalg.solve(A, X[row]) * (stars - f.mu - f.item_bias[rows])
     return carried, {'the mean': f.mu, 'the item': float(f.item_bias[row])}
 
+
 def _carried_score(self, row, rows, stars):
-    Q, (reg, damping, alpha) = self.factors.item_factors.astype('float64'), self.penalties
-    A = Q[rows].T @ Q[rows] + alpha * Q.T @ Q + max(reg * len(rows) + damping, 1e-9) * np.eye(self.factors.k)
+    Q, (reg, damping, alpha) = (
+        self.factors.item_factors.astype('float64'),
+        self.penalties,
+    )
+    A = (
+        Q[rows].T @ Q[rows]
+        + alpha * Q.T @ Q
+        + max(reg * len(rows) + damping, 1e-9) * np.eye(self.factors.k)
+    )
     return Q[rows] @ np.linalg.solve(A, Q[row]) * targets(stars, self.factors.scale), {}
+
 
 Recommender.explain = explain
 
@@ -466,51 +858,129 @@ def _rest(self, parts, user, row, small=1e-3):
     f, total = self.factors, parts.stars.sum()
     if not isinstance(user, (dict, pd.Series)):
         u = self.users.encode([user])[0]
-        exact = float(f.mu + f.user_bias[u] + f.item_bias[row] + f.user_factors[u] @ f.item_factors[row])
-    else: exact = total
+        exact = float(
+            f.mu
+            + f.user_bias[u]
+            + f.item_bias[row]
+            + f.user_factors[u] @ f.item_factors[row]
+        )
+    else:
+        exact = total
     cut = 0 if f.link == 'score' else float(np.clip(exact, *f.scale)) - exact
     for name, value in (('the rest', exact - total), ('the scale', cut)):
-        if abs(value) > small * _unit(f.scale, f.link): parts = pd.concat([parts, pd.DataFrame({'part': [name], 'row': [-1], 'rating': [np.nan], 'stars': [value]})], ignore_index=True)
+        if abs(value) > small * _unit(f.scale, f.link):
+            parts = pd.concat(
+                [
+                    parts,
+                    pd.DataFrame(
+                        {
+                            'part': [name],
+                            'row': [-1],
+                            'rating': [np.nan],
+                            'stars': [value],
+                        }
+                    ),
+                ],
+                ignore_index=True,
+            )
     return parts
+
 
 def _named(self, parts):
     row, known = parts.row.to_numpy(), parts.row.to_numpy() >= 0
-    columns = {'part': parts.part, 'item': pd.Series([self.items.index[r] if k else None for r, k in zip(row, known)], dtype=object)}
-    if self.titles is not None: columns['title'] = [self.titles[r] if k else '' for r, k in zip(row, known)]
-    return pd.DataFrame(columns | {'rating': parts.rating, 'stars' if self.goal == 'rating' else 'score': parts.stars})
+    columns = {
+        'part': parts.part,
+        'item': pd.Series(
+            [self.items.index[r] if k else None for r, k in zip(row, known)],
+            dtype=object,
+        ),
+    }
+    if self.titles is not None:
+        columns['title'] = [self.titles[r] if k else '' for r, k in zip(row, known)]
+    return pd.DataFrame(
+        columns
+        | {
+            'rating': parts.rating,
+            'stars' if self.goal == 'rating' else 'score': parts.stars,
+        }
+    )
 
 # %% ../nbs/16_recommender.ipynb #c9906ca9
 def evaluate(
     self,
-    test,             # `Ratings` that were not fitted to
+    test,  # `Ratings` that were not fitted to
     unknown='raise',  # or 'ignore': leave out pairs with an unknown id, and count them
-    k=10,             # length of the lists
-):                    # Series of ratings, unknown, seen (in the fit); rmse, low, high (95 %), mae on the scale, if the model predicts ratings; inside_90 and promised_90 (how many ratings are inside their 90 % intervals, and how many should be), if it is Bayesian, and told no moments; users (who liked something new), ndcg, ndcg_low, ndcg_high, recall, precision, map, mrr, hit, coverage
+    k=10,  # length of the lists
+):  # Series of ratings, unknown, seen (in the fit); rmse, low, high (95 %), mae on the scale, if the model predicts ratings; inside_90 and promised_90 (how many ratings are inside their 90 % intervals, and how many should be), if it is Bayesian, and told no moments; users (who liked something new), ndcg, ndcg_low, ndcg_high, recall, precision, map, mrr, hit, coverage
     "Measure lists and, if the model predicts ratings, the error; `RatingsError` if the others are on another scale."
-    if not isinstance(test, Ratings): raise TypeError(f'evaluate takes Ratings, not {type(test).__name__}; make them with load_ratings or Ratings.from_frame')
+    if not isinstance(test, Ratings):
+        raise TypeError(
+            f'evaluate takes Ratings, not {type(test).__name__}; make them with load_ratings or Ratings.from_frame'
+        )
     _check_scale(self, test.rating)
-    u, i = (mine.encode(_alike(mine, theirs), unknown)[rows] for mine, theirs, rows in ((self.users, test.users, test.user_ix), (self.items, test.items, test.item_ix)))
+    u, i = (
+        mine.encode(_alike(mine, theirs), unknown)[rows]
+        for mine, theirs, rows in (
+            (self.users, test.users, test.user_ix),
+            (self.items, test.items, test.item_ix),
+        )
+    )
     known = (u >= 0) & (i >= 0)
-    if not known.any(): raise RatingsError(f'none of the {len(test):,} ratings is of a user and an item that the model knows')
-    test = Ratings(u[known], i[known], test.rating[known], self.users, self.items, self.factors.scale)
+    if not known.any():
+        raise RatingsError(
+            f'none of the {len(test):,} ratings is of a user and an item that the model knows'
+        )
+    test = Ratings(
+        u[known],
+        i[known],
+        test.rating[known],
+        self.users,
+        self.items,
+        self.factors.scale,
+    )
     seen = _seen(self, test)
-    counted = {'ratings': len(test), 'unknown': int((~known).sum()), 'seen': int(seen.sum())}
-    return pd.Series(counted | (_errors(self, test) if self.goal == 'rating' else {}) | _quality(self, test, seen, k), dtype=object)
+    counted = {
+        'ratings': len(test),
+        'unknown': int((~known).sum()),
+        'seen': int(seen.sum()),
+    }
+    return pd.Series(
+        counted
+        | (_errors(self, test) if self.goal == 'rating' else {})
+        | _quality(self, test, seen, k),
+        dtype=object,
+    )
+
 
 def _alike(mine, theirs):
     "Ids in the kind of mine: in a file they are all text, and whether they are numbers was judged by the whole file."
-    if mine.is_text == theirs.is_text: return theirs.index
-    return [str(i) for i in theirs.index] if mine.is_text else [*map(_whole_id, theirs.index)]
+    if mine.is_text == theirs.is_text:
+        return theirs.index
+    return (
+        [str(i) for i in theirs.index]
+        if mine.is_text
+        else [*map(_whole_id, theirs.index)]
+    )
+
 
 Recommender.evaluate = evaluate
 
 # %% ../nbs/16_recommender.ipynb #a16c0dc5
 def _errors(self, test):
     p = self.factors.predict(test.user_ix, test.item_ix)
-    found = dict(zip(('rmse', 'low', 'high'), interval(test.rating, p, groups=test.user_ix))) | {'mae': mae(test.rating, p)}
-    if not self.is_bayesian: return found
-    ends = self.factors.predict(test.user_ix, test.item_ix, interval=.9)
-    return found | {'inside_90': float(((test.rating >= ends.low) & (test.rating <= ends.high)).mean()), 'promised_90': float(ends.mass.mean())}
+    found = dict(
+        zip(('rmse', 'low', 'high'), interval(test.rating, p, groups=test.user_ix))
+    ) | {'mae': mae(test.rating, p)}
+    if not self.is_bayesian:
+        return found
+    ends = self.factors.predict(test.user_ix, test.item_ix, interval=0.9)
+    return found | {
+        'inside_90': float(
+            ((test.rating >= ends.low) & (test.rating <= ends.high)).mean()
+        ),
+        'promised_90': float(ends.mass.mean()),
+    }
+
 
 def _quality(self, test, seen, k):
     "Measures of the lists, by what was not seen."
@@ -519,18 +989,40 @@ def _quality(self, test, seen, k):
     users = np.unique(test.user_ix[~seen])
     lists = rank_items(self.factors.scores, users, _rated(self), k)
     rows = ranking_metrics(lists, users, test.take(~seen), k) if len(users) else ()
-    if not len(rows): return {'users': 0} | dict.fromkeys(('ndcg', 'ndcg_low', 'ndcg_high', *names, 'coverage'), np.nan)
-    return {'users': len(rows)} | dict(zip(('ndcg', 'ndcg_low', 'ndcg_high'), mean_interval(rows.ndcg))) | {m: float(rows[c].mean()) for m, c in names.items()} | {'coverage': coverage(lists, len(self.items))}
+    if not len(rows):
+        return {'users': 0} | dict.fromkeys(
+            ('ndcg', 'ndcg_low', 'ndcg_high', *names, 'coverage'), np.nan
+        )
+    return (
+        {'users': len(rows)}
+        | dict(zip(('ndcg', 'ndcg_low', 'ndcg_high'), mean_interval(rows.ndcg)))
+        | {m: float(rows[c].mean()) for m, c in names.items()}
+        | {'coverage': coverage(lists, len(self.items))}
+    )
+
 
 def _rated(self):
     "The ratings of the fit."
-    users = np.repeat(np.arange(len(self.users), dtype='int32'), np.diff(self.seen.start))
-    return Ratings(users, self.seen.other, self.seen.rating, self.users, self.items, self.factors.scale)
+    users = np.repeat(
+        np.arange(len(self.users), dtype='int32'), np.diff(self.seen.start)
+    )
+    return Ratings(
+        users,
+        self.seen.other,
+        self.seen.rating,
+        self.users,
+        self.items,
+        self.factors.scale,
+    )
+
 
 def _seen(self, test):
     "Which pairs the model was fitted to."
     fitted, m = _rated(self), len(self.items)
-    return np.isin(test.user_ix.astype('int64') * m + test.item_ix, fitted.user_ix.astype('int64') * m + fitted.item_ix)
+    return np.isin(
+        test.user_ix.astype('int64') * m + test.item_ix,
+        fitted.user_ix.astype('int64') * m + fitted.item_ix,
+    )
 
 # %% ../nbs/16_recommender.ipynb #48c861ee
 def summary(
@@ -538,8 +1030,16 @@ def summary(
 ):  # Series of users, items, ratings, factors, scale, and the settings of the fit
     "Tell what this is and how it was fitted."
     low, high = self.factors.scale
-    size = dict(users=len(self.users), items=len(self.items), ratings=len(self.seen.rating), factors=self.factors.k, scale=f'{low:g} to {high:g}', titles=self.titles is not None)
+    size = dict(
+        users=len(self.users),
+        items=len(self.items),
+        ratings=len(self.seen.rating),
+        factors=self.factors.k,
+        scale=f'{low:g} to {high:g}',
+        titles=self.titles is not None,
+    )
     return pd.Series(size | self.settings, dtype=object)
+
 
 Recommender.summary = summary
 
@@ -547,66 +1047,158 @@ Recommender.summary = summary
 class ModelFileError(ValueError):
     "A file that is not a recommender, is damaged, or comes from a newer version."
 
-FORMAT, VERSION = 'mf_movielens recommender', 3  # 2: scores that are no ratings; 3: many draws
+
+FORMAT, VERSION = (
+    'mf_movielens recommender',
+    3,
+)  # 2: scores that are no ratings; 3: many draws
+
 
 def _pack(name, texts):
     parts = [t.encode('utf-8', 'surrogatepass') for t in texts]
-    return {f'{name}_text': np.frombuffer(b''.join(parts), 'uint8'), f'{name}_ends': np.cumsum([len(p) for p in parts], dtype='int64')}
+    return {
+        f'{name}_text': np.frombuffer(b''.join(parts), 'uint8'),
+        f'{name}_ends': np.cumsum([len(p) for p in parts], dtype='int64'),
+    }
+
 
 def _unpack(name, arrays):
     raw, ends = arrays[f'{name}_text'].tobytes(), [0, *arrays[f'{name}_ends'].tolist()]
-    if ends != sorted(ends) or ends[-1] > len(raw): raise ValueError(f'its {name}s overlap')
-    return np.array([raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip(ends, ends[1:])], object)
+    if ends != sorted(ends) or ends[-1] > len(raw):
+        raise ValueError(f'its {name}s overlap')
+    return np.array(
+        [raw[a:b].decode('utf-8', 'surrogatepass') for a, b in zip(ends, ends[1:])],
+        object,
+    )
 
-def _ids(name, vocabulary): return _pack(name, vocabulary.index) if vocabulary.is_text else {f'{name}_ids': vocabulary.index.to_numpy('int64')}
-def _vocabulary(name, arrays): return Vocabulary(arrays[f'{name}_ids'] if f'{name}_ids' in arrays else _unpack(name, arrays), name)
+
+def _ids(name, vocabulary):
+    return (
+        _pack(name, vocabulary.index)
+        if vocabulary.is_text
+        else {f'{name}_ids': vocabulary.index.to_numpy('int64')}
+    )
+
+
+def _vocabulary(name, arrays):
+    return Vocabulary(
+        arrays[f'{name}_ids'] if f'{name}_ids' in arrays else _unpack(name, arrays),
+        name,
+    )
 
 # %% ../nbs/16_recommender.ipynb #4bc42da3
 def save(
     self,
     path,  # ends in .npz
-):         # the path
+):  # the path
     "Save everything in one file, in one step."
     titles = {} if self.titles is None else _pack('title', self.titles)
     if self.is_bayesian:
         from mf_movielens.posterior import _arrays
+
         factors = {f'draws_{k}': v for k, v in _arrays(self.factors).items()}
-    else: factors = {a: getattr(self.factors, a) for a in ARRAYS}
-    return put_arrays(path, format=FORMAT, version=VERSION if self.is_bayesian else 2, settings=json.dumps(self.settings), **factors,
-                      seen_start=self.seen.start, seen_item=self.seen.other, seen_rating=self.seen.rating, **_ids('user', self.users), **_ids('item', self.items), **titles)
+    else:
+        factors = {a: getattr(self.factors, a) for a in ARRAYS}
+    return put_arrays(
+        path,
+        format=FORMAT,
+        version=VERSION if self.is_bayesian else 2,
+        settings=json.dumps(self.settings),
+        **factors,
+        seen_start=self.seen.start,
+        seen_item=self.seen.other,
+        seen_rating=self.seen.rating,
+        **_ids('user', self.users),
+        **_ids('item', self.items),
+        **titles,
+    )
+
 
 def _restored_factors(a):
     if 'draws_user' in a:
         from mf_movielens.posterior import _restored
+
         return _restored({k[6:]: v for k, v in a.items() if k.startswith('draws_')})
-    if not all(a[k].dtype.name in ('float32', 'float64') for k in ARRAYS[1:5]): raise ValueError('its factors are not numbers')
-    return Factors(float(a['mu'].item()), *(a[k] for k in ARRAYS[1:5]), tuple(a['scale'].tolist()), str(a['link']))
+    if not all(a[k].dtype.name in ('float32', 'float64') for k in ARRAYS[1:5]):
+        raise ValueError('its factors are not numbers')
+    return Factors(
+        float(a['mu'].item()),
+        *(a[k] for k in ARRAYS[1:5]),
+        tuple(a['scale'].tolist()),
+        str(a['link']),
+    )
+
 
 def _restored(a):
     f = _restored_factors(a)
     users, items = _vocabulary('user', a), _vocabulary('item', a)
-    titles, start, item, rating = _unpack('title', a) if 'title_text' in a else None, a['seen_start'], a['seen_item'], a['seen_rating']
-    if start.ndim != 1 or start[0] or start[-1] != len(item) or (start[1:] < start[:-1]).any(): raise ValueError('its ratings do not add up')
+    titles, start, item, rating = (
+        _unpack('title', a) if 'title_text' in a else None,
+        a['seen_start'],
+        a['seen_item'],
+        a['seen_rating'],
+    )
+    if (
+        start.ndim != 1
+        or start[0]
+        or start[-1] != len(item)
+        or (start[1:] < start[:-1]).any()
+    ):
+        raise ValueError('its ratings do not add up')
     user = np.repeat(np.arange(len(start) - 1, dtype='int32'), np.diff(start))
-    ratings = Ratings(user, item, rating, users, items, f.scale, titles=titles)  # looks at everything
-    if (len(users), len(items), len(start)) != (*f.shape, len(users) + 1): raise ValueError('its tables are of different lengths')
-    model = Recommender(f, users, items, _side(user, item, rating, len(users), len(items)), json.loads(str(a['settings'])), ratings.titles)
-    if model.is_bayesian and f.likelihood == 'probit' and not np.isin(rating, f.stars).all(): raise ValueError('its ratings are not among its stars')
-    if not isinstance(model.settings, dict) or 'fingerprint' not in model.settings: raise ValueError('its settings are missing')
-    if not all(isinstance(p, float) and 0 <= p < np.inf for p in (() if model.is_bayesian or model.goal == 'ranking' and 'alpha' not in model.settings else model.penalties)): raise ValueError('its penalties are not numbers')
+    ratings = Ratings(
+        user, item, rating, users, items, f.scale, titles=titles
+    )  # looks at everything
+    if (len(users), len(items), len(start)) != (*f.shape, len(users) + 1):
+        raise ValueError('its tables are of different lengths')
+    model = Recommender(
+        f,
+        users,
+        items,
+        _side(user, item, rating, len(users), len(items)),
+        json.loads(str(a['settings'])),
+        ratings.titles,
+    )
+    if (
+        model.is_bayesian
+        and f.likelihood == 'probit'
+        and not np.isin(rating, f.stars).all()
+    ):
+        raise ValueError('its ratings are not among its stars')
+    if not isinstance(model.settings, dict) or 'fingerprint' not in model.settings:
+        raise ValueError('its settings are missing')
+    if not all(
+        isinstance(p, float) and 0 <= p < np.inf
+        for p in (
+            ()
+            if model.is_bayesian
+            or model.goal == 'ranking'
+            and 'alpha' not in model.settings
+            else model.penalties
+        )
+    ):
+        raise ValueError('its penalties are not numbers')
     return model
 
 # %% ../nbs/16_recommender.ipynb #856a4301
 def load_recommender(
     path,  # a file that `save` wrote
-):         # `Recommender`
+):  # `Recommender`
     "Load a recommender; `ModelFileError` if it is none, damaged, or from a newer version."
-    try: a = get_arrays(path, 'a saved recommender', ('format', 'version'))
-    except ValueError as e: raise ModelFileError(str(e)) from e
-    if str(a['format']) != FORMAT: raise ModelFileError(f'{path} is not a saved recommender')
     try:
-        if (version := int(a['version'].item())) <= VERSION: return _restored(a)
-    except Exception as e: raise ModelFileError(f'{path} is damaged: {e}') from e
-    raise ModelFileError(f'{path} was saved by a newer version of mf_movielens (format {version}; this one reads up to {VERSION}). Upgrade the package to read it.')
+        a = get_arrays(path, 'a saved recommender', ('format', 'version'))
+    except ValueError as e:
+        raise ModelFileError(str(e)) from e
+    if str(a['format']) != FORMAT:
+        raise ModelFileError(f'{path} is not a saved recommender')
+    try:
+        if (version := int(a['version'].item())) <= VERSION:
+            return _restored(a)
+    except Exception as e:
+        raise ModelFileError(f'{path} is damaged: {e}') from e
+    raise ModelFileError(
+        f'{path} was saved by a newer version of mf_movielens (format {version}; this one reads up to {VERSION}). Upgrade the package to read it.'
+    )
+
 
 Recommender.save, Recommender.load = save, staticmethod(load_recommender)

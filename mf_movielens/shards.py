@@ -17,26 +17,56 @@ import pandas as pd
 from .data import home
 from .encoding import Ratings, RatingsError, Vocabulary, _ends
 from .factors import _calls_it
-from .reading import GROWS, SMALL, UNFIT, _by_place, _how, _per_second, _pieces, _plain, _roles, _scale, _too_much, load_ratings
+from mf_movielens.reading import (
+    GROWS,
+    SMALL,
+    UNFIT,
+    _by_place,
+    _how,
+    _per_second,
+    _pieces,
+    _plain,
+    _roles,
+    _scale,
+    _too_much,
+    load_ratings,
+)
 
 # %% ../nbs/19_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'write_shards', 'shard_file', 'load_cached']
 
 # %% ../nbs/19_shards.ipynb #b0061eed
 ABOUT, FORMAT, VERSION = 'about.json', 'mf_movielens ratings', 1
-TYPES = dict(user_ix='int32', item_ix='int32', rating='float', timestamp='int64')  # columns of a file, as Arrow calls them
-BROKEN = ValueError, OSError, NotImplementedError, MemoryError, RecursionError  # what reading a damaged file can end with
+TYPES = dict(
+    user_ix='int32', item_ix='int32', rating='float', timestamp='int64'
+)  # columns of a file, as Arrow calls them
+BROKEN = (
+    ValueError,
+    OSError,
+    NotImplementedError,
+    MemoryError,
+    RecursionError,
+)  # what reading a damaged file can end with
+
 
 def _arrow():
     try:
         import pyarrow.parquet
+
         return pyarrow, pyarrow.parquet
-    except ImportError as e: raise RatingsError("parquet needs one more package: pip install 'mf_movielens[parquet]'") from e
+    except ImportError as e:
+        raise RatingsError(
+            "parquet needs one more package: pip install 'mf_movielens[parquet]'"
+        ) from e
+
 
 def _put_folder(folder, write):
     "Write a folder in one step, or not at all."
     folder = Path(folder)
-    if folder.exists(): raise RatingsError(f'{folder} is there already; remove it, or name another folder')
+    if folder.exists():
+        raise RatingsError(
+            f'{folder} is there already; remove it, or name another folder'
+        )
     part = folder.with_name(f'.{os.getpid()}.{threading.get_ident()}.{folder.name}')
     try:
         part.mkdir(parents=True)
@@ -45,52 +75,94 @@ def _put_folder(folder, write):
     except OSError as e:
         _calls_it(e, part, folder)
         raise
-    finally: shutil.rmtree(part, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/19_shards.ipynb #c10df265
 def _put_ids(path, vocabulary, titles=None):
     pa, pq = _arrow()
     ids = vocabulary.index.to_numpy()
-    columns = {'id': pa.array(ids.tolist() if vocabulary.is_text else ids, 'string' if vocabulary.is_text else 'int64')}
-    try: pq.write_table(pa.table(columns if titles is None else columns | {'title': pa.array(titles.tolist(), 'string')}), path, write_page_checksum=True)
-    except UnicodeEncodeError as e: raise RatingsError(f'an id of a {vocabulary.name} is no sound text: {e}') from e
+    columns = {
+        'id': pa.array(
+            ids.tolist() if vocabulary.is_text else ids,
+            'string' if vocabulary.is_text else 'int64',
+        )
+    }
+    try:
+        pq.write_table(
+            pa.table(
+                columns
+                if titles is None
+                else columns | {'title': pa.array(titles.tolist(), 'string')}
+            ),
+            path,
+            write_page_checksum=True,
+        )
+    except UnicodeEncodeError as e:
+        raise RatingsError(f'an id of a {vocabulary.name} is no sound text: {e}') from e
+
 
 def _columns(ratings):
     pa, _ = _arrow()
-    columns = {a: getattr(ratings, a) for a in ('user_ix', 'item_ix', 'rating', 'timestamp')}
+    columns = {
+        a: getattr(ratings, a) for a in ('user_ix', 'item_ix', 'rating', 'timestamp')
+    }
     return pa.table({a: c for a, c in columns.items() if c is not None})
 
 # %% ../nbs/19_shards.ipynb #391c4d6f
 def write_shards(
-    ratings,      # `Ratings`
-    folder,       # where to; it must not exist
-    rows=2**20,   # ratings in a file, about
-    seed=None,    # deal them out at random, by this seed; None: keep the order
-):                # `Shards`
+    ratings,  # `Ratings`
+    folder,  # where to; it must not exist
+    rows=2**20,  # ratings in a file, about
+    seed=None,  # deal them out at random, by this seed; None: keep the order
+):  # `Shards`
     "Write encoded ratings as a folder of parquet files, in one step; `RatingsError` if it is there already."
     _, pq = _arrow()
-    if rows < 1: raise ValueError(f'rows={rows!r}: a file holds one rating at least')
+    if rows < 1:
+        raise ValueError(f'rows={rows!r}: a file holds one rating at least')
     n = -(-len(ratings) // rows)
-    order = np.arange(len(ratings)) if seed is None else np.random.default_rng(seed).permutation(len(ratings))
+    order = (
+        np.arange(len(ratings))
+        if seed is None
+        else np.random.default_rng(seed).permutation(len(ratings))
+    )
+
     def write(part):
         sizes = []
         for j, own in enumerate(np.array_split(order, n)):
-            pq.write_table(_columns(ratings.take(own)), part / f'{j:05d}.parquet', write_page_checksum=True)
+            pq.write_table(
+                _columns(ratings.take(own)),
+                part / f'{j:05d}.parquet',
+                write_page_checksum=True,
+            )
             sizes.append(len(own))
-        _put_about(part, ratings, sizes, ratings.mean, ratings.fingerprint, seed is not None)
+        _put_about(
+            part, ratings, sizes, ratings.mean, ratings.fingerprint, seed is not None
+        )
+
     _put_folder(folder, write)
     return Shards(folder)
+
 
 def _put_about(part, about, sizes, mean, fingerprint, dealt):
     "The ids, and a note of the rest."
     _put_ids(part / 'users.parquet', about.users)
     _put_ids(part / 'items.parquet', about.items, about.titles)
-    note = dict(format=FORMAT, version=VERSION, sizes=sizes, scale=about.scale, mean=mean, fingerprint=fingerprint, dealt=dealt)
+    note = dict(
+        format=FORMAT,
+        version=VERSION,
+        sizes=sizes,
+        scale=about.scale,
+        mean=mean,
+        fingerprint=fingerprint,
+        dealt=dealt,
+    )
     (part / ABOUT).write_text(json.dumps(note))
 
 # %% ../nbs/19_shards.ipynb #22556907
 class Shards:
     "Encoded ratings in a folder of parquet files, which are read one at a time."
+
     def __init__(
         self,
         folder,  # as `write_shards` or `shard_file` made it; `RatingsError` if it is something else
@@ -99,204 +171,402 @@ class Shards:
         _arrow()
         try:
             about = json.loads((self.folder / ABOUT).read_text())
-            if about['format'] != FORMAT or about['version'] > VERSION: raise ValueError('it is of another kind, or of a newer version')
-            self.sizes, self.mean, self.fingerprint, self.dealt = list(map(int, about['sizes'])), float(about['mean']), str(about['fingerprint']), about['dealt'] is True
+            if about['format'] != FORMAT or about['version'] > VERSION:
+                raise ValueError('it is of another kind, or of a newer version')
+            self.sizes, self.mean, self.fingerprint, self.dealt = (
+                list(map(int, about['sizes'])),
+                float(about['mean']),
+                str(about['fingerprint']),
+                about['dealt'] is True,
+            )
             low, high = self.scale = tuple(map(float, about['scale']))
-            if not (np.isfinite([low, high, self.mean]).all() and min(self.sizes) >= 0): raise ValueError('its numbers make no sense')
-            (self.users, _), (self.items, self.titles) = (_get_ids(self.folder / f'{kind}s.parquet', kind) for kind in ('user', 'item'))
-        except (*BROKEN, LookupError, TypeError, ArithmeticError) as e: raise RatingsError(f'{folder} is no folder of encoded ratings, or is damaged: {e}') from e
+            if not (np.isfinite([low, high, self.mean]).all() and min(self.sizes) >= 0):
+                raise ValueError('its numbers make no sense')
+            (self.users, _), (self.items, self.titles) = (
+                _get_ids(self.folder / f'{kind}s.parquet', kind)
+                for kind in ('user', 'item')
+            )
+        except (*BROKEN, LookupError, TypeError, ArithmeticError) as e:
+            raise RatingsError(
+                f'{folder} is no folder of encoded ratings, or is damaged: {e}'
+            ) from e
 
-    def __len__(self): return sum(self.sizes)
-    def __repr__(self): return f'{len(self):,} ratings of {len(self.items):,} items by {len(self.users):,} users, in {len(self.sizes):,} files'
-    def __iter__(self): return map(self.read, range(len(self.sizes)))
+    def __len__(self):
+        return sum(self.sizes)
+
+    def __repr__(self):
+        return f'{len(self):,} ratings of {len(self.items):,} items by {len(self.users):,} users, in {len(self.sizes):,} files'
+
+    def __iter__(self):
+        return map(self.read, range(len(self.sizes)))
 
     def read(
         self,
         j,  # number of a file, from 0
-    ):      # `Ratings`
+    ):  # `Ratings`
         "Read one file."
         return self._ratings(self._table(self._fitting([j])[0]))
 
     def load(self):  # `Ratings`
         "Read all files at once."
         pa, _ = _arrow()
-        return self._ratings(pa.concat_tables([self._table(j) for j in self._fitting(range(len(self.sizes)))]))
+        return self._ratings(
+            pa.concat_tables(
+                [self._table(j) for j in self._fitting(range(len(self.sizes)))]
+            )
+        )
 
 # %% ../nbs/19_shards.ipynb #40261dff
-def _path(self, j): return self.folder / f'{j:05d}.parquet'
+def _path(self, j):
+    return self.folder / f'{j:05d}.parquet'
+
 
 def _fitting(self, files):
     "The numbers of the files, unless together they would unpack to far more than ratings are packed to."
     found = [j for j in files if self._path(j).exists()]
-    n, size = sum(self.sizes[j] for j in found), sum(self._path(j).stat().st_size for j in found)
-    if 20 * n > max(SMALL, GROWS * size): raise RatingsError(f'{self.folder}: {size:,} bytes would unpack to {n:,} ratings, which is too many to be true. Remove it, and make it again.')
+    n, size = (
+        sum(self.sizes[j] for j in found),
+        sum(self._path(j).stat().st_size for j in found),
+    )
+    if 20 * n > max(SMALL, GROWS * size):
+        raise RatingsError(
+            f'{self.folder}: {size:,} bytes would unpack to {n:,} ratings, which is too many to be true. Remove it, and make it again.'
+        )
     return files
+
 
 def _table(self, j):
     path = self._path(j)
     try:
         with _arrow()[1].ParquetFile(path, page_checksum_verification=True) as f:
-            n, kinds = f.metadata.num_rows, [(c.name, str(c.type)) for c in f.schema_arrow]  # before memory is taken for them
-            if n != self.sizes[j]: raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
-            if kinds not in (list(TYPES.items())[:3], list(TYPES.items())): raise ValueError(f'its columns are {kinds[:5]}')
+            n, kinds = (
+                f.metadata.num_rows,
+                [(c.name, str(c.type)) for c in f.schema_arrow],
+            )  # before memory is taken for them
+            if n != self.sizes[j]:
+                raise ValueError(f'it holds {n:,} ratings and not {self.sizes[j]:,}')
+            if kinds not in (list(TYPES.items())[:3], list(TYPES.items())):
+                raise ValueError(f'its columns are {kinds[:5]}')
             table = f.read()
-        if any(column.null_count for column in table.columns): raise ValueError('some of its values are missing')
-    except BROKEN as e: raise RatingsError(f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.') from e
+        if any(column.null_count for column in table.columns):
+            raise ValueError('some of its values are missing')
+    except BROKEN as e:
+        raise RatingsError(
+            f'{path} is missing or damaged: {e}. Remove {self.folder}, and make it again.'
+        ) from e
     return table
 
 # %% ../nbs/19_shards.ipynb #49bc56e1
 def _ratings(self, table):
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    return Ratings(**columns, users=self.users, items=self.items, scale=self.scale, titles=self.titles)
+    return Ratings(
+        **columns,
+        users=self.users,
+        items=self.items,
+        scale=self.scale,
+        titles=self.titles,
+    )
+
 
 def _shuffled(
     self,
-    seed,   # of the order
+    seed,  # of the order
     epoch,  # number of the pass
-):          # `Ratings`, one file's at a time
+):  # `Ratings`, one file's at a time
     "Read all files in a new order, each shuffled in itself."
-    if not self.dealt: raise RatingsError(f'{self.folder} keeps its ratings in their first order, and to train on them they have to be dealt out: write_shards(…, seed=0)')
+    if not self.dealt:
+        raise RatingsError(
+            f'{self.folder} keeps its ratings in their first order, and to train on them they have to be dealt out: write_shards(…, seed=0)'
+        )
     rng = np.random.default_rng([seed, epoch])
     parts = map(self.read, rng.permutation(len(self.sizes)))
     return (part.take(rng.permutation(len(part))) for part in parts)
 
-Shards._path, Shards._fitting, Shards._table, Shards._ratings, Shards.shuffled = _path, _fitting, _table, _ratings, _shuffled
+
+Shards._path, Shards._fitting, Shards._table, Shards._ratings, Shards.shuffled = (
+    _path,
+    _fitting,
+    _table,
+    _ratings,
+    _shuffled,
+)
 
 # %% ../nbs/19_shards.ipynb #33942c3d
 def _get_ids(path, name):
     "Ids, and titles if there are any. A text that occurs again takes no more memory."
     pa, pq = _arrow()
     text, about = pa.dictionary(pa.int32(), pa.string()), pq.read_metadata(path)
-    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=[c for c in ('id', 'title') if c in about.schema.names]) as f:
+    with pq.ParquetFile(
+        path,
+        page_checksum_verification=True,
+        read_dictionary=[c for c in ('id', 'title') if c in about.schema.names],
+    ) as f:
         kinds = [(c.name, c.type) for c in f.schema_arrow]
-        if kinds[:1] not in ([('id', pa.int64())], [('id', text)]) or kinds[1:] not in ([], [('title', text)]): raise ValueError(f'the columns of {path.name} are {", ".join(f"{c} ({t})" for c, t in kinds[:5])}')
-        size = 32 * about.num_rows + sum(about.row_group(g).total_byte_size for g in range(about.num_row_groups))
+        if kinds[:1] not in ([('id', pa.int64())], [('id', text)]) or kinds[1:] not in (
+            [],
+            [('title', text)],
+        ):
+            raise ValueError(
+                f'the columns of {path.name} are {", ".join(f"{c} ({t})" for c, t in kinds[:5])}'
+            )
+        size = 32 * about.num_rows + sum(
+            about.row_group(g).total_byte_size for g in range(about.num_row_groups)
+        )
         _too_much(path, size, f'{size:,} bytes')
         table = f.read()
-    if any(column.null_count for column in table.columns): raise ValueError(f'{path.name} lacks some ids or titles')
+    if any(column.null_count for column in table.columns):
+        raise ValueError(f'{path.name} lacks some ids or titles')
     ids, *titles = map(_values, table.columns)
     return Vocabulary(ids, name), titles[0] if titles else None
 
+
 def _values(column):
-    parts = [c.dictionary.to_numpy(zero_copy_only=False)[c.indices.to_numpy()] if hasattr(c, 'dictionary') else c.to_numpy() for c in column.chunks]
+    parts = [
+        c.dictionary.to_numpy(zero_copy_only=False)[c.indices.to_numpy()]
+        if hasattr(c, 'dictionary')
+        else c.to_numpy()
+        for c in column.chunks
+    ]
     return np.concatenate(parts)
 
 # %% ../nbs/19_shards.ipynb #2b4baf6c
 def _digest(path):
     digest = hashlib.blake2b(digest_size=16)
     with open(path, 'rb') as f:
-        while block := f.read(2**24): digest.update(block)
+        while block := f.read(2**24):
+            digest.update(block)
     return digest.hexdigest()
 
+
 def load_cached(
-    path,          # a file, as for `load_ratings`
-    cache=None,    # folder of what is kept; None: in the `home` of the data
-    say=print,     # called with one line that tells what was done
-    **settings,    # of `load_ratings`: column names, scale and so on; titles may be a column or a second file
-):                 # `Ratings`
+    path,  # a file, as for `load_ratings`
+    cache=None,  # folder of what is kept; None: in the `home` of the data
+    say=print,  # called with one line that tells what was done
+    **settings,  # of `load_ratings`: column names, scale and so on; titles may be a column or a second file
+):  # `Ratings`
     "Load ratings from a file, or what was kept of it when it was read before."
     cache, titles = Path(cache) if cache else home() / 'encoded', settings.get('titles')
-    more = _digest(titles) if isinstance(titles, (str, Path)) and Path(titles).is_file() else None
-    if not (titles is None or isinstance(titles, (bool, int, str, Path))): raise TypeError(f'titles of the kind {type(titles).__name__} are not kept; name a column or a file, or use load_ratings')
-    try: key = json.dumps([VERSION, settings | {'titles': str(titles)}, more], sort_keys=True)
-    except TypeError as e: raise TypeError(f'what is kept goes by names, numbers and files: {e}; use load_ratings') from e
-    folder = cache / hashlib.blake2b((_digest(path) + key).encode(), digest_size=10).hexdigest()
+    more = (
+        _digest(titles)
+        if isinstance(titles, (str, Path)) and Path(titles).is_file()
+        else None
+    )
+    if not (titles is None or isinstance(titles, (bool, int, str, Path))):
+        raise TypeError(
+            f'titles of the kind {type(titles).__name__} are not kept; name a column or a file, or use load_ratings'
+        )
+    try:
+        key = json.dumps(
+            [VERSION, settings | {'titles': str(titles)}, more], sort_keys=True
+        )
+    except TypeError as e:
+        raise TypeError(
+            f'what is kept goes by names, numbers and files: {e}; use load_ratings'
+        ) from e
+    folder = (
+        cache
+        / hashlib.blake2b((_digest(path) + key).encode(), digest_size=10).hexdigest()
+    )
     if folder.exists():
         kept = Shards(folder).load()
-        if say: say(f'{path}: as it was read before, and kept in {folder}. {kept}')
+        if say:
+            say(f'{path}: as it was read before, and kept in {folder}. {kept}')
         return kept
     _arrow()  # better now than after the reading
     ratings = load_ratings(path, say=say, **settings)
-    try: write_shards(ratings, folder)
+    try:
+        write_shards(ratings, folder)
     except (RatingsError, OSError):
-        if not folder.exists(): raise  # else somebody else was quicker
+        if not folder.exists():
+            raise  # else somebody else was quicker
     return ratings
 
 # %% ../nbs/19_shards.ipynb #6786963f
 class _Growing:
     "A vocabulary in the making."
-    def __init__(self): self.index = pd.Index([])
+
+    def __init__(self):
+        self.index = pd.Index([])
 
     def rows(self, ids):  # an array or a categorical
         "The row of each id; new ids come last."
-        code, texts = (ids.codes, ids.categories) if isinstance(ids, pd.Categorical) else pd.factorize(ids)
-        if len(code) and code.min() < 0: raise ValueError('an id is missing')
+        code, texts = (
+            (ids.codes, ids.categories)
+            if isinstance(ids, pd.Categorical)
+            else pd.factorize(ids)
+        )
+        if len(code) and code.min() < 0:
+            raise ValueError('an id is missing')
         seen, order = pd.factorize(code)  # in the order in which they appear
         names = pd.Index(np.asarray(texts)[order])
-        at = self.index.get_indexer(names) if len(self.index) else np.full(len(names), -1)
+        at = (
+            self.index.get_indexer(names)
+            if len(self.index)
+            else np.full(len(names), -1)
+        )
         at[at < 0] = len(self.index) + np.arange((at < 0).sum())
-        self.index = self.index.append(names[at >= len(self.index)]) if len(self.index) else names
+        self.index = (
+            self.index.append(names[at >= len(self.index)])
+            if len(self.index)
+            else names
+        )
         return at[seen].astype('int32')
 
     def vocabulary(self, name):
-        if pd.api.types.is_integer_dtype(self.index): return Vocabulary(self.index, name)
-        return Vocabulary(np.asarray(_plain(pd.Series(pd.Categorical(self.index, categories=self.index)))), name)
+        if pd.api.types.is_integer_dtype(self.index):
+            return Vocabulary(self.index, name)
+        return Vocabulary(
+            np.asarray(
+                _plain(pd.Series(pd.Categorical(self.index, categories=self.index)))
+            ),
+            name,
+        )
 
 # %% ../nbs/19_shards.ipynb #a6f0b790
 class _Pen:
     "Writes rows to files of a folder, each row to one of them by chance; and notes what has to be known of all."
+
     def __init__(self, part, n, seed):
-        self.paths, self.writers, self.sizes = [part / f'{j:05d}.parquet' for j in range(n)], {}, [0] * n
-        self.rng, self.users, self.items, self.levels = np.random.default_rng(seed), _Growing(), _Growing(), np.zeros(0)
-        self.total, self.digest = 0., hashlib.blake2b(digest_size=8)
+        self.paths, self.writers, self.sizes = (
+            [part / f'{j:05d}.parquet' for j in range(n)],
+            {},
+            [0] * n,
+        )
+        self.rng, self.users, self.items, self.levels = (
+            np.random.default_rng(seed),
+            _Growing(),
+            _Growing(),
+            np.zeros(0),
+        )
+        self.total, self.digest = 0.0, hashlib.blake2b(digest_size=8)
 
     def put(self, user, item, rating, timestamp):
         "Encode and write a part of the rows."
         pa, pq = _arrow()
-        if not len(user): return
+        if not len(user):
+            return
         rating = np.ones(len(user)) if rating is None else rating
-        if not np.isfinite(rating).all(): raise ValueError(f'{(~np.isfinite(rating)).sum():,} ratings are missing or infinite')
-        columns = dict(user_ix=self.users.rows(user), item_ix=self.items.rows(item), rating=rating.astype('float32'))
-        if timestamp is not None: columns['timestamp'] = timestamp.astype('int64') // _per_second(timestamp)
-        for values in columns.values(): self.digest.update(values)
-        self.levels, self.total = np.union1d(self.levels, rating.astype('float64')), self.total + rating.sum(dtype='float64')
+        if not np.isfinite(rating).all():
+            raise ValueError(
+                f'{(~np.isfinite(rating)).sum():,} ratings are missing or infinite'
+            )
+        columns = dict(
+            user_ix=self.users.rows(user),
+            item_ix=self.items.rows(item),
+            rating=rating.astype('float32'),
+        )
+        if timestamp is not None:
+            columns['timestamp'] = timestamp.astype('int64') // _per_second(timestamp)
+        for values in columns.values():
+            self.digest.update(values)
+        self.levels, self.total = (
+            np.union1d(self.levels, rating.astype('float64')),
+            self.total + rating.sum(dtype='float64'),
+        )
         place = self.rng.integers(len(self.paths), size=len(rating))
         for j, path in enumerate(self.paths):
-            table = pa.table({name: values[place == j] for name, values in columns.items()})
-            if j not in self.writers: self.writers[j] = pq.ParquetWriter(path, table.schema, write_page_checksum=True)
+            table = pa.table(
+                {name: values[place == j] for name, values in columns.items()}
+            )
+            if j not in self.writers:
+                self.writers[j] = pq.ParquetWriter(
+                    path, table.schema, write_page_checksum=True
+                )
             self.writers[j].write_table(table)
             self.sizes[j] += len(table)
 
     def close(self):
-        for writer in self.writers.values(): writer.close()
+        for writer in self.writers.values():
+            writer.close()
 
 # %% ../nbs/19_shards.ipynb #2cfb9e07
 def _known(path, pen, scale):
     "What is to be noted of a file when all of it was read."
-    if not len(pen.levels): raise RatingsError(f'{path} holds no ratings')
-    try: low, high = scale = _ends(scale or _scale(pen.levels))
-    except RatingsError as e: raise RatingsError(f'{path}: {e}') from e
-    if not low <= pen.levels[0] <= pen.levels[-1] <= high: raise RatingsError(f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}')
-    return SimpleNamespace(users=pen.users.vocabulary('user'), items=pen.items.vocabulary('item'), titles=None, scale=scale)
+    if not len(pen.levels):
+        raise RatingsError(f'{path} holds no ratings')
+    try:
+        low, high = scale = _ends(scale or _scale(pen.levels))
+    except RatingsError as e:
+        raise RatingsError(f'{path}: {e}') from e
+    if not low <= pen.levels[0] <= pen.levels[-1] <= high:
+        raise RatingsError(
+            f'{path}: ratings from {pen.levels[0]:g} to {pen.levels[-1]:g} do not lie on the scale {low:g} to {high:g}'
+        )
+    return SimpleNamespace(
+        users=pen.users.vocabulary('user'),
+        items=pen.items.vocabulary('item'),
+        titles=None,
+        scale=scale,
+    )
 
 # %% ../nbs/19_shards.ipynb #cbf24fb1
 def shard_file(
-    path,           # a text file, as for `load_ratings`, whose ratings and moments are numbers
-    folder,         # where to; it must not exist
-    n_shards=16,    # files, best about one for each million lines, since training reads a whole one
-    seed=0,         # of the dealing
-    scale=None,     # (lowest, highest) rating; None: detect
-    sep=None,       # what separates the columns; None: detect
-    **columns,      # user, item, rating, timestamp: as in `load_ratings`
-):                  # `Shards`, dealt out
+    path,  # a text file, as for `load_ratings`, whose ratings and moments are numbers
+    folder,  # where to; it must not exist
+    n_shards=16,  # files, best about one for each million lines, since training reads a whole one
+    seed=0,  # of the dealing
+    scale=None,  # (lowest, highest) rating; None: detect
+    sep=None,  # what separates the columns; None: detect
+    **columns,  # user, item, rating, timestamp: as in `load_ratings`
+):  # `Shards`, dealt out
     "Encode a file of any size, a million lines at a time. A pair that stands twice in it counts twice."
-    odd, least = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), 2 if columns.get('rating') is False else 3
-    if odd: raise TypeError(f'shard_file knows no {odd[0]!r}; columns are user, item, rating and timestamp')
-    if n_shards < 1: raise ValueError(f'n_shards={n_shards!r}: there is one file at least')
-    path, named, taken = Path(path), dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns | {'titles': False}, {}
+    odd, least = (
+        sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}),
+        2 if columns.get('rating') is False else 3,
+    )
+    if odd:
+        raise TypeError(
+            f'shard_file knows no {odd[0]!r}; columns are user, item, rating and timestamp'
+        )
+    if n_shards < 1:
+        raise ValueError(f'n_shards={n_shards!r}: there is one file at least')
+    path, named, taken = (
+        Path(path),
+        dict.fromkeys(('user', 'item', 'rating', 'timestamp'))
+        | columns
+        | {'titles': False},
+        {},
+    )
+
     def roles(where, names, has_header):
-        taken.update(_roles(where, names, named if has_header else _by_place(where, len(names), named)))
+        taken.update(
+            _roles(
+                where,
+                names,
+                named if has_header else _by_place(where, len(names), named),
+            )
+        )
         return taken, True
+
     def write(part):
         pen = _Pen(part, n_shards, seed)
         try:
             how, names = _how(path, {'\\t': '\t'}.get(sep, sep), None, least)
-            for piece in _pieces(path, how, names, roles): pen.put(*(piece.get(taken[kind]) for kind in ('user', 'item', 'rating', 'timestamp')))
-        except RatingsError: raise
+            for piece in _pieces(path, how, names, roles):
+                pen.put(
+                    *(
+                        piece.get(taken[kind])
+                        for kind in ('user', 'item', 'rating', 'timestamp')
+                    )
+                )
+        except RatingsError:
+            raise
         except UNFIT as e:
-            if getattr(e, 'errno', None): raise  # a full disk, say
-            raise RatingsError(f'{path}: {e}. load_ratings reads more kinds of files, and names the line') from e
-        finally: pen.close()
-        _put_about(part, _known(path, pen, scale), pen.sizes, pen.total / max(1, sum(pen.sizes)), pen.digest.hexdigest(), True)
+            if getattr(e, 'errno', None):
+                raise  # a full disk, say
+            raise RatingsError(
+                f'{path}: {e}. load_ratings reads more kinds of files, and names the line'
+            ) from e
+        finally:
+            pen.close()
+        _put_about(
+            part,
+            _known(path, pen, scale),
+            pen.sizes,
+            pen.total / max(1, sum(pen.sizes)),
+            pen.digest.hexdigest(),
+            True,
+        )
+
     _put_folder(folder, write)
     return Shards(folder)

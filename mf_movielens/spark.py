@@ -29,6 +29,7 @@ __all__ = ['SparkError', 'SparkModel', 'fit_spark', 'load_spark', 'get_spark']
 class SparkError(RuntimeError):
     "Spark cannot be had here."
 
+
 @contextmanager
 def _without_frames():
     "Pyspark warns of pandas 3, with whose frames it is not at home; we hand it Arrow tables only."
@@ -39,198 +40,437 @@ def _without_frames():
 # %% ../nbs/20_spark.ipynb #0eb7e136
 def get_spark(
     master=None,  # where it runs, if there is no session yet; None: what spark-submit says, or this machine
-    **settings,   # of Spark, if there is no session yet, such as **{'spark.driver.memory': '8g'}
-):                # `SparkSession`
+    **settings,  # of Spark, if there is no session yet, such as **{'spark.driver.memory': '8g'}
+):  # `SparkSession`
     "Take the session that is there, or make one; `SparkError` if that does not go."
     try:
-        with _without_frames(): from pyspark.sql import SparkSession
-    except ImportError as e: raise SparkError("Spark needs one more package: pip install 'mf_movielens[spark]'") from e
-    if active := SparkSession.getActiveSession(): return active
+        with _without_frames():
+            from pyspark.sql import SparkSession
+    except ImportError as e:
+        raise SparkError(
+            "Spark needs one more package: pip install 'mf_movielens[spark]'"
+        ) from e
+    if active := SparkSession.getActiveSession():
+        return active
     home = os.environ.get('JAVA_HOME')
     java = shutil.which('java', path=str(Path(home, 'bin')) if home else None)
     if not java:
-        raise SparkError(f'Spark needs Java 17 or later, and there is {f"none in {home}, where JAVA_HOME leads" if home else "no java on this machine"}. '
-                         'Install one (apt install openjdk-17-jre-headless, or conda install openjdk), or set JAVA_HOME.')
+        raise SparkError(
+            f'Spark needs Java 17 or later, and there is {f"none in {home}, where JAVA_HOME leads" if home else "no java on this machine"}. '
+            'Install one (apt install openjdk-17-jre-headless, or conda install openjdk), or set JAVA_HOME.'
+        )
     from pyspark import SparkConf
-    submitted = os.environ.get('PYSPARK_GATEWAY_PORT') and SparkConf().get('spark.master')
-    for name in ('PYSPARK_PYTHON', 'PYSPARK_DRIVER_PYTHON'): os.environ.setdefault(name, sys.executable)
-    builder, master = SparkSession.builder.appName('mf_movielens'), master or submitted or 'local[*]'
+
+    submitted = os.environ.get('PYSPARK_GATEWAY_PORT') and SparkConf().get(
+        'spark.master'
+    )
+    for name in ('PYSPARK_PYTHON', 'PYSPARK_DRIVER_PYTHON'):
+        os.environ.setdefault(name, sys.executable)
+    builder, master = (
+        SparkSession.builder.appName('mf_movielens'),
+        master or submitted or 'local[*]',
+    )
     builder = builder.master(master)
-    few = str(2 * (os.cpu_count() or 1))  # for clusters, the 200 pieces that Spark makes of every table are right; here they are not
-    if master.startswith('local['): settings = {'spark.sql.shuffle.partitions': few} | settings
-    for name, value in ({'spark.ui.enabled': 'false', 'spark.ui.showConsoleProgress': 'false', 'spark.log.level': 'ERROR'} | settings).items(): builder = builder.config(name, value)
+    few = str(
+        2 * (os.cpu_count() or 1)
+    )  # for clusters, the 200 pieces that Spark makes of every table are right; here they are not
+    if master.startswith('local['):
+        settings = {'spark.sql.shuffle.partitions': few} | settings
+    for name, value in (
+        {
+            'spark.ui.enabled': 'false',
+            'spark.ui.showConsoleProgress': 'false',
+            'spark.log.level': 'ERROR',
+        }
+        | settings
+    ).items():
+        builder = builder.config(name, value)
     try:
-        with _without_frames(): return builder.getOrCreate()
-    except Exception as e: raise SparkError(f'Spark does not start at {master}: {e}. Is the Java at {java} of version 17 or later?') from e
+        with _without_frames():
+            return builder.getOrCreate()
+    except Exception as e:
+        raise SparkError(
+            f'Spark does not start at {master}: {e}. Is the Java at {java} of version 17 or later?'
+        ) from e
 
 # %% ../nbs/20_spark.ipynb #b0d48ae2
 def _read(source, spark, where):
     from pyspark.sql import DataFrame
-    if isinstance(source, DataFrame): return source
+
+    if isinstance(source, DataFrame):
+        return source
     path = str(source)
-    try: return spark.read.csv(path, header=True, sep='\t' if '.tsv' in path else ',') if re.search(r'\.(csv|tsv|txt)(\.gz)?/?$', path) else spark.read.parquet(path)
-    except Exception as e: raise RatingsError(f'{where} cannot be read by Spark: {str(e).splitlines()[0]}') from e
+    try:
+        return (
+            spark.read.csv(path, header=True, sep='\t' if '.tsv' in path else ',')
+            if re.search(r'\.(csv|tsv|txt)(\.gz)?/?$', path)
+            else spark.read.parquet(path)
+        )
+    except Exception as e:
+        raise RatingsError(
+            f'{where} cannot be read by Spark: {str(e).splitlines()[0]}'
+        ) from e
+
 
 def _encoded(source, spark):
     "What is encoded already: a table of user_ix, item_ix and rating, and two of row and id."
     import pyarrow as pa
+
     columns, ids = ['user_ix', 'item_ix', 'rating'], []
-    if isinstance(source, Shards): rated = spark.read.parquet(*(str(source.folder.absolute() / f'{j:05d}.parquet') for j in range(len(source.sizes)))).select(columns)
-    else: rated = spark.createDataFrame(pa.table({name: getattr(source, name) for name in columns}))
+    if isinstance(source, Shards):
+        rated = spark.read.parquet(
+            *(
+                str(source.folder.absolute() / f'{j:05d}.parquet')
+                for j in range(len(source.sizes))
+            )
+        ).select(columns)
+    else:
+        rated = spark.createDataFrame(
+            pa.table({name: getattr(source, name) for name in columns})
+        )
     for vocabulary, titles in ((source.users, None), (source.items, source.titles)):
-        table = {'row': np.arange(len(vocabulary), dtype='int32'), 'id': vocabulary.index.tolist()}
-        ids.append(spark.createDataFrame(pa.table(table if titles is None else table | {'title': titles.tolist()})))
+        table = {
+            'row': np.arange(len(vocabulary), dtype='int32'),
+            'id': vocabulary.index.tolist(),
+        }
+        ids.append(
+            spark.createDataFrame(
+                pa.table(
+                    table if titles is None else table | {'title': titles.tolist()}
+                )
+            )
+        )
     return rated, ids
 
 # %% ../nbs/20_spark.ipynb #e7c602d4
 WHOLE = '^(0|-?[1-9][0-9]{0,17})$'
 
+
 def _clean(df, named, where):
     "A table of user, item, rating (and moment), all of it sound."
     from pyspark.sql import functions as F
+
     roles = _roles(where, list(df.columns), named | {'titles': False})
     column = lambda kind: F.col(f'`{roles[kind]}`')
-    rows = df.select(column('user').alias('user'), column('item').alias('item'), column('rating').alias('text'), column('rating').try_cast('double').alias('rating'),
-                     *([F.coalesce(column('timestamp').try_cast('double'), column('timestamp').cast('string').try_cast('timestamp').cast('double'), F.lit(float('-inf'))).alias('moment')] if roles['timestamp'] else []))
-    bad = {'user': F.col('user').isNull(), 'item': F.col('item').isNull(), 'rating': F.col('rating').isNull() | F.isnan('rating') | (F.abs('rating') == float('inf'))}
-    whole = [F.coalesce(F.bool_and(F.col(kind).cast('string').rlike(WHOLE)), F.lit(True)).alias(f'{kind}_whole') for kind in ('user', 'item')]
-    found = rows.agg(F.count('*').alias('n'), *(F.count_if(wrong).alias(kind) for kind, wrong in bad.items()), *whole).first()
-    if not found.n: raise RatingsError(f'{where} holds no ratings')
+    rows = df.select(
+        column('user').alias('user'),
+        column('item').alias('item'),
+        column('rating').alias('text'),
+        column('rating').try_cast('double').alias('rating'),
+        *(
+            [
+                F.coalesce(
+                    column('timestamp').try_cast('double'),
+                    column('timestamp')
+                    .cast('string')
+                    .try_cast('timestamp')
+                    .cast('double'),
+                    F.lit(float('-inf')),
+                ).alias('moment')
+            ]
+            if roles['timestamp']
+            else []
+        ),
+    )
+    bad = {
+        'user': F.col('user').isNull(),
+        'item': F.col('item').isNull(),
+        'rating': F.col('rating').isNull()
+        | F.isnan('rating')
+        | (F.abs('rating') == float('inf')),
+    }
+    whole = [
+        F.coalesce(
+            F.bool_and(F.col(kind).cast('string').rlike(WHOLE)), F.lit(True)
+        ).alias(f'{kind}_whole')
+        for kind in ('user', 'item')
+    ]
+    found = rows.agg(
+        F.count('*').alias('n'),
+        *(F.count_if(wrong).alias(kind) for kind, wrong in bad.items()),
+        *whole,
+    ).first()
+    if not found.n:
+        raise RatingsError(f'{where} holds no ratings')
     for kind, wrong in bad.items():
         if found[kind]:
             row = rows.filter(wrong).first()
             value = row.text if kind == 'rating' else row[kind]
-            raise RatingsError(f'{where}, column {roles[kind]!r}: {found[kind]:,} of {found.n:,} values are no {"rating" if kind == "rating" else "id"}, such as {value!r} of user {row.user!r} and item {row.item!r}')
-    kinds = {kind: 'long' if found[f'{kind}_whole'] else 'string' for kind in ('user', 'item')}
-    return rows.select(*(F.col(kind).cast(to).alias(kind) for kind, to in kinds.items()), 'rating', *(['moment'] if roles['timestamp'] else []))
+            raise RatingsError(
+                f'{where}, column {roles[kind]!r}: {found[kind]:,} of {found.n:,} values are no {"rating" if kind == "rating" else "id"}, such as {value!r} of user {row.user!r} and item {row.item!r}'
+            )
+    kinds = {
+        kind: 'long' if found[f'{kind}_whole'] else 'string'
+        for kind in ('user', 'item')
+    }
+    return rows.select(
+        *(F.col(kind).cast(to).alias(kind) for kind, to in kinds.items()),
+        'rating',
+        *(['moment'] if roles['timestamp'] else []),
+    )
 
 # %% ../nbs/20_spark.ipynb #a1c18735
 def _one_per_pair(rows, duplicates, where):
     from pyspark.sql import functions as F
-    if duplicates not in ('raise', 'last', 'mean'): raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
-    if duplicates == 'last' and 'moment' not in rows.columns: raise RatingsError(f"{where} has no moments, so nobody knows which of two ratings came last; say duplicates='mean'")
+
+    if duplicates not in ('raise', 'last', 'mean'):
+        raise ValueError(f"duplicates={duplicates!r}: use 'raise', 'last' or 'mean'")
+    if duplicates == 'last' and 'moment' not in rows.columns:
+        raise RatingsError(
+            f"{where} has no moments, so nobody knows which of two ratings came last; say duplicates='mean'"
+        )
     pairs = rows.groupBy('user', 'item')
-    if duplicates == 'mean': return pairs.agg(F.avg('rating').alias('rating'))
-    if duplicates == 'last': return pairs.agg(F.max_by('rating', 'moment').alias('rating'))
+    if duplicates == 'mean':
+        return pairs.agg(F.avg('rating').alias('rating'))
+    if duplicates == 'last':
+        return pairs.agg(F.max_by('rating', 'moment').alias('rating'))
     twice = pairs.count().filter('count > 1').first()
-    if twice: raise RatingsError(f"{where}: user {twice.user!r} and item {twice.item!r} have {twice['count']} ratings, and there may be more such. Say duplicates='last' to keep the last rating of each, or 'mean' to average them.")
+    if twice:
+        raise RatingsError(
+            f"{where}: user {twice.user!r} and item {twice.item!r} have {twice['count']} ratings, and there may be more such. Say duplicates='last' to keep the last rating of each, or 'mean' to average them."
+        )
     return rows.select('user', 'item', 'rating')
 
 # %% ../nbs/20_spark.ipynb #8c248151
 BASKETS = 64
 
+
 def _numbered(ids):
     "Give each of the different ids a row from 0 upwards."
     from pyspark.sql import Window, functions as F
-    put = ids.distinct().select('id', F.pmod(F.xxhash64('id'), F.lit(BASKETS)).cast('int').alias('basket'))
+
+    put = ids.distinct().select(
+        'id', F.pmod(F.xxhash64('id'), F.lit(BASKETS)).cast('int').alias('basket')
+    )
     size = dict(put.groupBy('basket').count().collect())
-    if sum(size.values()) >= 2**31: raise RatingsError(f'{sum(size.values()):,} different ids are more than Spark can factorize')
+    if sum(size.values()) >= 2**31:
+        raise RatingsError(
+            f'{sum(size.values()):,} different ids are more than Spark can factorize'
+        )
     begin = {b: sum(size.get(a, 0) for a in range(b)) for b in range(BASKETS)}
-    first = F.element_at(F.create_map(*(F.lit(x) for pair in begin.items() for x in pair)), F.col('basket'))
-    return put.select('id', (F.row_number().over(Window.partitionBy('basket').orderBy('id')) - 1 + first).cast('int').alias('row'))
+    first = F.element_at(
+        F.create_map(*(F.lit(x) for pair in begin.items() for x in pair)),
+        F.col('basket'),
+    )
+    return put.select(
+        'id',
+        (F.row_number().over(Window.partitionBy('basket').orderBy('id')) - 1 + first)
+        .cast('int')
+        .alias('row'),
+    )
 
 # %% ../nbs/20_spark.ipynb #3e4095e9
 def _biases(rated, mean, damping, n_sweeps):
     "Damped biases of users and items, by turns; tables of row and bias."
     from pyspark.sql import functions as F
+
     def side(mine, theirs, bias, damping):
-        rest = rated.withColumn('rest', F.col('rating') - mean) if bias is None else rated.join(bias.withColumnRenamed('row', theirs), theirs).withColumn('rest', F.col('rating') - mean - F.col('bias'))
-        return rest.groupBy(mine).agg((F.sum('rest') / (F.count('*') + damping)).alias('bias')).withColumnRenamed(mine, 'row').persist()
+        rest = (
+            rated.withColumn('rest', F.col('rating') - mean)
+            if bias is None
+            else rated.join(bias.withColumnRenamed('row', theirs), theirs).withColumn(
+                'rest', F.col('rating') - mean - F.col('bias')
+            )
+        )
+        return (
+            rest.groupBy(mine)
+            .agg((F.sum('rest') / (F.count('*') + damping)).alias('bias'))
+            .withColumnRenamed(mine, 'row')
+            .persist()
+        )
+
     users = None
     for _ in range(n_sweeps):
         items = side('item_ix', 'user_ix', users, damping[1])
         users = side('user_ix', 'item_ix', items, damping[0])
     return users, items
 
+
 def _residuals(rated, mean, users, items):
     from pyspark.sql import functions as F
-    both = rated.join(users.select(F.col('row').alias('user_ix'), F.col('bias').alias('b_u')), 'user_ix').join(items.select(F.col('row').alias('item_ix'), F.col('bias').alias('b_i')), 'item_ix')
-    return both.select('user_ix', 'item_ix', (F.col('rating') - mean - F.col('b_u') - F.col('b_i')).cast('float').alias('rest'))
+
+    both = rated.join(
+        users.select(F.col('row').alias('user_ix'), F.col('bias').alias('b_u')),
+        'user_ix',
+    ).join(
+        items.select(F.col('row').alias('item_ix'), F.col('bias').alias('b_i')),
+        'item_ix',
+    )
+    return both.select(
+        'user_ix',
+        'item_ix',
+        (F.col('rating') - mean - F.col('b_u') - F.col('b_i'))
+        .cast('float')
+        .alias('rest'),
+    )
 
 # %% ../nbs/20_spark.ipynb #b3313dc7
 def _prepared(source, spark, duplicates, columns):
     "A table of user_ix, item_ix and rating, and two tables of row and id."
-    if isinstance(source, (Ratings, Shards)): return _encoded(source, spark)
-    odd, where = sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}), source if isinstance(source, (str, Path)) else 'the table'
-    if odd: raise TypeError(f'fit_spark knows no {odd[0]!r}; columns are user, item, rating and timestamp')
+    if isinstance(source, (Ratings, Shards)):
+        return _encoded(source, spark)
+    odd, where = (
+        sorted({*columns} - {'user', 'item', 'rating', 'timestamp'}),
+        source if isinstance(source, (str, Path)) else 'the table',
+    )
+    if odd:
+        raise TypeError(
+            f'fit_spark knows no {odd[0]!r}; columns are user, item, rating and timestamp'
+        )
     named = dict.fromkeys(('user', 'item', 'rating', 'timestamp')) | columns
-    rows = _one_per_pair(_clean(_read(source, spark, where), named, where).persist(), duplicates, where)
-    ids = [_numbered(rows.select(rows[kind].alias('id'))).persist() for kind in ('user', 'item')]
-    for kind, table in zip(('user', 'item'), ids): rows = rows.join(table.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind)
-    return rows.select('user_ix', 'item_ix', rows.rating.cast('float').alias('rating')), ids
+    rows = _one_per_pair(
+        _clean(_read(source, spark, where), named, where).persist(), duplicates, where
+    )
+    ids = [
+        _numbered(rows.select(rows[kind].alias('id'))).persist()
+        for kind in ('user', 'item')
+    ]
+    for kind, table in zip(('user', 'item'), ids):
+        rows = rows.join(
+            table.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind
+        )
+    return rows.select(
+        'user_ix', 'item_ix', rows.rating.cast('float').alias('rating')
+    ), ids
+
 
 def _found_scale(rated, low, high):
     "The scale in use that holds all ratings; of more than a thousand different ones, their ends."
     levels = [r[0] for r in rated.select('rating').distinct().limit(1001).collect()]
     return _scale(np.array(levels)) if len(levels) <= 1000 else (low, high)
 
+
 def _side(ids, bias, fitted, k):
     "One side of the model; who has no rating gets zeros."
     from pyspark.sql import functions as F
-    factors = fitted.select(F.col('id').alias('row'), F.col('features').alias('factors'))
-    nothing = F.array_repeat(F.lit(0.).cast('float'), k)
-    return ids.join(bias, 'row', 'left').join(factors, 'row', 'left').withColumns({'bias': F.coalesce('bias', F.lit(0.)), 'factors': F.coalesce('factors', nothing)})
+
+    factors = fitted.select(
+        F.col('id').alias('row'), F.col('features').alias('factors')
+    )
+    nothing = F.array_repeat(F.lit(0.0).cast('float'), k)
+    return (
+        ids.join(bias, 'row', 'left')
+        .join(factors, 'row', 'left')
+        .withColumns(
+            {
+                'bias': F.coalesce('bias', F.lit(0.0)),
+                'factors': F.coalesce('factors', nothing),
+            }
+        )
+    )
 
 # %% ../nbs/20_spark.ipynb #341b5e78
 def fit_spark(
-    source,              # a path (CSV with a header, or parquet), a Spark table, `Ratings` or `Shards`
-    spark=None,          # `SparkSession`; None: the one that is there, or a local one
-    n_factors=32,        # columns
-    reg=.13,             # penalty on factors, for each rating
-    damping=(5, 2),      # pseudo-ratings that pull the biases of users and of items towards 0
-    n_iterations=10,     # rounds: users, then items
-    n_sweeps=2,          # rounds for the biases; 0: neither a mean nor biases
-    seed=0,              # of the first factors
-    n_blocks=None,       # pieces of each table; None: one for each core of the cluster, and 10 at least
-    checkpoint_dir=None, # a folder that all machines share: what is kept there need not be made again when a machine is lost
+    source,  # a path (CSV with a header, or parquet), a Spark table, `Ratings` or `Shards`
+    spark=None,  # `SparkSession`; None: the one that is there, or a local one
+    n_factors=32,  # columns
+    reg=0.13,  # penalty on factors, for each rating
+    damping=(
+        5,
+        2,
+    ),  # pseudo-ratings that pull the biases of users and of items towards 0
+    n_iterations=10,  # rounds: users, then items
+    n_sweeps=2,  # rounds for the biases; 0: neither a mean nor biases
+    seed=0,  # of the first factors
+    n_blocks=None,  # pieces of each table; None: one for each core of the cluster, and 10 at least
+    checkpoint_dir=None,  # a folder that all machines share: what is kept there need not be made again when a machine is lost
     duplicates='raise',  # the same pair twice: 'raise', keep the 'last', or their 'mean'; not looked for in what is encoded
-    scale=None,          # (lowest, highest) rating; None: detect
-    **columns,           # user, item, rating, timestamp: columns, if their names do not tell
-):                       # `SparkModel`
+    scale=None,  # (lowest, highest) rating; None: detect
+    **columns,  # user, item, rating, timestamp: columns, if their names do not tell
+):  # `SparkModel`
     "Fit factors and biases with Spark; `RatingsError` for a table that is not sound, `SparkError` where Spark cannot be had."
     spark = spark or get_spark()
     from pyspark.ml.recommendation import ALS
     from pyspark.sql import functions as F
-    if checkpoint_dir: spark.sparkContext.setCheckpointDir(str(checkpoint_dir))
+
+    if checkpoint_dir:
+        spark.sparkContext.setCheckpointDir(str(checkpoint_dir))
     rated, ids = _prepared(source, spark, duplicates, columns)
-    mean, low, high = rated.persist().agg(F.avg('rating'), F.min('rating'), F.max('rating')).first()
+    mean, low, high = (
+        rated.persist().agg(F.avg('rating'), F.min('rating'), F.max('rating')).first()
+    )
     ends = scale or getattr(source, 'scale', None) or _found_scale(rated, low, high)
-    if not ends[0] - 1e-6 <= low <= high <= ends[1] + 1e-6: raise RatingsError(f'ratings from {low:g} to {high:g} do not lie on the scale {ends[0]:g} to {ends[1]:g}')
-    mean, n_blocks = mean if n_sweeps else 0., n_blocks or max(10, spark.sparkContext.defaultParallelism)
-    biases = _biases(rated, mean, damping, n_sweeps) if n_sweeps else [side.select('row', F.lit(0.).alias('bias')) for side in ids]
-    fitted = ALS(rank=n_factors, maxIter=n_iterations, regParam=reg, seed=seed, userCol='user_ix', itemCol='item_ix', ratingCol='rest', numUserBlocks=n_blocks, numItemBlocks=n_blocks,
-                 checkpointInterval=2).fit(_residuals(rated, mean, *biases))
-    users, items = (_side(*tables, n_factors) for tables in zip(ids, biases, (fitted.userFactors, fitted.itemFactors)))
-    return SparkModel(spark, users, items, rated, dict(mean=float(mean), low=float(ends[0]), high=float(ends[1]), n_factors=n_factors, reg=reg))
+    if not ends[0] - 1e-6 <= low <= high <= ends[1] + 1e-6:
+        raise RatingsError(
+            f'ratings from {low:g} to {high:g} do not lie on the scale {ends[0]:g} to {ends[1]:g}'
+        )
+    mean, n_blocks = (
+        mean if n_sweeps else 0.0,
+        n_blocks or max(10, spark.sparkContext.defaultParallelism),
+    )
+    biases = (
+        _biases(rated, mean, damping, n_sweeps)
+        if n_sweeps
+        else [side.select('row', F.lit(0.0).alias('bias')) for side in ids]
+    )
+    fitted = ALS(
+        rank=n_factors,
+        maxIter=n_iterations,
+        regParam=reg,
+        seed=seed,
+        userCol='user_ix',
+        itemCol='item_ix',
+        ratingCol='rest',
+        numUserBlocks=n_blocks,
+        numItemBlocks=n_blocks,
+        checkpointInterval=2,
+    ).fit(_residuals(rated, mean, *biases))
+    users, items = (
+        _side(*tables, n_factors)
+        for tables in zip(ids, biases, (fitted.userFactors, fitted.itemFactors))
+    )
+    return SparkModel(
+        spark,
+        users,
+        items,
+        rated,
+        dict(
+            mean=float(mean),
+            low=float(ends[0]),
+            high=float(ends[1]),
+            n_factors=n_factors,
+            reg=reg,
+        ),
+    )
 
 # %% ../nbs/20_spark.ipynb #751d7d2a
-def _column(df, name): return df.orderBy('row').select(name).toArrow()[name].to_pandas().to_numpy()
+def _column(df, name):
+    return df.orderBy('row').select(name).toArrow()[name].to_pandas().to_numpy()
+
 
 def _collected(side, k):
     "Biases (n,) and factors (n, k), in the order of the rows."
     table = side.select('row', 'bias', 'factors').toArrow().sort_by('row')
-    return table['bias'].to_numpy().astype('float32'), table['factors'].combine_chunks().flatten().to_numpy().reshape(-1, k)
+    return table['bias'].to_numpy().astype('float32'), table[
+        'factors'
+    ].combine_chunks().flatten().to_numpy().reshape(-1, k)
 
 # %% ../nbs/20_spark.ipynb #77414320
 @dataclass(frozen=True, eq=False)
 class SparkModel:
     "Factors in Spark: tables that may be larger than any one machine."
+
     spark: object  # the `SparkSession`
     users: object  # table of row, id, bias and factors; 0 for those without a rating
     items: object  # the same for items, with title where it is known
     rated: object  # table of user_ix, item_ix, rating
-    about: dict    # mean, low, high, n_factors, reg
+    about: dict  # mean, low, high, n_factors, reg
 
     @cached_property
     def factors(self):
         "Collected `Factors`."
-        (b, P), (c, Q) = (_collected(side, self.about['n_factors']) for side in (self.users, self.items))
+        (b, P), (c, Q) = (
+            _collected(side, self.about['n_factors'])
+            for side in (self.users, self.items)
+        )
         return Factors(self.about['mean'], b, c, P, Q, self.scale)
 
     @cached_property
     def ids(self):
         "The two vocabularies: users, items."
-        return Vocabulary(_column(self.users, 'id'), 'user'), Vocabulary(_column(self.items, 'id'), 'item')
+        return Vocabulary(_column(self.users, 'id'), 'user'), Vocabulary(
+            _column(self.items, 'id'), 'item'
+        )
 
     @property
     def scale(self):
@@ -239,50 +479,121 @@ class SparkModel:
 
     def recommender(self):  # `Recommender`
         "Collect everything, the ratings too, into a recommender."
-        rated, titles = self.rated.toArrow(), _column(self.items, 'title') if 'title' in self.items.columns else None
-        ratings = Ratings(*(rated[name].to_numpy() for name in ('user_ix', 'item_ix', 'rating')), *self.ids, self.scale, titles=titles)
-        return Recommender.of(self.factors, ratings, solver='spark', reg=self.about['reg'] / _unit(self.scale), n_factors=self.about['n_factors'])
+        rated, titles = (
+            self.rated.toArrow(),
+            _column(self.items, 'title') if 'title' in self.items.columns else None,
+        )
+        ratings = Ratings(
+            *(rated[name].to_numpy() for name in ('user_ix', 'item_ix', 'rating')),
+            *self.ids,
+            self.scale,
+            titles=titles,
+        )
+        return Recommender.of(
+            self.factors,
+            ratings,
+            solver='spark',
+            reg=self.about['reg'] / _unit(self.scale),
+            n_factors=self.about['n_factors'],
+        )
 
 # %% ../nbs/20_spark.ipynb #dc96ae3d
 def _lister(shared, n, mean, low, high):
     "A function that makes lists for pieces of the table of users. The machines need numpy and pyarrow for it, and not this package."
+
     def lists(pieces):
         import numpy as np, pyarrow as pa
+
         rows, Q = shared.value
         for piece in pieces:
-            k, seen = Q.shape[1] - 1, piece['seen'].to_pylist() if 'seen' in piece.schema.names else None
-            P = np.column_stack([piece['factors'].flatten().to_numpy().reshape(-1, k), np.ones(len(piece), 'float32')])
+            k, seen = (
+                Q.shape[1] - 1,
+                piece['seen'].to_pylist() if 'seen' in piece.schema.names else None,
+            )
+            P = np.column_stack(
+                [
+                    piece['factors'].flatten().to_numpy().reshape(-1, k),
+                    np.ones(len(piece), 'float32'),
+                ]
+            )
             bias, user = piece['bias'].to_numpy(), piece['row'].to_numpy()
             for at in range(0, len(P), max(1, 2**22 // len(Q))):
-                x = P[at:at + max(1, 2**22 // len(Q))] @ Q.T
-                for j, own in enumerate(seen[at:at + len(x)] if seen else ()): x[j, np.searchsorted(rows, own or [])] = -np.inf
+                x = P[at : at + max(1, 2**22 // len(Q))] @ Q.T
+                for j, own in enumerate(seen[at : at + len(x)] if seen else ()):
+                    x[j, np.searchsorted(rows, own or [])] = -np.inf
                 m = min(n, len(Q))
                 best = np.argpartition(-x, m - 1, axis=1)[:, :m]
-                best = np.take_along_axis(best, np.argsort(-np.take_along_axis(x, best, 1), axis=1, kind='stable'), 1)
+                best = np.take_along_axis(
+                    best,
+                    np.argsort(-np.take_along_axis(x, best, 1), axis=1, kind='stable'),
+                    1,
+                )
                 score = np.take_along_axis(x, best, 1)
                 row, rank = np.nonzero(score > -np.inf)
-                stars = np.clip(mean + bias[at + row] + score[row, rank], low, high).astype('float32')
-                yield pa.RecordBatch.from_arrays([pa.array(a) for a in (user[at + row], (rank + 1).astype('int32'), rows[best[row, rank]], stars)], ['user_ix', 'rank', 'item_ix', 'score'])
+                stars = np.clip(
+                    mean + bias[at + row] + score[row, rank], low, high
+                ).astype('float32')
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        pa.array(a)
+                        for a in (
+                            user[at + row],
+                            (rank + 1).astype('int32'),
+                            rows[best[row, rank]],
+                            stars,
+                        )
+                    ],
+                    ['user_ix', 'rank', 'item_ix', 'score'],
+                )
+
     return lists
 
 # %% ../nbs/20_spark.ipynb #7b0eb3d1
 def recommend(
     self,
-    n=10,               # at most so many items for each
+    n=10,  # at most so many items for each
     exclude_seen=True,  # leave out what the user has rated
-):                      # Spark table of user and item (ids), rank and score (a rating), for everybody
+):  # Spark table of user and item (ids), rank and score (a rating), for everybody
     "Find the items with the highest predictions for each user, in Spark."
     from pyspark.sql import functions as F
-    if n < 1: raise ValueError(f'n={n!r}: ask for one item or more')
+
+    if n < 1:
+        raise ValueError(f'n={n!r}: ask for one item or more')
     items = self.items.select('row', 'bias', 'factors').toArrow().sort_by('row')
-    Q = np.column_stack([items['factors'].combine_chunks().flatten().to_numpy().reshape(len(items), -1), items['bias'].to_numpy()]).astype('float32')
+    Q = np.column_stack(
+        [
+            items['factors']
+            .combine_chunks()
+            .flatten()
+            .to_numpy()
+            .reshape(len(items), -1),
+            items['bias'].to_numpy(),
+        ]
+    ).astype('float32')
     shared = self.spark.sparkContext.broadcast((items['row'].to_numpy(), Q))
     users = self.users.select('row', 'bias', 'factors')
-    if exclude_seen: users = users.join(self.rated.groupBy(F.col('user_ix').alias('row')).agg(F.collect_list('item_ix').alias('seen')), 'row', 'left')
+    if exclude_seen:
+        users = users.join(
+            self.rated.groupBy(F.col('user_ix').alias('row')).agg(
+                F.collect_list('item_ix').alias('seen')
+            ),
+            'row',
+            'left',
+        )
     with _without_frames():
-        lists = users.mapInArrow(_lister(shared, n, self.about['mean'], self.about['low'], self.about['high']), 'user_ix int, rank int, item_ix int, score float')
-    for side, kind in ((self.users, 'user'), (self.items, 'item')): lists = lists.join(side.select(F.col('row').alias(f'{kind}_ix'), F.col('id').alias(kind)), f'{kind}_ix')
+        lists = users.mapInArrow(
+            _lister(
+                shared, n, self.about['mean'], self.about['low'], self.about['high']
+            ),
+            'user_ix int, rank int, item_ix int, score float',
+        )
+    for side, kind in ((self.users, 'user'), (self.items, 'item')):
+        lists = lists.join(
+            side.select(F.col('row').alias(f'{kind}_ix'), F.col('id').alias(kind)),
+            f'{kind}_ix',
+        )
     return lists.select('user', 'rank', 'item', 'score')
+
 
 SparkModel.recommend = recommend
 
@@ -290,22 +601,40 @@ SparkModel.recommend = recommend
 def save(
     self,
     folder,  # where to; it must not exist
-):           # the folder
+):  # the folder
     "Write users, items and ratings as parquet."
-    tables = {'users': self.users, 'items': self.items, 'rated': self.rated, 'about': self.spark.createDataFrame([self.about])}  # about is last, so that what is half-written is no model
+    tables = {
+        'users': self.users,
+        'items': self.items,
+        'rated': self.rated,
+        'about': self.spark.createDataFrame([self.about]),
+    }  # about is last, so that what is half-written is no model
     for name, table in tables.items():
-        try: table.write.parquet(f'{folder}/{name}')
-        except Exception as e: raise RatingsError(f'the model cannot be written to {folder}: {str(e).splitlines()[0]} Remove what is there, or name another folder.') from e
+        try:
+            table.write.parquet(f'{folder}/{name}')
+        except Exception as e:
+            raise RatingsError(
+                f'the model cannot be written to {folder}: {str(e).splitlines()[0]} Remove what is there, or name another folder.'
+            ) from e
     return folder
 
+
 def load_spark(
-    folder,      # as `SparkModel.save` wrote it
+    folder,  # as `SparkModel.save` wrote it
     spark=None,  # `SparkSession`
-):               # `SparkModel`
+):  # `SparkModel`
     "Open a model that was written by Spark; `RatingsError` if it is not complete."
     spark = spark or get_spark()
-    try: about, users, items, rated = (spark.read.parquet(f'{folder}/{name}') for name in ('about', 'users', 'items', 'rated'))
-    except Exception as e: raise RatingsError(f'{folder} is no complete model of Spark: {str(e).splitlines()[0]}') from e
+    try:
+        about, users, items, rated = (
+            spark.read.parquet(f'{folder}/{name}')
+            for name in ('about', 'users', 'items', 'rated')
+        )
+    except Exception as e:
+        raise RatingsError(
+            f'{folder} is no complete model of Spark: {str(e).splitlines()[0]}'
+        ) from e
     return SparkModel(spark, users, items, rated, about.first().asDict())
+
 
 SparkModel.save = save

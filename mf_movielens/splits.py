@@ -17,113 +17,203 @@ from .encoding import Ratings
 from .factors import _level, _seed, _whole
 
 # %% ../nbs/03_splits.ipynb #eb69e3c4
-__all__ = ['Split', 'random_split', 'official_fold', 'FOLDS', 'leave_last_out', 'time_split']
+__all__ = [
+    'Split',
+    'random_split',
+    'official_fold',
+    'FOLDS',
+    'leave_last_out',
+    'time_split',
+]
 
 # %% ../nbs/03_splits.ipynb #92500692
 @dataclass(frozen=True, eq=False)
 class Split:
     "Ratings to fit to, and ratings to be judged on."
+
     train: Ratings
     test: Ratings
-    name: str   # what was done
+    name: str  # what was done
     leaks: str  # what training knows that it would not know in life
 
-    def __iter__(self): return iter((self.train, self.test))
+    def __iter__(self):
+        return iter((self.train, self.test))
 
     def report(self):
         "Count what the test part holds that training never saw; one row."
         train, test = self.train, self.test
-        users, items = np.isin(test.user_ix, train.user_ix), np.isin(test.item_ix, train.item_ix)
-        return pd.DataFrame({'train': len(train), 'test': len(test), 'new users': len(np.unique(test.user_ix[~users])),
-                             'new items': len(np.unique(test.item_ix[~items])), 'their ratings': int((~(users & items)).sum()),
-                             'out of order': _out_of_order(train, test)}, index=[self.name])
+        users, items = (
+            np.isin(test.user_ix, train.user_ix),
+            np.isin(test.item_ix, train.item_ix),
+        )
+        return pd.DataFrame(
+            {
+                'train': len(train),
+                'test': len(test),
+                'new users': len(np.unique(test.user_ix[~users])),
+                'new items': len(np.unique(test.item_ix[~items])),
+                'their ratings': int((~(users & items)).sum()),
+                'out of order': _out_of_order(train, test),
+            },
+            index=[self.name],
+        )
 
 # %% ../nbs/03_splits.ipynb #8aa5e61d
 def _out_of_order(train, test):
     "The share of test ratings that are older than a training rating of the same user."
-    if train.timestamp is None: return np.nan
+    if train.timestamp is None:
+        return np.nan
     newest = np.full(len(train.users), np.iinfo('int64').min)
     np.maximum.at(newest, train.user_ix, train.timestamp)
     return (test.timestamp < newest[test.user_ix]).mean().round(3)
 
+
 def _split(ratings, test_rows, name, leaks):
     hidden = np.zeros(len(ratings), bool)
     hidden[test_rows] = True
-    if not 0 < hidden.sum() < len(hidden): raise ValueError(f'{name}: of {len(hidden):,} ratings it would hide {hidden.sum():,}, and one part would be empty')
+    if not 0 < hidden.sum() < len(hidden):
+        raise ValueError(
+            f'{name}: of {len(hidden):,} ratings it would hide {hidden.sum():,}, and one part would be empty'
+        )
     return Split(ratings.take(~hidden), ratings.take(hidden), name, leaks)
 
 # %% ../nbs/03_splits.ipynb #4e4673ce
 def random_split(
     ratings,  # `Ratings`
-    frac=.1,  # the part to hide, 0 to 1
+    frac=0.1,  # the part to hide, 0 to 1
     seed=42,  # of the shuffle
-):            # `Split`
+):  # `Split`
     "Hide a random part of the ratings."
     _level(frac, 'frac')
-    order, n_train = np.random.RandomState(_seed(seed, 2**32 - 1)).permutation(len(ratings)), int((1 - frac) * len(ratings))
-    if not 0 < n_train < len(ratings): raise ValueError(f'{len(ratings)} ratings cannot be cut at {frac:g}: one part would be empty')
-    return Split(ratings.take(order[:n_train]), ratings.take(order[n_train:]), f'random {frac:g}',
-                 "each user's and each item's future, and the mood of the same evening")
+    order, n_train = (
+        np.random.RandomState(_seed(seed, 2**32 - 1)).permutation(len(ratings)),
+        int((1 - frac) * len(ratings)),
+    )
+    if not 0 < n_train < len(ratings):
+        raise ValueError(
+            f'{len(ratings)} ratings cannot be cut at {frac:g}: one part would be empty'
+        )
+    return Split(
+        ratings.take(order[:n_train]),
+        ratings.take(order[n_train:]),
+        f'random {frac:g}',
+        "each user's and each item's future, and the mood of the same evening",
+    )
 
 # %% ../nbs/03_splits.ipynb #ba2dd6c8
 FOLDS = ('u1', 'u2', 'u3', 'u4', 'u5', 'ua', 'ub')
 
+
 def _published_rows(movielens, ratings, name):
-    if movielens.archive is None: raise DataError(f'it is not known from which archive {movielens.name} was read, and the folds are in it; take it from load')
-    raw, where = read_member(movielens.archive, f'{name}.test'), f'{movielens.archive}: {name}.test does not go with these ratings'
+    if movielens.archive is None:
+        raise DataError(
+            f'it is not known from which archive {movielens.name} was read, and the folds are in it; take it from load'
+        )
+    raw, where = (
+        read_member(movielens.archive, f'{name}.test'),
+        f'{movielens.archive}: {name}.test does not go with these ratings',
+    )
     try:
-        pairs = pd.read_csv(io.BytesIO(raw), sep='\t', usecols=[0, 1], names=['user', 'item'], dtype='int64')
-        wanted = ratings.users.encode(pairs.user).astype('int64') * len(ratings.items) + ratings.items.encode(pairs.item)
-    except (ValueError, LookupError) as e: raise DataError(f'{where}: {e}') from e
-    rows = pd.Series(np.arange(len(ratings)), index=ratings.user_ix.astype('int64') * len(ratings.items) + ratings.item_ix)
+        pairs = pd.read_csv(
+            io.BytesIO(raw),
+            sep='\t',
+            usecols=[0, 1],
+            names=['user', 'item'],
+            dtype='int64',
+        )
+        wanted = ratings.users.encode(pairs.user).astype('int64') * len(
+            ratings.items
+        ) + ratings.items.encode(pairs.item)
+    except (ValueError, LookupError) as e:
+        raise DataError(f'{where}: {e}') from e
+    rows = pd.Series(
+        np.arange(len(ratings)),
+        index=ratings.user_ix.astype('int64') * len(ratings.items) + ratings.item_ix,
+    )
     lost = pairs[~np.isin(wanted, rows.index)]
-    if len(lost): raise DataError(f'{where}: of user {lost.user.iloc[0]} there is none of item {lost.item.iloc[0]}')
+    if len(lost):
+        raise DataError(
+            f'{where}: of user {lost.user.iloc[0]} there is none of item {lost.item.iloc[0]}'
+        )
     return rows.loc[wanted].to_numpy()
+
 
 def _made_up_rows(ratings, name):
     order = np.random.default_rng(FOLDS.index(name) // 5 * 7).permutation(len(ratings))
-    if name.startswith('u') and name[1].isdigit(): return order[int(name[1]) - 1::5]
-    nth = pd.Series(ratings.user_ix[order]).groupby(ratings.user_ix[order]).cumcount().to_numpy()
+    if name.startswith('u') and name[1].isdigit():
+        return order[int(name[1]) - 1 :: 5]
+    nth = (
+        pd.Series(ratings.user_ix[order])
+        .groupby(ratings.user_ix[order])
+        .cumcount()
+        .to_numpy()
+    )
     return order[nth // 10 == 'ab'.index(name[1])]
 
 # %% ../nbs/03_splits.ipynb #964b2d6a
 def official_fold(
     movielens,  # `MovieLens`, ML-100K or the stand-in
-    ratings,    # the same, as `Ratings`
-    name,       # 'u1' to 'u5', 'ua' or 'ub'
-):              # `Split`
+    ratings,  # the same, as `Ratings`
+    name,  # 'u1' to 'u5', 'ua' or 'ub'
+):  # `Split`
     "Take one of the splits that are published with ML-100K."
-    if name not in FOLDS: raise ValueError(f'{name!r} is not a fold; there are {", ".join(FOLDS)}')
+    if name not in FOLDS:
+        raise ValueError(f'{name!r} is not a fold; there are {", ".join(FOLDS)}')
     if movielens.is_real and movielens.name != 'ml-100k':
-        raise DataError(f'{movielens.name} is published without folds; use random_split, leave_last_out or time_split')
-    rows = _published_rows(movielens, ratings, name) if movielens.is_real else _made_up_rows(ratings, name)
-    return _split(ratings, rows, name, "each user's and each item's future, as in every random split")
+        raise DataError(
+            f'{movielens.name} is published without folds; use random_split, leave_last_out or time_split'
+        )
+    rows = (
+        _published_rows(movielens, ratings, name)
+        if movielens.is_real
+        else _made_up_rows(ratings, name)
+    )
+    return _split(
+        ratings,
+        rows,
+        name,
+        "each user's and each item's future, as in every random split",
+    )
 
 # %% ../nbs/03_splits.ipynb #6ba16d44
 def _moments(ratings):
-    if ratings.timestamp is None: raise ValueError('these ratings have no timestamps, so nobody knows which of them came last')
+    if ratings.timestamp is None:
+        raise ValueError(
+            'these ratings have no timestamps, so nobody knows which of them came last'
+        )
     return ratings.timestamp
+
 
 def leave_last_out(
     ratings,  # `Ratings` with timestamps
-    n=1,      # how many of each user
-):            # `Split`; users with `n` ratings or fewer keep them all
+    n=1,  # how many of each user
+):  # `Split`; users with `n` ratings or fewer keep them all
     "Hide the last `n` ratings of each user."
     n = min(_whole('n', n), len(ratings))
     order = np.lexsort((_moments(ratings), ratings.user_ix))
     size = np.bincount(ratings.user_ix, minlength=len(ratings.users))
-    place = np.arange(len(order)) - np.repeat(size.cumsum() - size, size)  # within the user, oldest first
+    place = np.arange(len(order)) - np.repeat(
+        size.cumsum() - size, size
+    )  # within the user, oldest first
     left = np.repeat(size, size)
-    return _split(ratings, order[(place >= left - n) & (left > n)], f'last {n} of each', "other people's futures")
+    return _split(
+        ratings,
+        order[(place >= left - n) & (left > n)],
+        f'last {n} of each',
+        "other people's futures",
+    )
 
 # %% ../nbs/03_splits.ipynb #2b34062c
 def time_split(
     ratings,  # `Ratings` with timestamps
-    frac=.1,  # the part after the cut, about; equal moments stay together
-):            # `Split`
+    frac=0.1,  # the part after the cut, about; equal moments stay together
+):  # `Split`
     "Hide everything after one moment."
     _level(frac, 'frac')
     when = _moments(ratings)
     cut = np.quantile(when, 1 - frac)
-    if not (when > cut).any(): raise ValueError('all ratings bear the same moment, so time cannot split them')
-    return _split(ratings, np.flatnonzero(when > cut), f'last {frac:g} in time', 'nothing')
+    if not (when > cut).any():
+        raise ValueError('all ratings bear the same moment, so time cannot split them')
+    return _split(
+        ratings, np.flatnonzero(when > cut), f'last {frac:g} in time', 'nothing'
+    )

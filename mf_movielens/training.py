@@ -17,7 +17,14 @@ import pandas as pd
 import tensorflow as tf
 
 from .encoding import Ratings, to_unit
-from .factors import Factors, _need, _penalty, _whole, get_checkpoint, put_arrays
+from mf_movielens.factors import (
+    Factors,
+    _need,
+    _penalty,
+    _whole,
+    get_checkpoint,
+    put_arrays,
+)
 from .metrics import rmse
 from .model import RecommenderNet
 
@@ -28,41 +35,68 @@ __all__ = ['Recipe', 'RECIPES', 'Fit', 'fit_net', 'to_factors']
 @dataclass(frozen=True)
 class Recipe:
     "How to train a `RecommenderNet`."
-    embedding_size: int = 75    # factors
-    link: str = 'identity'      # 'identity', or 'sigmoid' on ratings mapped to 0..1
-    loss: str = 'mse'           # 'mse' or 'binary_crossentropy'
-    reg: float = .1             # penalty on factors
-    bias_reg: float = .02       # penalty on biases
-    decay: str = 'rating'       # penalize the rows of each 'rating', or the whole 'table'
-    learning_rate: float = 4e-3 # of Adam, at the start
-    cosine: bool = True         # let it fall to zero, along a cosine
-    batch_size: int = 1000      # ratings a step
-    epochs: int = 20            # passes through the ratings
-    centre: bool = True         # give the mean of the ratings to the network
 
-RECIPES = {'tuned': Recipe(),
-           'original': Recipe(link='sigmoid', loss='binary_crossentropy', reg=1e-6, bias_reg=0., decay='table', learning_rate=1e-3,
-                              cosine=False, batch_size=128, epochs=10, centre=False)}
+    embedding_size: int = 75  # factors
+    link: str = 'identity'  # 'identity', or 'sigmoid' on ratings mapped to 0..1
+    loss: str = 'mse'  # 'mse' or 'binary_crossentropy'
+    reg: float = 0.1  # penalty on factors
+    bias_reg: float = 0.02  # penalty on biases
+    decay: str = 'rating'  # penalize the rows of each 'rating', or the whole 'table'
+    learning_rate: float = 4e-3  # of Adam, at the start
+    cosine: bool = True  # let it fall to zero, along a cosine
+    batch_size: int = 1000  # ratings a step
+    epochs: int = 20  # passes through the ratings
+    centre: bool = True  # give the mean of the ratings to the network
+
+
+RECIPES = {
+    'tuned': Recipe(),
+    'original': Recipe(
+        link='sigmoid',
+        loss='binary_crossentropy',
+        reg=1e-6,
+        bias_reg=0.0,
+        decay='table',
+        learning_rate=1e-3,
+        cosine=False,
+        batch_size=128,
+        epochs=10,
+        centre=False,
+    ),
+}
 
 # %% ../nbs/08_training.ipynb #e9d08079
 def to_factors(
-    net,    # `RecommenderNet`
+    net,  # `RecommenderNet`
     scale,  # (lowest, highest) rating
-):          # `Factors`
+):  # `Factors`
     "Take the five arrays out of a network."
     column = lambda layer: layer.embeddings.numpy()[:, 0]
-    return Factors(net.settings['mean'], column(net.user_bias), column(net.movie_bias), net.user_embedding.embeddings.numpy(),
-                   net.movie_embedding.embeddings.numpy(), tuple(scale), net.settings['link'])
+    return Factors(
+        net.settings['mean'],
+        column(net.user_bias),
+        column(net.movie_bias),
+        net.user_embedding.embeddings.numpy(),
+        net.movie_embedding.embeddings.numpy(),
+        tuple(scale),
+        net.settings['link'],
+    )
 
 # %% ../nbs/08_training.ipynb #15fa1610
 def _batches(x, y, batch_size, seed, first_epoch):
     "Endless batches; epoch `e` has an order that depends on `seed` and `e` alone."
     x, y, n = tf.constant(x), tf.constant(y), len(y)
+
     def epoch(e):
-        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([tf.constant(seed, 'int64'), e]))
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(n), seed=tf.stack([tf.constant(seed, 'int64'), e])
+        )
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
     take = lambda rows: (tf.gather(x, rows), tf.gather(y, rows))
-    return tf.data.Dataset.range(first_epoch, 2**31).flat_map(epoch).map(take).prefetch(2)
+    return (
+        tf.data.Dataset.range(first_epoch, 2**31).flat_map(epoch).map(take).prefetch(2)
+    )
 
 # %% ../nbs/08_training.ipynb #6f687ffc
 class _Keeper(keras.callbacks.Callback):
@@ -70,18 +104,33 @@ class _Keeper(keras.callbacks.Callback):
         super().__init__()
         self.fit, self.patience, self.on_epoch = fit, patience, on_epoch
 
-    def on_epoch_begin(self, epoch, logs=None): self.start = time.perf_counter()
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        fit, record = self.fit, dict(epoch=epoch + 1, seconds=time.perf_counter() - self.start, loss=float(logs['loss']))
-        if not np.isfinite(record['loss']): raise FloatingPointError(f'the loss is {record["loss"]} in epoch {epoch + 1}; a lower learning rate may help')
-        if fit.valid is not None: record |= fit.errors()
+        fit, record = (
+            self.fit,
+            dict(
+                epoch=epoch + 1,
+                seconds=time.perf_counter() - self.start,
+                loss=float(logs['loss']),
+            ),
+        )
+        if not np.isfinite(record['loss']):
+            raise FloatingPointError(
+                f'the loss is {record["loss"]} in epoch {epoch + 1}; a lower learning rate may help'
+            )
+        if fit.valid is not None:
+            record |= fit.errors()
         fit.records.append(record)
         if self.patience and self.waited() == 0:
             fit.best = [w.numpy() for w in fit.net.weights]
-        if fit.checkpoint: fit.write()
-        if self.on_epoch: self.on_epoch(record)
-        if self.patience and self.waited() >= self.patience: self.model.stop_training = True
+        if fit.checkpoint:
+            fit.write()
+        if self.on_epoch:
+            self.on_epoch(record)
+        if self.patience and self.waited() >= self.patience:
+            self.model.stop_training = True
 
     def waited(self):
         errors = [r['val_rmse'] for r in self.fit.records]
@@ -90,11 +139,23 @@ class _Keeper(keras.callbacks.Callback):
 # %% ../nbs/08_training.ipynb #f3ed2789
 class Fit:
     "A network in training, or trained."
-    def __init__(self, net, train, valid, recipe, seed, checkpoint):
-        self.net, self.train, self.valid, self.recipe, self.seed = net, train, valid, recipe, seed
-        self.checkpoint, self.records, self.best = checkpoint and Path(checkpoint), [], None
 
-    def __repr__(self): return f'{len(self.records)} epochs, {self.history.seconds.sum():.1f} s'
+    def __init__(self, net, train, valid, recipe, seed, checkpoint):
+        self.net, self.train, self.valid, self.recipe, self.seed = (
+            net,
+            train,
+            valid,
+            recipe,
+            seed,
+        )
+        self.checkpoint, self.records, self.best = (
+            checkpoint and Path(checkpoint),
+            [],
+            None,
+        )
+
+    def __repr__(self):
+        return f'{len(self.records)} epochs, {self.history.seconds.sum():.1f} s'
 
     @property
     def history(self):
@@ -108,101 +169,227 @@ class Fit:
 
     def errors(self):
         now = self.factors
-        return {name: _error(now, part) for name, part in (('rmse', self.train), ('val_rmse', self.valid))}
+        return {
+            name: _error(now, part)
+            for name, part in (('rmse', self.train), ('val_rmse', self.valid))
+        }
+
 
 def _error(factors, ratings):
     "The RMSE; of shards one after the other."
     parts = [ratings] if isinstance(ratings, Ratings) else ratings
-    return float(np.sqrt(sum(len(p) * rmse(p.rating, factors.predict(p.user_ix, p.item_ix)) ** 2 for p in parts) / len(ratings)))
+    return float(
+        np.sqrt(
+            sum(
+                len(p) * rmse(p.rating, factors.predict(p.user_ix, p.item_ix)) ** 2
+                for p in parts
+            )
+            / len(ratings)
+        )
+    )
 
 # %% ../nbs/08_training.ipynb #0af83964
 def _mark(fit):
     "Tell fits apart: the recipe, the seed and the ratings."
-    return json.dumps([asdict(fit.recipe), fit.seed, fit.train.fingerprint, fit.valid and fit.valid.fingerprint], default=lambda x: x.item())  # of numpy
+    return json.dumps(
+        [
+            asdict(fit.recipe),
+            fit.seed,
+            fit.train.fingerprint,
+            fit.valid and fit.valid.fingerprint,
+        ],
+        default=lambda x: x.item(),
+    )  # of numpy
 
-def _variables(fit): return [*fit.net.weights, *fit.net.optimizer.variables]
+
+def _variables(fit):
+    return [*fit.net.weights, *fit.net.optimizer.variables]
+
 
 def _write(self):
-    arrays = {f'v{j}': v.numpy() for j, v in enumerate(_variables(self))} | {f'b{j}': b for j, b in enumerate(self.best or [])}
-    put_arrays(self.checkpoint, mark=_mark(self), records=json.dumps(self.records), **arrays)
+    arrays = {f'v{j}': v.numpy() for j, v in enumerate(_variables(self))} | {
+        f'b{j}': b for j, b in enumerate(self.best or [])
+    }
+    put_arrays(
+        self.checkpoint, mark=_mark(self), records=json.dumps(self.records), **arrays
+    )
+
 
 Fit.write = _write
 
 # %% ../nbs/08_training.ipynb #56b2897c
 def _resume(self):
     "Go back to the checkpoint, if there is one."
-    if not (self.checkpoint and self.checkpoint.exists()): return
-    tables, best = ({f'{letter}{j}': v.numpy() for j, v in enumerate(some)} for letter, some in (('v', _variables(self)), ('b', self.net.weights)))
-    records, kept = get_checkpoint(self.checkpoint, _mark(self), tables, best, [] if self.valid is None else ['val_rmse'])
-    for j, v in enumerate(_variables(self)): v.assign(kept[f'v{j}'])
-    self.records, self.best = records, [kept[name] for name in best] if {*best} <= {*kept} else None
+    if not (self.checkpoint and self.checkpoint.exists()):
+        return
+    tables, best = (
+        {f'{letter}{j}': v.numpy() for j, v in enumerate(some)}
+        for letter, some in (('v', _variables(self)), ('b', self.net.weights))
+    )
+    records, kept = get_checkpoint(
+        self.checkpoint,
+        _mark(self),
+        tables,
+        best,
+        [] if self.valid is None else ['val_rmse'],
+    )
+    for j, v in enumerate(_variables(self)):
+        v.assign(kept[f'v{j}'])
+    self.records, self.best = (
+        records,
+        [kept[name] for name in best] if {*best} <= {*kept} else None,
+    )
+
 
 Fit.resume = _resume
 
 # %% ../nbs/08_training.ipynb #0dbce3c2
 def _arrays(ratings, recipe):
     "What goes in, (n, 2) rows, and what is to come out, (n,) float32."
-    target = to_unit(ratings.rating, ratings.scale) if recipe.link == 'sigmoid' else ratings.rating
+    target = (
+        to_unit(ratings.rating, ratings.scale)
+        if recipe.link == 'sigmoid'
+        else ratings.rating
+    )
     return np.stack([ratings.user_ix, ratings.item_ix], 1), target.astype('float32')
+
 
 def _network(ratings, recipe, seed):
     "An untrained network for a recipe."
     mean = ratings.mean
     if recipe.link == 'sigmoid':
-        share = np.clip(to_unit(mean, ratings.scale), .01, .99)
+        share = np.clip(to_unit(mean, ratings.scale), 0.01, 0.99)
         mean = np.log(share / (1 - share))
-    return RecommenderNet(len(ratings.users), len(ratings.items), recipe.embedding_size, mean if recipe.centre else 0.,
-                          recipe.link, recipe.reg, recipe.bias_reg, recipe.decay, seed)
+    return RecommenderNet(
+        len(ratings.users),
+        len(ratings.items),
+        recipe.embedding_size,
+        mean if recipe.centre else 0.0,
+        recipe.link,
+        recipe.reg,
+        recipe.bias_reg,
+        recipe.decay,
+        seed,
+    )
+
 
 def _compile(net, recipe, steps):
-    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.epochs * steps) if recipe.cosine else recipe.learning_rate
-    net.compile(keras.optimizers.Adam(rate), recipe.loss, steps_per_execution=steps, jit_compile=False)
+    rate = (
+        keras.optimizers.schedules.CosineDecay(
+            recipe.learning_rate, recipe.epochs * steps
+        )
+        if recipe.cosine
+        else recipe.learning_rate
+    )
+    net.compile(
+        keras.optimizers.Adam(rate),
+        recipe.loss,
+        steps_per_execution=steps,
+        jit_compile=False,
+    )
     net.optimizer.build(net.trainable_variables)
+
 
 def _checked(recipe):
     "The recipe, if it can be followed; `ValueError` or `TypeError` if not."
-    if not isinstance(recipe, Recipe): raise TypeError(f'recipe={recipe!r}: give a Recipe, or a name of one')
-    for name in ('reg', 'bias_reg'): _penalty(name, getattr(recipe, name))
-    _need(lambda x: 0 < x < np.inf, 'learning_rate', recipe.learning_rate, 'it must be a finite number above 0')
-    for name, known in dict(link=('identity', 'sigmoid'), decay=('rating', 'table')).items():
-        if getattr(recipe, name) not in known: raise ValueError(f'{name}={getattr(recipe, name)!r}: use {" or ".join(map(repr, known))}')
-    return replace(recipe, **{name: _whole(name, getattr(recipe, name)) for name in ('embedding_size', 'batch_size', 'epochs')})
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f'recipe={recipe!r}: give a Recipe, or a name of one')
+    for name in ('reg', 'bias_reg'):
+        _penalty(name, getattr(recipe, name))
+    _need(
+        lambda x: 0 < x < np.inf,
+        'learning_rate',
+        recipe.learning_rate,
+        'it must be a finite number above 0',
+    )
+    for name, known in dict(
+        link=('identity', 'sigmoid'), decay=('rating', 'table')
+    ).items():
+        if getattr(recipe, name) not in known:
+            raise ValueError(
+                f'{name}={getattr(recipe, name)!r}: use {" or ".join(map(repr, known))}'
+            )
+    return replace(
+        recipe,
+        **{
+            name: _whole(name, getattr(recipe, name))
+            for name in ('embedding_size', 'batch_size', 'epochs')
+        },
+    )
 
 # %% ../nbs/08_training.ipynb #a87b5704
 def _streamed(shards, recipe, seed, first_epoch):
     "Endless batches out of shards; epoch `e` has an order that depends on `seed` and `e` alone."
     shards.shuffled(seed, first_epoch)  # complains now, and not from inside TensorFlow
+
     def parts():
         for e in count(first_epoch):
-            for ratings in shards.shuffled(seed, e): yield _arrays(ratings, recipe)
+            for ratings in shards.shuffled(seed, e):
+                yield _arrays(ratings, recipe)
+
     kinds = tf.TensorSpec((None, 2), 'int32'), tf.TensorSpec((None,), 'float32')
-    cut = lambda *arrays: tf.data.Dataset.from_tensor_slices(arrays).batch(recipe.batch_size)
-    return tf.data.Dataset.from_generator(parts, output_signature=kinds).flat_map(cut).prefetch(2)
+    cut = lambda *arrays: tf.data.Dataset.from_tensor_slices(arrays).batch(
+        recipe.batch_size
+    )
+    return (
+        tf.data.Dataset.from_generator(parts, output_signature=kinds)
+        .flat_map(cut)
+        .prefetch(2)
+    )
 
 # %% ../nbs/08_training.ipynb #94c0db6b
 def fit_net(
-    ratings,         # `Ratings` to fit to, or `Shards` of them
+    ratings,  # `Ratings` to fit to, or `Shards` of them
     recipe='tuned',  # a name in `RECIPES`, or a `Recipe`
-    valid=None,      # `Ratings` to watch the error on; on its own it changes nothing
-    seed=0,          # of the first factors and of the shuffles
-    patience=None,   # stop after so many epochs without progress on `valid`, and keep the best
-    checkpoint=None, # a file to write after each epoch, and to go on from
-    on_epoch=None,   # called with each epoch's record, those of a checkpoint too
-):                   # `Fit`
+    valid=None,  # `Ratings` to watch the error on; on its own it changes nothing
+    seed=0,  # of the first factors and of the shuffles
+    patience=None,  # stop after so many epochs without progress on `valid`, and keep the best
+    checkpoint=None,  # a file to write after each epoch, and to go on from
+    on_epoch=None,  # called with each epoch's record, those of a checkpoint too
+):  # `Fit`
     "Train a `RecommenderNet`."
-    if isinstance(recipe, str) and recipe not in RECIPES: raise ValueError(f'{recipe!r} is not a recipe; there are {", ".join(RECIPES)}')
-    if patience and valid is None: raise ValueError('patience needs a validation part: give `valid`')
-    recipe, seed = _checked(RECIPES[recipe] if isinstance(recipe, str) else recipe), _whole('seed', seed, 0, 2**32 - 1)
-    if patience is not None: _whole('patience', patience, 0)
-    net, steps = _network(ratings, recipe, seed), sum(-(-n // recipe.batch_size) for n in getattr(ratings, 'sizes', [len(ratings)]))
+    if isinstance(recipe, str) and recipe not in RECIPES:
+        raise ValueError(f'{recipe!r} is not a recipe; there are {", ".join(RECIPES)}')
+    if patience and valid is None:
+        raise ValueError('patience needs a validation part: give `valid`')
+    recipe, seed = (
+        _checked(RECIPES[recipe] if isinstance(recipe, str) else recipe),
+        _whole('seed', seed, 0, 2**32 - 1),
+    )
+    if patience is not None:
+        _whole('patience', patience, 0)
+    net, steps = (
+        _network(ratings, recipe, seed),
+        sum(
+            -(-n // recipe.batch_size)
+            for n in getattr(ratings, 'sizes', [len(ratings)])
+        ),
+    )
     _compile(net, recipe, steps)
     fit = Fit(net, ratings, valid, recipe, seed, checkpoint)
     fit.resume()
     keeper, done = _Keeper(fit, patience, on_epoch), len(fit.records)
-    if done > recipe.epochs: raise ValueError(f'{checkpoint} holds {done} epochs, more than the {recipe.epochs} that are asked for. Remove it, or name another file.')
-    for record in fit.records if on_epoch else (): on_epoch(record)
+    if done > recipe.epochs:
+        raise ValueError(
+            f'{checkpoint} holds {done} epochs, more than the {recipe.epochs} that are asked for. Remove it, or name another file.'
+        )
+    for record in fit.records if on_epoch else ():
+        on_epoch(record)
     if done < recipe.epochs and not (patience and done and keeper.waited() >= patience):
-        batches = _batches(*_arrays(ratings, recipe), recipe.batch_size, seed, done) if isinstance(ratings, Ratings) else _streamed(ratings, recipe, seed, done)
-        net.fit(batches, initial_epoch=done, epochs=recipe.epochs, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[keeper])
-    for w, b in zip(net.weights, fit.best or []): w.assign(b)
+        batches = (
+            _batches(*_arrays(ratings, recipe), recipe.batch_size, seed, done)
+            if isinstance(ratings, Ratings)
+            else _streamed(ratings, recipe, seed, done)
+        )
+        net.fit(
+            batches,
+            initial_epoch=done,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            shuffle=False,
+            callbacks=[keeper],
+        )
+    for w, b in zip(net.weights, fit.best or []):
+        w.assign(b)
     return fit

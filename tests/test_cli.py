@@ -1,4 +1,5 @@
 "The command as a person types it."
+
 import fcntl, json, os, pty, re, select, struct, subprocess, sys, termios, time
 from pathlib import Path
 
@@ -12,7 +13,13 @@ COMMAND = Path(sys.executable).with_name('mf-movielens')
 @pytest.fixture
 def run(home, tmp_path, monkeypatch):
     monkeypatch.setenv('MF_MOVIELENS_OFFLINE', '1')
-    return lambda *words, **kwargs: subprocess.run([COMMAND, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, **kwargs)
+    return lambda *words, **kwargs: subprocess.run(
+        [COMMAND, *map(str, words)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        **kwargs,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -21,26 +28,48 @@ def model(tmp_path_factory):
     from mf_movielens.data import synthetic
     from mf_movielens.encoding import Ratings
     from mf_movielens.recommender import Recommender
+
     ml = synthetic()
-    return Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles), n_factors=8).save(tmp_path_factory.mktemp('m') / 'model.npz')
+    return Recommender.fit(
+        Ratings.from_frame(ml.ratings, titles=ml.titles), n_factors=8
+    ).save(tmp_path_factory.mktemp('m') / 'model.npz')
 
 
-@pytest.mark.parametrize('words, said', [
-    (['train', 'ml-100'], "no data set 'ml-100'"),
-    (['train', '--for', 'bob'], "user 'bob' is not among"),
-    (['train', '--solver', 'best'], "'best' is not a solver"),
-    (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
-    (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
-    (['train', 'stand-in', '--cache'], '--cache goes with a file'),
-    (['recommend', '1'], 'there is no model'),
-    (['info', '--model', 'x.npz'], 'no model at x.npz'),
-])
+@pytest.mark.parametrize(
+    'words, said',
+    [
+        (['train', 'ml-100'], "no data set 'ml-100'"),
+        (['train', '--for', 'bob'], "user 'bob' is not among"),
+        (['train', '--solver', 'best'], "'best' is not a solver"),
+        (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
+        (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
+        (['train', 'stand-in', '--cache'], '--cache goes with a file'),
+        (['recommend', '1'], 'there is no model'),
+        (['info', '--model', 'x.npz'], 'no model at x.npz'),
+    ],
+)
 def test_wrong_use_is_one_line_and_code_2(run, words, said):
     p = run(*words)
-    assert p.returncode == 2 and said in p.stderr and p.stderr.count('\n') == 1 and 'Traceback' not in p.stderr
+    assert (
+        p.returncode == 2
+        and said in p.stderr
+        and p.stderr.count('\n') == 1
+        and 'Traceback' not in p.stderr
+    )
 
 
-@pytest.mark.parametrize('words', [['train', '--rounds', '0'], ['train', '--nothing'], ['nothing'], ['recommend'], ['similar'], ['recommend', '1', '-n', '0'], ['train', 'x', '--scale', '1']])
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['train', '--rounds', '0'],
+        ['train', '--nothing'],
+        ['nothing'],
+        ['recommend'],
+        ['similar'],
+        ['recommend', '1', '-n', '0'],
+        ['train', 'x', '--scale', '1'],
+    ],
+)
 def test_options_are_checked(run, words):
     p = run(*words)
     assert p.returncode == 2 and 'Traceback' not in p.stderr and p.stderr
@@ -56,27 +85,62 @@ def test_train_on_the_stand_in(run, tmp_path, solver):
     p = run('train', '--rounds', '2', '--factors', '4', '--solver', solver)
     assert p.returncode == 0 and p.stderr == '' and 'made-up' in p.stdout
     made = tmp_path / 'mf-movielens-out'
-    assert json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
-    assert sorted(x.name for x in made.iterdir()) == ['curves.png', 'map.png', 'metrics.json', 'model.npz', *(['predicted.png'] if solver != 'ials' else []), 'recommendations.csv']
-    assert sorted(x.name for x in tmp_path.iterdir()) == ['home', 'mf-movielens-out']  # nothing else was written
-    for words in re.findall(r'^  mf-movielens (.*)$', p.stdout, flags=re.M):  # the advice at the end works as it stands
-        q = subprocess.run(f'{COMMAND} {words}', shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (
+        json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
+    )
+    assert sorted(x.name for x in made.iterdir()) == [
+        'curves.png',
+        'map.png',
+        'metrics.json',
+        'model.npz',
+        *(['predicted.png'] if solver != 'ials' else []),
+        'recommendations.csv',
+    ]
+    assert sorted(x.name for x in tmp_path.iterdir()) == [
+        'home',
+        'mf-movielens-out',
+    ]  # nothing else was written
+    for words in re.findall(
+        r'^  mf-movielens (.*)$', p.stdout, flags=re.M
+    ):  # the advice at the end works as it stands
+        q = subprocess.run(
+            f'{COMMAND} {words}',
+            shell=True,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert q.returncode == 0 and len(q.stdout.splitlines()) == 11, words
 
 
-@pytest.mark.parametrize('command', ['train', 'recommend', 'rate', 'similar', 'explain', 'evaluate'])
+@pytest.mark.parametrize(
+    'command', ['train', 'recommend', 'rate', 'similar', 'explain', 'evaluate']
+)
 def test_help_shows_an_example(run, command):
     p = run(command, '--help')
     assert p.returncode == 0 and 'Example' in p.stdout
 
 
 def test_the_shell_can_complete(run):
-    p = run(env=os.environ | {'_MF_MOVIELENS_COMPLETE': 'complete_bash', 'COMP_WORDS': 'mf-movielens re', 'COMP_CWORD': '1'})
+    p = run(
+        env=os.environ
+        | {
+            '_MF_MOVIELENS_COMPLETE': 'complete_bash',
+            'COMP_WORDS': 'mf-movielens re',
+            'COMP_CWORD': '1',
+        }
+    )
     assert p.stdout.split() == ['recommend']
 
 
 def test_json_is_json_and_nothing_else(run, model):
-    for words in (['recommend', 587, 655], ['similar', 50], ['rate', '50=5'], ['info'], ['explain', 587, 50]):
+    for words in (
+        ['recommend', 587, 655],
+        ['similar', 50],
+        ['rate', '50=5'],
+        ['info'],
+        ['explain', 587, 50],
+    ):
         p = run(*words, '--json', '--model', model)
         assert p.returncode == 0 and p.stderr == '' and json.loads(p.stdout)
     p = run('train', '--json', '--rounds', 1, '--factors', 2)
@@ -86,37 +150,102 @@ def test_json_is_json_and_nothing_else(run, model):
 def test_reading_commands_are_quick_and_without_tensorflow(run, model):
     took, yardstick = [], []
     for _ in range(5):
-        for call, found in ((lambda: run('recommend', 587, '--model', model), took), (lambda: subprocess.run([sys.executable, '-c', 'import pandas']), yardstick)):
+        for call, found in (
+            (lambda: run('recommend', 587, '--model', model), took),
+            (
+                lambda: subprocess.run([sys.executable, '-c', 'import pandas']),
+                yardstick,
+            ),
+        ):
             before = os.times()
             assert call().returncode == 0
-            found.append(sum(os.times()[2:4]) - sum(before[2:4]))  # of the processor, since the machine may be busy with something else
+            found.append(
+                sum(os.times()[2:4]) - sum(before[2:4])
+            )  # of the processor, since the machine may be busy with something else
     print(f'recommend: {min(took):.2f} s, importing pandas: {min(yardstick):.2f} s')
-    assert min(took) < 1.8 * min(yardstick)  # 0.4 s where pandas takes 0.3; machines differ
-    words = ("import sys; sys.argv = ['mf-movielens', 'recommend', '587', '--model', sys.argv[1]]\nimport mf_movielens.cli\n"
-             "try: mf_movielens.cli.main()\nexcept SystemExit: pass\nprint({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))")
-    assert subprocess.run([sys.executable, '-c', words, str(model)], capture_output=True, text=True, check=True).stdout.endswith('set()\n')
+    assert min(took) < 1.8 * min(
+        yardstick
+    )  # 0.4 s where pandas takes 0.3; machines differ
+    words = (
+        "import sys; sys.argv = ['mf-movielens', 'recommend', '587', '--model', sys.argv[1]]\nimport mf_movielens.cli\n"
+        "try: mf_movielens.cli.main()\nexcept SystemExit: pass\nprint({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
+    )
+    assert subprocess.run(
+        [sys.executable, '-c', words, str(model)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.endswith('set()\n')
 
 
 def test_a_file_of_ones_own(run, tmp_path):
     rng = np.random.default_rng(0)
     pairs = rng.choice(40 * 30, 500, replace=False)
-    table = pd.DataFrame({'Leserin': [f'leser{p // 30}' for p in pairs], 'Buch': [f'b{p % 30:03d}' for p in pairs], 'Sterne': rng.integers(1, 11, 500) / 2})
+    table = pd.DataFrame(
+        {
+            'Leserin': [f'leser{p // 30}' for p in pairs],
+            'Buch': [f'b{p % 30:03d}' for p in pairs],
+            'Sterne': rng.integers(1, 11, 500) / 2,
+        }
+    )
     table.to_csv(tmp_path / 'circle.csv', sep=';', decimal=',', index=False)
-    pd.DataFrame({'Buch': [f'b{j:03d}' for j in range(30)], 'title': [f'Band {j}' for j in range(30)]}).to_csv(tmp_path / 'books.csv', index=False)
-    columns = ['--user-column', 'Leserin', '--item-column', 'Buch', '--rating-column', 'Sterne']
+    pd.DataFrame(
+        {
+            'Buch': [f'b{j:03d}' for j in range(30)],
+            'title': [f'Band {j}' for j in range(30)],
+        }
+    ).to_csv(tmp_path / 'books.csv', index=False)
+    columns = [
+        '--user-column',
+        'Leserin',
+        '--item-column',
+        'Buch',
+        '--rating-column',
+        'Sterne',
+    ]
     p = run('train', 'circle.csv', *columns, '--titles', 'books.csv', '--out', 'own')
-    assert p.returncode == 0 and 'semicolons' in p.stdout and '0.5 to 5' in p.stdout and 'Band ' in p.stdout
-    p = run('rate', 'Band 3=4,5', 'b004=1', '-n', 5, '--model', 'own/model.npz', '--json')
+    assert (
+        p.returncode == 0
+        and 'semicolons' in p.stdout
+        and '0.5 to 5' in p.stdout
+        and 'Band ' in p.stdout
+    )
+    p = run(
+        'rate', 'Band 3=4,5', 'b004=1', '-n', 5, '--model', 'own/model.npz', '--json'
+    )
     found = json.loads(p.stdout)
     assert len(found) == 5 and not {'b003', 'b004'} & {r['item'] for r in found}
     p = run('evaluate', 'circle.csv', *columns, '--model', 'own/model.npz', '--json')
     assert json.loads(p.stdout)['ratings'] == 500
-    (tmp_path / 'other.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;3\nnobody;b001;3\n')
-    assert 'nobody' in run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz').stderr
-    assert json.loads(run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz', '--unknown', 'ignore', '--json').stdout)['unknown'] == 1
+    (tmp_path / 'other.csv').write_text(
+        'Leserin;Buch;Sterne\nleser1;b001;3\nnobody;b001;3\n'
+    )
+    assert (
+        'nobody'
+        in run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz').stderr
+    )
+    assert (
+        json.loads(
+            run(
+                'evaluate',
+                'other.csv',
+                *columns,
+                '--model',
+                'own/model.npz',
+                '--unknown',
+                'ignore',
+                '--json',
+            ).stdout
+        )['unknown']
+        == 1
+    )
     (tmp_path / 'bad.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;gut\n')
     p = run('train', 'bad.csv', *columns)
-    assert p.returncode == 2 and "line 2, column 'Sterne': 'gut' is not a rating" in p.stderr and p.stderr.count('\n') == 1
+    assert (
+        p.returncode == 2
+        and "line 2, column 'Sterne': 'gut' is not a rating" in p.stderr
+        and p.stderr.count('\n') == 1
+    )
 
 
 def test_damaged_models_are_code_1(run, model, tmp_path):
@@ -126,7 +255,12 @@ def test_damaged_models_are_code_1(run, model, tmp_path):
 
 
 def test_a_closed_pipe_is_no_traceback(run, model):
-    p = subprocess.run(f'{COMMAND} recommend $(seq 1 900) --model {model} | head -1', shell=True, capture_output=True, text=True)
+    p = subprocess.run(
+        f'{COMMAND} recommend $(seq 1 900) --model {model} | head -1',
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
     assert 'Traceback' not in p.stderr and len(p.stdout.splitlines()) == 1
 
 
@@ -139,42 +273,86 @@ def in_a_terminal(words, cwd, env, answers=(), until=None):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 100, 0, 0))
     shown, answers, deadline = '', list(answers), time.time() + 60
     while time.time() < deadline:
-        if select.select([fd], [], [], .1)[0]:
-            try: piece = os.read(fd, 4096).decode(errors='replace')
-            except OSError: break
-            if not piece: break
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                piece = os.read(fd, 4096).decode(errors='replace')
+            except OSError:
+                break
+            if not piece:
+                break
             shown += piece
-        if answers and answers[0][0] in shown: os.write(fd, answers.pop(0)[1].encode())
+        if answers and answers[0][0] in shown:
+            os.write(fd, answers.pop(0)[1].encode())
     return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_rate_asks_a_person(model, tmp_path):
-    shown, code = in_a_terminal(['rate', '--model', model, '-n', 3], tmp_path, dict(os.environ), [('Enter: do not know', '5\n'), (': ', '2\n'), ('): ', 'q\n')])
-    assert code == 0 and 'similarity' not in shown and ' rank ' in shown and len(re.findall(r'^ +[123] ', shown, flags=re.M)) == 3
+    shown, code = in_a_terminal(
+        ['rate', '--model', model, '-n', 3],
+        tmp_path,
+        dict(os.environ),
+        [('Enter: do not know', '5\n'), (': ', '2\n'), ('): ', 'q\n')],
+    )
+    assert (
+        code == 0
+        and 'similarity' not in shown
+        and ' rank ' in shown
+        and len(re.findall(r'^ +[123] ', shown, flags=re.M)) == 3
+    )
 
 
 def test_a_bar_in_a_terminal_and_control_c(tmp_path, home):
     env = os.environ | {'MF_MOVIELENS_OFFLINE': '1'}
-    shown, code = in_a_terminal(['train', 'stand-in', '--rounds', 40, '--factors', 100], tmp_path, env, [(']\ralternating', '\x03')])  # the bar's second showing: during the first, older tqdm is not yet ready
+    shown, code = in_a_terminal(
+        ['train', 'stand-in', '--rounds', 40, '--factors', 100],
+        tmp_path,
+        env,
+        [(']\ralternating', '\x03')],
+    )  # the bar's second showing: during the first, older tqdm is not yet ready
     assert code in (1, 130) and 'alternating' in shown and 'Traceback' not in shown
-    shown, code = in_a_terminal(['train', 'stand-in', '--rounds', 42, '--factors', 100], tmp_path, env)
-    assert code == 0 and 'saved in' in shown  # more rounds of the same fit: it goes on where it was
-    shown, code = in_a_terminal(['rate', '--model', tmp_path / 'mf-movielens-out/model.npz'], tmp_path, env, [('do not know', '\x03')])
+    shown, code = in_a_terminal(
+        ['train', 'stand-in', '--rounds', 42, '--factors', 100], tmp_path, env
+    )
+    assert (
+        code == 0 and 'saved in' in shown
+    )  # more rounds of the same fit: it goes on where it was
+    shown, code = in_a_terminal(
+        ['rate', '--model', tmp_path / 'mf-movielens-out/model.npz'],
+        tmp_path,
+        env,
+        [('do not know', '\x03')],
+    )
     assert code in (1, 130) and 'Traceback' not in shown
 
 
 def test_titles_in_any_script(run, tmp_path):
-    (tmp_path / 'r.csv').write_text('user,item,rating,title\n' + ''.join(f'{u},{i},{(u * i) % 5 + 1},{t}\n' for u in range(6) for i, t in enumerate(['千と千尋', 'Ca$h and $ense', '1984', 'Amélie 😀', '_^{\\x}$'])))
+    (tmp_path / 'r.csv').write_text(
+        'user,item,rating,title\n'
+        + ''.join(
+            f'{u},{i},{(u * i) % 5 + 1},{t}\n'
+            for u in range(6)
+            for i, t in enumerate(
+                ['千と千尋', 'Ca$h and $ense', '1984', 'Amélie 😀', '_^{\\x}$']
+            )
+        )
+    )
     p = run('train', 'r.csv')
     assert p.returncode == 0 and p.stderr == '' and 'map.png' in p.stdout
-    assert run('similar', '1984').returncode == 0 and '千と千尋' in run('rate', '1984=5', '3=1').stdout  # a title that is a number, and an id
+    assert (
+        run('similar', '1984').returncode == 0
+        and '千と千尋' in run('rate', '1984=5', '3=1').stdout
+    )  # a title that is a number, and an id
 
 
 def test_columns_can_be_declined(run, tmp_path):
-    (tmp_path / 'r.csv').write_text('user,item,rating,date\na,x,3,1.4.2024\nb,x,4,2.4.2024\na,y,4,2.4.2024\n')
+    (tmp_path / 'r.csv').write_text(
+        'user,item,rating,date\na,x,3,1.4.2024\nb,x,4,2.4.2024\na,y,4,2.4.2024\n'
+    )
     p = run('train', 'r.csv')
     assert p.returncode == 0 and "'date' was left alone" in p.stdout
-    assert 'left alone' not in run('train', 'r.csv', '--timestamp-column', 'none').stdout
+    assert (
+        'left alone' not in run('train', 'r.csv', '--timestamp-column', 'none').stdout
+    )
     assert "'1.4.2024'" in run('train', 'r.csv', '--timestamp-column', 'date').stderr
 
 
@@ -183,13 +361,33 @@ def test_slips_are_understood_or_said(run, model, tmp_path):
     (tmp_path / 't.csv').write_text('ISBN;Titel\nz;Zett\n')
     (tmp_path / 'o.csv').write_text('this,that\nz,Zett\n')
     for words, code, said in [
-        (['info', '-m', model.parent], 0, ''), (['train', '.'], 2, 'is a folder'), (['train', 'r.csv', '--titles', 'nope.csv'], 2, "neither a file nor a column"),
-        (['train', 'r.csv', '--titles', 't.csv', '--item-column', 'item'], 2, 'none of the 2 items has a title'), (['train', 'r.csv', '--titles', 'o.csv'], 2, 'no column holds the ids'), (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
-        (['train', 'r.csv', '--reg', 'inf'], 2, 'must lie between'), (['train', 'r.csv', '--duplicates', 'foo'], 2, "duplicates='foo'"),
-        (['train', 'ml-100k', '--user-column', 'x'], 2, '--user-column goes with a file'), (['evaluate', 'ml-100k', '-m', model], 2, 'does not exist'),
-        (['train', 'r.csv', '--scale', '1', '3'], 2, 'outside the scale'), (['rate', '50 = 5', '-m', model], 0, '')]:
+        (['info', '-m', model.parent], 0, ''),
+        (['train', '.'], 2, 'is a folder'),
+        (['train', 'r.csv', '--titles', 'nope.csv'], 2, 'neither a file nor a column'),
+        (
+            ['train', 'r.csv', '--titles', 't.csv', '--item-column', 'item'],
+            2,
+            'none of the 2 items has a title',
+        ),
+        (['train', 'r.csv', '--titles', 'o.csv'], 2, 'no column holds the ids'),
+        (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
+        (['train', 'r.csv', '--reg', 'inf'], 2, 'must lie between'),
+        (['train', 'r.csv', '--duplicates', 'foo'], 2, "duplicates='foo'"),
+        (
+            ['train', 'ml-100k', '--user-column', 'x'],
+            2,
+            '--user-column goes with a file',
+        ),
+        (['evaluate', 'ml-100k', '-m', model], 2, 'does not exist'),
+        (['train', 'r.csv', '--scale', '1', '3'], 2, 'outside the scale'),
+        (['rate', '50 = 5', '-m', model], 0, ''),
+    ]:
         p = run(*words)
-        assert p.returncode == code and said in ' '.join(p.stderr.split()) and 'Traceback' not in p.stderr, (words, p.stderr)
+        assert (
+            p.returncode == code
+            and said in ' '.join(p.stderr.split())
+            and 'Traceback' not in p.stderr
+        ), (words, p.stderr)
 
 
 def test_an_honest_note_on_ratings_that_were_fitted(run, tmp_path):
@@ -197,59 +395,154 @@ def test_an_honest_note_on_ratings_that_were_fitted(run, tmp_path):
     (tmp_path / 'r.csv').write_text('user,item,rating\n' + '\n'.join(rows) + '\n')
     assert run('train', 'r.csv').returncode == 0
     p = run('evaluate', 'r.csv', '--json')
-    assert json.loads(p.stdout)['seen'] == 64 and 'fitted to' in p.stderr and 'left out' in p.stderr
+    assert (
+        json.loads(p.stdout)['seen'] == 64
+        and 'fitted to' in p.stderr
+        and 'left out' in p.stderr
+    )
     assert run('train', 'r.csv', '--goal', 'rating').returncode == 0
     assert 'too small' in run('evaluate', 'r.csv').stderr
 
 
 def test_likes_without_stars(run, tmp_path):
-    (tmp_path / 'likes.csv').write_text('user,item,rating\n' + ''.join(f'u{u},i{i},1\n' for u in range(30) for i in range(20) if (u + i) % 2 and (3 * u + i) % 5))
+    (tmp_path / 'likes.csv').write_text(
+        'user,item,rating\n'
+        + ''.join(
+            f'u{u},i{i},1\n'
+            for u in range(30)
+            for i in range(20)
+            if (u + i) % 2 and (3 * u + i) % 5
+        )
+    )
     p = run('train', 'likes.csv')
     assert p.returncode == 0 and 'all ratings are alike' in p.stdout
     p = run('train', 'likes.csv', '--goal', 'rating')
     assert p.returncode == 2 and 'nothing to predict' in p.stderr
     assert 'nothing to predict' in run('train', 'likes.csv', '--solver', 'als').stderr
-    (tmp_path / 'pairs.csv').write_text('user,item\n' + ''.join(f'u{u},i{i}\n' for u in range(30) for i in range(20) if (u + i) % 2 and (3 * u + i) % 5))
+    (tmp_path / 'pairs.csv').write_text(
+        'user,item\n'
+        + ''.join(
+            f'u{u},i{i}\n'
+            for u in range(30)
+            for i in range(20)
+            if (u + i) % 2 and (3 * u + i) % 5
+        )
+    )
     assert '--rating-column none' in run('train', 'pairs.csv').stderr
     p = run('train', 'pairs.csv', '--rating-column', 'none')
-    assert p.returncode == 0 and 'each row is a like' in p.stdout and len(run('rate', 'i1=1', '-n', 3).stdout.splitlines()) == 4
+    assert (
+        p.returncode == 0
+        and 'each row is a like' in p.stdout
+        and len(run('rate', 'i1=1', '-n', 3).stdout.splitlines()) == 4
+    )
 
 
 def test_counts_are_not_taken_for_ratings(run, tmp_path):
     rng = np.random.default_rng(0)
-    (tmp_path / 'plays.csv').write_text('user,item,plays\n' + ''.join(f'u{u},i{i},{int(np.exp(6 * rng.random() ** 2))}\n' for u in range(40) for i in range(30) if (u + i) % 2))
+    (tmp_path / 'plays.csv').write_text(
+        'user,item,plays\n'
+        + ''.join(
+            f'u{u},i{i},{int(np.exp(6 * rng.random() ** 2))}\n'
+            for u in range(40)
+            for i in range(30)
+            if (u + i) % 2
+        )
+    )
     p = run('train', 'plays.csv', '--rating-column', 'plays', '--scale', 1, 5000)
-    assert p.returncode == 2 and 'Are they counts?' in p.stderr and p.stderr.count('\n') == 1
+    assert (
+        p.returncode == 2
+        and 'Are they counts?' in p.stderr
+        and p.stderr.count('\n') == 1
+    )
 
 
 def test_somebody_who_likes_nothing_is_told_so(run, model):
     p = run('rate', '50=1', '--model', model)
-    assert p.returncode == 0 and 'most people have seen' in p.stderr and len(p.stdout.splitlines()) == 11
+    assert (
+        p.returncode == 0
+        and 'most people have seen' in p.stderr
+        and len(p.stdout.splitlines()) == 11
+    )
     assert run('rate', '50=4', '--model', model).stderr == ''
 
 
 def test_stale_plots_go(run, tmp_path):
-    assert run('train', 'stand-in', '--factors', 2, '--rounds', 1, '--goal', 'rating', '--out', 'o').returncode == 0
+    assert (
+        run(
+            'train',
+            'stand-in',
+            '--factors',
+            2,
+            '--rounds',
+            1,
+            '--goal',
+            'rating',
+            '--out',
+            'o',
+        ).returncode
+        == 0
+    )
     assert (tmp_path / 'o/map.png').exists() and (tmp_path / 'o/predicted.png').exists()
-    assert run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode == 0
-    assert not (tmp_path / 'o/map.png').exists() and not (tmp_path / 'o/predicted.png').exists() and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
+    assert (
+        run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode
+        == 0
+    )
+    assert (
+        not (tmp_path / 'o/map.png').exists()
+        and not (tmp_path / 'o/predicted.png').exists()
+        and json.loads(run('info', '-m', 'o', '--json').stdout)['is_real'] is False
+    )
 
 
 def test_fitted_once_from_what_was_kept(run, tmp_path):
     from mf_movielens.data import synthetic
     from mf_movielens.encoding import Ratings
     from mf_movielens.shards import write_shards
+
     ml = synthetic()
     ml.ratings.to_csv(tmp_path / 'a.csv', index=False)
     write_shards(Ratings.from_frame(ml.ratings), tmp_path / 'shards')
-    where = os.environ | {'MF_MOVIELENS_HOME': str(tmp_path / 'home'), 'MF_MOVIELENS_OFFLINE': '1'}
+    where = os.environ | {
+        'MF_MOVIELENS_HOME': str(tmp_path / 'home'),
+        'MF_MOVIELENS_OFFLINE': '1',
+    }
     reports = []
-    for source, more in (('a.csv', ['--cache']), ('a.csv', ['--cache']), ('shards', [])):
-        p = subprocess.run([COMMAND, 'train', tmp_path / source, *more, '--no-measure', '--factors', '4', '--rounds', '2', '--json', '--out', tmp_path / 'out'], env=where, capture_output=True, text=True)
+    for source, more in (
+        ('a.csv', ['--cache']),
+        ('a.csv', ['--cache']),
+        ('shards', []),
+    ):
+        p = subprocess.run(
+            [
+                COMMAND,
+                'train',
+                tmp_path / source,
+                *more,
+                '--no-measure',
+                '--factors',
+                '4',
+                '--rounds',
+                '2',
+                '--json',
+                '--out',
+                tmp_path / 'out',
+            ],
+            env=where,
+            capture_output=True,
+            text=True,
+        )
         assert p.returncode == 0, p.stderr
-        reports.append(json.loads(p.stdout)['settings'] | {'kept': 'read before' in p.stderr})
-        assert not (tmp_path / 'out/predicted.png').exists() and (tmp_path / 'out/model.npz').exists() and json.loads(p.stdout)['metrics'] is None
-    assert [r['kept'] for r in reports] == [False, True, False] and len({r['fingerprint'] for r in reports}) == 1
+        reports.append(
+            json.loads(p.stdout)['settings'] | {'kept': 'read before' in p.stderr}
+        )
+        assert (
+            not (tmp_path / 'out/predicted.png').exists()
+            and (tmp_path / 'out/model.npz').exists()
+            and json.loads(p.stdout)['metrics'] is None
+        )
+    assert [r['kept'] for r in reports] == [False, True, False] and len(
+        {r['fingerprint'] for r in reports}
+    ) == 1
 
 
 @pytest.fixture(scope='module')
@@ -257,51 +550,113 @@ def books(tmp_path_factory):
     "A saved model whose ids and titles are hard to tell."
     from mf_movielens.encoding import Ratings
     from mf_movielens.recommender import Recommender
-    table = pd.DataFrame({'user_id': [-3, -3, 7, 7, 8, 8], 'item_id': [1, 2, 1, 3, 2, 3], 'rating': [1., 5, 4, 3, 2, 5]})
+
+    table = pd.DataFrame(
+        {
+            'user_id': [-3, -3, 7, 7, 8, 8],
+            'item_id': [1, 2, 1, 3, 2, 3],
+            'rating': [1.0, 5, 4, 3, 2, 5],
+        }
+    )
     titles = {1: 'Dune', 2: 'Dune', 3: 'Sch\u00f6n \x1b]0;gotcha\x07\x1b[31mred'}
-    return Recommender.fit(Ratings.from_frame(table, item='item_id', titles=titles), n_factors=2).save(tmp_path_factory.mktemp('b') / 'model.npz')
+    return Recommender.fit(
+        Ratings.from_frame(table, item='item_id', titles=titles), n_factors=2
+    ).save(tmp_path_factory.mktemp('b') / 'model.npz')
 
 
 def test_ids_are_what_is_written(run, books):
     for word in ('007', '\u0667', '+7', '7.0', '9' * 5_000):
         p = run('recommend', word, '--model', books)
-        assert p.returncode == 2 and 'is not among' in p.stderr and p.stderr.count('\n') == 1
+        assert (
+            p.returncode == 2
+            and 'is not among' in p.stderr
+            and p.stderr.count('\n') == 1
+        )
     assert 'Did you mean 7?' in run('recommend', '007', '--model', books).stderr
     assert run('recommend', '--model', books, '--', '-3').returncode == 0
 
 
 def test_titles_do_not_steer_the_terminal(run, books):
-    for words in (['recommend', '-n', 3, '--include-seen', '--', 7], ['similar', 1, '--min-ratings', 0], ['rate', '1=5']):
+    for words in (
+        ['recommend', '-n', 3, '--include-seen', '--', 7],
+        ['similar', 1, '--min-ratings', 0],
+        ['rate', '1=5'],
+    ):
         p = run(words[0], '--model', books, *words[1:])
-        assert p.returncode == 0 and 'red' in p.stdout and '\x1b' not in p.stdout and '\x07' not in p.stdout
+        assert (
+            p.returncode == 0
+            and 'red' in p.stdout
+            and '\x1b' not in p.stdout
+            and '\x07' not in p.stdout
+        )
     assert '\x1b' not in run('rate', '--model', books, input='q\n').stderr
 
 
 def test_json_is_whole_in_any_terminal(run, books):
-    p = run('rate', '1=5', '--model', books, '--json', env=os.environ | {'PYTHONIOENCODING': 'ascii'})
+    p = run(
+        'rate',
+        '1=5',
+        '--model',
+        books,
+        '--json',
+        env=os.environ | {'PYTHONIOENCODING': 'ascii'},
+    )
     assert any(row['title'].startswith('Sch\u00f6n') for row in json.loads(p.stdout))
 
 
 def test_nobody_at_the_keyboard(books, tmp_path):
-    p = subprocess.run(f'{COMMAND} rate --model {books} <&-', shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert p.returncode == 2 and 'nothing was rated' in p.stderr and 'Traceback' not in p.stderr
+    p = subprocess.run(
+        f'{COMMAND} rate --model {books} <&-',
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        p.returncode == 2
+        and 'nothing was rated' in p.stderr
+        and 'Traceback' not in p.stderr
+    )
 
 
 def test_what_to_try_next_can_be_typed(run, tmp_path):
-    (tmp_path / 'r.csv').write_text('user,item,rating,title\n-3,1,4,Dune\n-3,2,1,Dune\n7,1,5,Dune\n7,3,2,Emma\n')
+    (tmp_path / 'r.csv').write_text(
+        'user,item,rating,title\n-3,1,4,Dune\n-3,2,1,Dune\n7,1,5,Dune\n7,3,2,Emma\n'
+    )
     p = run('train', 'r.csv', '--no-measure', '--factors', 2)
     for line in p.stdout.split('now try:\n')[1].strip().splitlines():
-        assert subprocess.run(line.replace('mf-movielens', str(COMMAND), 1), shell=True, cwd=tmp_path, capture_output=True, text=True).returncode == 0, line
+        assert (
+            subprocess.run(
+                line.replace('mf-movielens', str(COMMAND), 1),
+                shell=True,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            ).returncode
+            == 0
+        ), line
 
 
 def test_no_item_has_so_many_ratings(run, model):
-    assert 'a smaller --min-ratings' in run('similar', '1', '--min-ratings', '100000', '--model', model).stdout
+    assert (
+        'a smaller --min-ratings'
+        in run('similar', '1', '--min-ratings', '100000', '--model', model).stdout
+    )
 
 
-@pytest.mark.parametrize('option', [['--scale', '0', '10'], ['--duplicates', 'last'], ['--user-column', 'x'], ['--cache']])
+@pytest.mark.parametrize(
+    'option',
+    [
+        ['--scale', '0', '10'],
+        ['--duplicates', 'last'],
+        ['--user-column', 'x'],
+        ['--cache'],
+    ],
+)
 def test_a_folder_of_shards_takes_no_options_of_a_table(run, tmp_path, option):
     pytest.importorskip('pyarrow')
     from mf_movielens.shards import shard_file
+
     (tmp_path / 'r.csv').write_text('user,item,rating\na,1,4\na,2,1\nb,1,5\nb,3,2\n')
     shard_file(tmp_path / 'r.csv', tmp_path / 'sh')
     p = run('train', 'sh', *option)

@@ -1,4 +1,5 @@
 "Downloads that fail, archives that are damaged, and processes that meet: what a notebook cannot show."
+
 import hashlib, os, subprocess, sys, threading, time, zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import mf_movielens.data as data
-from mf_movielens.data import DataError, MovieLens, Source, UnavailableError, fetch, load, read_archive, read_member
+from mf_movielens.data import (
+    DataError,
+    MovieLens,
+    Source,
+    UnavailableError,
+    fetch,
+    load,
+    read_archive,
+    read_member,
+)
 from mf_movielens.encoding import Ratings
 from mf_movielens.splits import official_fold
 
@@ -16,8 +26,11 @@ from mf_movielens.splits import official_fold
 @pytest.fixture
 def server(archive, monkeypatch):
     "A server on this machine that answers as `server.answer` says; both addresses lead to it."
+
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args): pass
+        def log_message(self, *args):
+            pass
+
         def do_GET(self):
             server.asked.append(self.path)
             status, body, length = server.answer(self.path)
@@ -25,8 +38,9 @@ def server(archive, monkeypatch):
             self.send_header('Content-Length', str(length or len(body)))
             self.end_headers()
             for j in range(0, len(body), 64):
-                self.wfile.write(body[j:j + 64])
+                self.wfile.write(body[j : j + 64])
                 time.sleep(server.pause)
+
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.daemon_threads = True
     server.asked, server.pause, server.answer = [], 0, lambda path: (200, archive, None)
@@ -34,13 +48,22 @@ def server(archive, monkeypatch):
     base = f'http://127.0.0.1:{server.server_port}'
     monkeypatch.setattr(data, 'GROUPLENS', f'{base}/first/')
     monkeypatch.setattr(data, 'MIRROR', f'{base}/second/')
-    small = Source('small', 'csv', 3, 2, 2, 'sha256:' + hashlib.sha256(archive).hexdigest(), mirrored=True)
+    small = Source(
+        'small',
+        'csv',
+        3,
+        2,
+        2,
+        'sha256:' + hashlib.sha256(archive).hexdigest(),
+        mirrored=True,
+    )
     monkeypatch.setitem(data.SOURCES, 'small', small)
     yield server
     server.shutdown()
 
 
-def left(home): return sorted(p.name for p in home.iterdir())
+def left(home):
+    return sorted(p.name for p in home.iterdir())
 
 
 def test_downloads_once(home, server):
@@ -49,15 +72,20 @@ def test_downloads_once(home, server):
 
 
 def test_goes_to_the_mirror(home, server, archive):
-    server.answer = lambda path: (503, b'', None) if 'first' in path else (200, archive, None)
+    server.answer = lambda path: (
+        (503, b'', None) if 'first' in path else (200, archive, None)
+    )
     assert len(load('small').ratings) == 3
     assert server.asked == ['/first/small.zip', '/second/small.zip']
 
 
-@pytest.mark.parametrize('body', [b'<html>come back later</html>', b'PK\x03\x04 and then something else'])
+@pytest.mark.parametrize(
+    'body', [b'<html>come back later</html>', b'PK\x03\x04 and then something else']
+)
 def test_a_wrong_file_is_never_kept(home, server, archive, body):
     server.answer = lambda path: (200, body, None)
-    with pytest.raises(UnavailableError, match='checksum.*small.zip into'): fetch('small')
+    with pytest.raises(UnavailableError, match='checksum.*small.zip into'):
+        fetch('small')
     assert left(home) == []
     server.answer = lambda path: (200, archive, None)
     assert len(load('small').ratings) == 3  # the next call works
@@ -65,20 +93,31 @@ def test_a_wrong_file_is_never_kept(home, server, archive, body):
 
 def test_a_connection_that_breaks(home, server, archive):
     server.answer = lambda path: (200, archive[:200], len(archive))
-    with pytest.raises(UnavailableError, match='Tried'): fetch('small')
+    with pytest.raises(UnavailableError, match='Tried'):
+        fetch('small')
     assert left(home) == []
 
 
 def test_nobody_answers(home, monkeypatch):
     monkeypatch.setattr(data, 'GROUPLENS', 'http://127.0.0.1:9/')
     monkeypatch.setattr(data, 'MIRROR', 'http://127.0.0.1:9/')
-    with pytest.raises(UnavailableError, match='no connection.*MF_MOVIELENS_HOME'): load('ml-1m')
+    with pytest.raises(UnavailableError, match='no connection.*MF_MOVIELENS_HOME'):
+        load('ml-1m')
     assert not load().is_real  # nobody named a set
     assert left(home) == []
 
 
 def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
-    monkeypatch.setitem(data.SOURCES, 'small', replace(data.SOURCES['small'], changes=True, digest='sha256:' + '0' * 64, n_ratings=9))
+    monkeypatch.setitem(
+        data.SOURCES,
+        'small',
+        replace(
+            data.SOURCES['small'],
+            changes=True,
+            digest='sha256:' + '0' * 64,
+            n_ratings=9,
+        ),
+    )
     assert len(load('small').ratings) == 3
     said = capsys.readouterr().out
     assert 'has changed' in said and 'replaces this set' in said
@@ -87,34 +126,53 @@ def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
 def test_a_folder_that_cannot_be_written(home, server, tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('MF_MOVIELENS_HOME', str(tmp_path / 'file' / 'folder'))
-    with pytest.raises(UnavailableError, match='cannot be saved in'): fetch('small')
+    with pytest.raises(UnavailableError, match='cannot be saved in'):
+        fetch('small')
 
 
-@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full, which is always a full disk')
+@pytest.mark.skipif(
+    not os.path.exists('/dev/full'),
+    reason='needs /dev/full, which is always a full disk',
+)
 def test_a_full_disk(home, server, monkeypatch):
     import pooch.downloaders
-    monkeypatch.setattr('builtins.open', lambda f, *a, _open=open, **k: _open('/dev/full' if str(f).startswith(str(home)) else f, *a, **k))
-    with pytest.raises(UnavailableError, match='No space left'): fetch('small')
+
+    monkeypatch.setattr(
+        'builtins.open',
+        lambda f, *a, _open=open, **k: _open(
+            '/dev/full' if str(f).startswith(str(home)) else f, *a, **k
+        ),
+    )
+    with pytest.raises(UnavailableError, match='No space left'):
+        fetch('small')
     monkeypatch.undo()
     assert left(home) == []
 
 
-CHILD = '''
+CHILD = """
 import sys, mf_movielens.data as data
 from mf_movielens.data import Source
 data.GROUPLENS = sys.argv[1]
 data.SOURCES['small'] = Source('small', 'csv', 3, 2, 2, sys.argv[2])
 print(len(data.load('small').ratings))
-'''
+"""
 
 
 def child(server, archive, **kwargs):
-    words = [sys.executable, '-c', CHILD, f'http://127.0.0.1:{server.server_port}/first/', 'sha256:' + hashlib.sha256(archive).hexdigest()]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    words = [
+        sys.executable,
+        '-c',
+        CHILD,
+        f'http://127.0.0.1:{server.server_port}/first/',
+        'sha256:' + hashlib.sha256(archive).hexdigest(),
+    ]
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
+    )
 
 
 def test_two_processes_at_once(home, server, archive):
-    server.pause = .05
+    server.pause = 0.05
     both = [child(server, archive) for _ in range(2)]
     assert [p.communicate(timeout=60)[0].strip() for p in both] == ['3', '3']
     assert left(home) == ['small.zip']
@@ -123,14 +181,17 @@ def test_two_processes_at_once(home, server, archive):
 @pytest.mark.parametrize('signal', ['SIGINT', 'SIGKILL'])
 def test_interrupted(home, server, archive, signal):
     import signal as signals
-    server.pause = .3
+
+    server.pause = 0.3
     p = child(server, archive)
-    while not server.asked: time.sleep(.05)
-    time.sleep(.5)
+    while not server.asked:
+        time.sleep(0.05)
+    time.sleep(0.5)
     p.send_signal(getattr(signals, signal))
     p.communicate(timeout=60)
     assert p.returncode != 0 and 'small.zip' not in left(home)
-    if signal == 'SIGINT': assert left(home) == []
+    if signal == 'SIGINT':
+        assert left(home) == []
     server.pause = 0
     assert len(load('small').ratings) == 3
 
@@ -140,49 +201,95 @@ def test_real_archive_by_hand(real_archive):
     assert ml.is_real and len(ml.ratings) == 100_000
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(at=st.integers(0, 700), byte=st.integers(0, 255), cut=st.integers(0, 700) | st.none())
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    at=st.integers(0, 700),
+    byte=st.integers(0, 255),
+    cut=st.integers(0, 700) | st.none(),
+)
 def test_any_damage_is_a_data_error_or_harmless(tmp_path, archive, at, byte, cut):
     raw = bytearray(archive)
     raw[at % len(raw)] = byte
     path = tmp_path / 'damaged.zip'
     path.write_bytes(bytes(raw[:cut]))
-    try: found = read_archive(path, Source('small', 'csv', 3, 2, 2, ''))
-    except DataError as e: assert str(path) in str(e)
-    else: assert len(found.ratings) == 3
+    try:
+        found = read_archive(path, Source('small', 'csv', 3, 2, 2, ''))
+    except DataError as e:
+        assert str(path) in str(e)
+    else:
+        assert len(found.ratings) == 3
 
 
-@pytest.mark.parametrize('raw', [b'', b'plain text', b'PK\x03\x04 and then something else'])
+@pytest.mark.parametrize(
+    'raw', [b'', b'plain text', b'PK\x03\x04 and then something else']
+)
 def test_reading_from_what_is_no_archive(tmp_path, raw):
     (tmp_path / 'a.zip').write_bytes(raw)
-    with pytest.raises(DataError, match='a.zip: File is not a zip file'): read_member(tmp_path / 'a.zip', 'u1.test')
+    with pytest.raises(DataError, match='a.zip: File is not a zip file'):
+        read_member(tmp_path / 'a.zip', 'u1.test')
 
 
 def test_reading_what_is_not_in_an_archive(tmp_path, archive):
     (tmp_path / 'a.zip').write_bytes(archive)
-    with pytest.raises(DataError, match='a.zip: there is no u1.test in it'): read_member(tmp_path / 'a.zip', 'u1.test')
-    with pytest.raises(FileNotFoundError): read_member(tmp_path / 'b.zip', 'u1.test')
+    with pytest.raises(DataError, match='a.zip: there is no u1.test in it'):
+        read_member(tmp_path / 'a.zip', 'u1.test')
+    with pytest.raises(FileNotFoundError):
+        read_member(tmp_path / 'b.zip', 'u1.test')
 
 
-@pytest.mark.parametrize('test, words', [('1\t10\n', None), ('1\t30\n', 'item 30'), ('3\t10\n', 'user 3'), ('2\t20\n', 'of user 2 there is none of item 20'), ('1\tten\n', 'ten'), ('1\n', '')])
+@pytest.mark.parametrize(
+    'test, words',
+    [
+        ('1\t10\n', None),
+        ('1\t30\n', 'item 30'),
+        ('3\t10\n', 'user 3'),
+        ('2\t20\n', 'of user 2 there is none of item 20'),
+        ('1\tten\n', 'ten'),
+        ('1\n', ''),
+    ],
+)
 def test_a_fold_that_goes_with_other_ratings(tmp_path, test, words):
-    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z: z.writestr('ml-100k/u1.test', test)
-    frame = pd.DataFrame({'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4., 3., 5.]})
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z:
+        z.writestr('ml-100k/u1.test', test)
+    frame = pd.DataFrame(
+        {'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4.0, 3.0, 5.0]}
+    )
     ml = MovieLens(frame, None, None, None, 'ml-100k', True, tmp_path / 'a.zip')
-    if words is None: assert official_fold(ml, Ratings.from_frame(frame), 'u1').test.to_frame().item_id.tolist() == [10]
+    if words is None:
+        assert official_fold(
+            ml, Ratings.from_frame(frame), 'u1'
+        ).test.to_frame().item_id.tolist() == [10]
     else:
-        with pytest.raises(DataError, match=f'a.zip: u1.test does not go with these ratings.*{words}'): official_fold(ml, Ratings.from_frame(frame), 'u1')
+        with pytest.raises(
+            DataError, match=f'a.zip: u1.test does not go with these ratings.*{words}'
+        ):
+            official_fold(ml, Ratings.from_frame(frame), 'u1')
 
 
-@pytest.mark.parametrize('archive, words', [(None, 'not known from which archive'), ('text', 'File is not a zip file')])
+@pytest.mark.parametrize(
+    'archive, words',
+    [(None, 'not known from which archive'), ('text', 'File is not a zip file')],
+)
 def test_a_fold_without_an_archive(tmp_path, archive, words):
     (tmp_path / 'text').write_text('text')
-    frame = pd.DataFrame({'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4., 3., 5.]})
-    ml = MovieLens(frame, None, None, None, 'ml-100k', True, archive and tmp_path / archive)
-    with pytest.raises(DataError, match=words): official_fold(ml, Ratings.from_frame(frame), 'u1')
+    frame = pd.DataFrame(
+        {'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4.0, 3.0, 5.0]}
+    )
+    ml = MovieLens(
+        frame, None, None, None, 'ml-100k', True, archive and tmp_path / archive
+    )
+    with pytest.raises(DataError, match=words):
+        official_fold(ml, Ratings.from_frame(frame), 'u1')
 
 
 def test_the_home_of_nobody(monkeypatch):
     monkeypatch.setenv('MF_MOVIELENS_HOME', '~no-such-user/x')
     for call in (data.home, load, lambda: load('ml-100k')):
-        with pytest.raises(DataError, match="MF_MOVIELENS_HOME='~no-such-user/x'.*without ~"): call()
+        with pytest.raises(
+            DataError, match="MF_MOVIELENS_HOME='~no-such-user/x'.*without ~"
+        ):
+            call()

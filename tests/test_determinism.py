@@ -1,4 +1,5 @@
 "The same seed gives the same bits: twice in one process, and in two."
+
 import sys
 from pathlib import Path
 
@@ -7,14 +8,27 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MADE = ['synthetic', 'random_split', 'popularity', 'damped biases', 'EASE', 'iALS', 'ALS', 'bayes', 'bayes, normal', 'keras']
+MADE = [
+    'synthetic',
+    'random_split',
+    'popularity',
+    'damped biases',
+    'EASE',
+    'iALS',
+    'ALS',
+    'bayes',
+    'bayes, normal',
+    'keras',
+]
 
 
 @pytest.fixture(scope='module')
 def determinism():
     sys.path.insert(0, str(ROOT / 'benchmarks'))
-    try: import determinism
-    finally: sys.path.pop(0)
+    try:
+        import determinism
+    finally:
+        sys.path.pop(0)
     return determinism
 
 
@@ -22,22 +36,39 @@ def determinism():
 def made(determinism, tmp_path_factory):
     "Folders of two processes; the first made everything twice."
     folders = [tmp_path_factory.mktemp('made') / 'kept' for _ in range(2)]
-    for folder, times in zip(folders, (2, 1)): determinism.fresh(folder, 2, times, 4_000)
+    for folder, times in zip(folders, (2, 1)):
+        determinism.fresh(folder, 2, times, 4_000)
     return folders
 
 
 @pytest.mark.parametrize('name', MADE)
 def test_the_same_seed_gives_the_same_bits(name, determinism, made):
-    one, again, other = (determinism.opened(path) for path in (made[0] / f'{name}-0.npz', made[0] / f'{name}-1.npz', made[1] / f'{name}-0.npz'))
+    one, again, other = (
+        determinism.opened(path)
+        for path in (
+            made[0] / f'{name}-0.npz',
+            made[0] / f'{name}-1.npz',
+            made[1] / f'{name}-0.npz',
+        )
+    )
     assert all(np.isfinite(v).all() for v in one.values())
-    assert determinism.difference(one, again) == determinism.difference(one, other) == 'same bits'
+    assert (
+        determinism.difference(one, again)
+        == determinism.difference(one, other)
+        == 'same bits'
+    )
 
 
 def test_a_difference_is_told_as_a_part_of_the_largest_number(determinism):
-    assert determinism.difference({'x': np.array([1., -4])}, {'x': np.array([1.2, -4])}) == '5e-02'
+    assert (
+        determinism.difference({'x': np.array([1.0, -4])}, {'x': np.array([1.2, -4])})
+        == '5e-02'
+    )
 
 
 def test_what_was_measured_is_all_of_it_and_the_bits_are_the_same(determinism):
     table = pd.read_csv(determinism.RESULTS / 'determinism.csv')
-    assert table.what.tolist() == MADE and (table[['in_one_process', 'in_two_processes']] == 'same bits').all(axis=None)
+    assert table.what.tolist() == MADE and (
+        table[['in_one_process', 'in_two_processes']] == 'same bits'
+    ).all(axis=None)
     assert all(x == 'same bits' or float(x) < 1e-4 for x in table.threads_1_and_2)

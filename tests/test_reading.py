@@ -1,4 +1,5 @@
 "Files in any shape: what is written can be read, and what cannot be read is said."
+
 import datetime, gzip, io
 
 import numpy as np
@@ -10,58 +11,116 @@ import mf_movielens.reading as reading
 from mf_movielens.encoding import RatingsError
 from mf_movielens.reading import load_ratings
 
-text = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=12).filter(lambda s: s == s.strip())
-quiet = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+text = st.text(
+    st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=12
+).filter(lambda s: s == s.strip())
+quiet = settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @quiet
-@given(users=st.lists(text, min_size=2, max_size=5, unique=True), items=st.lists(text, min_size=2, max_size=5, unique=True),
-       sep=st.sampled_from([',', ';', '\t', '|']), encoding=st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16']), newline=st.sampled_from(['\n', '\r\n']), stars=st.randoms())
+@given(
+    users=st.lists(text, min_size=2, max_size=5, unique=True),
+    items=st.lists(text, min_size=2, max_size=5, unique=True),
+    sep=st.sampled_from([',', ';', '\t', '|']),
+    encoding=st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16']),
+    newline=st.sampled_from(['\n', '\r\n']),
+    stars=st.randoms(),
+)
 def test_what_is_written_is_read(tmp_path, users, items, sep, encoding, newline, stars):
-    table = pd.DataFrame([(u, i, stars.randrange(1, 11) / 2) for u in users for i in items], columns=['user', 'item', 'rating'])
+    table = pd.DataFrame(
+        [(u, i, stars.randrange(1, 11) / 2) for u in users for i in items],
+        columns=['user', 'item', 'rating'],
+    )
     path = tmp_path / 'r.csv'
-    table.to_csv(path, sep=sep, encoding=encoding, index=False, lineterminator=newline, quoting=2)
+    table.to_csv(
+        path, sep=sep, encoding=encoding, index=False, lineterminator=newline, quoting=2
+    )
     found = load_ratings(path, say=None).to_frame()
-    assert found.user_id.astype(str).tolist() == table.user.tolist() and found.item_id.astype(str).tolist() == table.item.tolist()
+    assert (
+        found.user_id.astype(str).tolist() == table.user.tolist()
+        and found.item_id.astype(str).tolist() == table.item.tolist()
+    )
     assert found.rating.tolist() == table.rating.tolist()
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=300) | st.text('01239.,;|\t\n"abcü \r:-', max_size=300).map(str.encode))
+@settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.binary(max_size=300)
+    | st.text('01239.,;|\t\n"abcü \r:-', max_size=300).map(str.encode)
+)
 def test_any_bytes_are_ratings_or_a_reason(tmp_path, raw):
     path = tmp_path / 'r.csv'
     path.write_bytes(raw)
-    try: found = load_ratings(path, say=None)
-    except RatingsError: pass
-    else: assert len(found) > 0 and np.isfinite(found.rating).all()
+    try:
+        found = load_ratings(path, say=None)
+    except RatingsError:
+        pass
+    else:
+        assert len(found) > 0 and np.isfinite(found.rating).all()
 
 
 @pytest.mark.parametrize('suffix', ['.parquet', '.gz'])
 def test_any_bytes_in_other_formats(tmp_path, suffix):
-    for raw in (b'', b'PAR1', b'\x1f\x8b\x08\x00', b'PAR1' + bytes(50) + b'PAR1', gzip.compress(b'user,item,rating\na,b,1\n')[:-5]):
+    for raw in (
+        b'',
+        b'PAR1',
+        b'\x1f\x8b\x08\x00',
+        b'PAR1' + bytes(50) + b'PAR1',
+        gzip.compress(b'user,item,rating\na,b,1\n')[:-5],
+    ):
         (tmp_path / f'r{suffix}').write_bytes(raw)
-        with pytest.raises(RatingsError): load_ratings(tmp_path / f'r{suffix}', say=None)
+        with pytest.raises(RatingsError):
+            load_ratings(tmp_path / f'r{suffix}', say=None)
 
 
 def test_parquet_and_gzip(tmp_path):
-    table = pd.DataFrame({'user': ['a', 'b'], 'item': [1, 2], 'rating': [4., 3.5], 'date': pd.to_datetime(['2024-03-01', '2024-03-02'])})
+    table = pd.DataFrame(
+        {
+            'user': ['a', 'b'],
+            'item': [1, 2],
+            'rating': [4.0, 3.5],
+            'date': pd.to_datetime(['2024-03-01', '2024-03-02']),
+        }
+    )
     table.to_parquet(tmp_path / 'r.parquet')
     found = load_ratings(tmp_path / 'r.parquet', say=None)
-    assert found.scale == (.5, 5) and found.timestamp.tolist() == [1709251200, 1709337600]
-    (tmp_path / 'r.csv.gz').write_bytes(gzip.compress(table.to_csv(index=False).encode()))
-    assert load_ratings(tmp_path / 'r.csv.gz', say=None).fingerprint == found.fingerprint
+    assert found.scale == (0.5, 5) and found.timestamp.tolist() == [
+        1709251200,
+        1709337600,
+    ]
+    (tmp_path / 'r.csv.gz').write_bytes(
+        gzip.compress(table.to_csv(index=False).encode())
+    )
+    assert (
+        load_ratings(tmp_path / 'r.csv.gz', say=None).fingerprint == found.fingerprint
+    )
 
 
 def test_a_long_file_is_read_in_pieces(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     pairs = rng.permutation(100 * 80)
-    table = pd.DataFrame({'user': pairs // 80, 'item': [f'i{p % 80:03d}' for p in pairs], 'rating': rng.integers(1, 6, len(pairs))})
+    table = pd.DataFrame(
+        {
+            'user': pairs // 80,
+            'item': [f'i{p % 80:03d}' for p in pairs],
+            'rating': rng.integers(1, 6, len(pairs)),
+        }
+    )
     table.to_csv(tmp_path / 'r.csv', index=False)
     whole = load_ratings(tmp_path / 'r.csv', say=None)
     monkeypatch.setattr(reading, 'PIECE', 999)
     assert load_ratings(tmp_path / 'r.csv', say=None).fingerprint == whole.fingerprint
     (tmp_path / 'r.csv').write_text((tmp_path / 'r.csv').read_text() + 'x,y,good\n')
-    with pytest.raises(RatingsError, match="line 8002.*'good'"): load_ratings(tmp_path / 'r.csv', say=None)
+    with pytest.raises(RatingsError, match="line 8002.*'good'"):
+        load_ratings(tmp_path / 'r.csv', say=None)
 
 
 def test_says_what_it_took(tmp_path, capsys):
@@ -69,42 +128,110 @@ def test_says_what_it_took(tmp_path, capsys):
     said = []
     load_ratings(tmp_path / 'r.csv', say=said.append)
     assert capsys.readouterr().out == '' and len(said) == 1
-    assert all(word in said[0] for word in ('semicolons', "'user'", "'item'", "'rating'", '0.5 to 5'))
+    assert all(
+        word in said[0]
+        for word in ('semicolons', "'user'", "'item'", "'rating'", '0.5 to 5')
+    )
 
 
 def test_a_title_with_a_separator_in_it_is_not_cut_silently(tmp_path):
-    (tmp_path / 'r.csv').write_text('user,item,rating,title\na,1,4,Good, the Bad\nb,2,3,Up\n')
-    with pytest.raises(RatingsError, match='line 2'): load_ratings(tmp_path / 'r.csv', say=None)
+    (tmp_path / 'r.csv').write_text(
+        'user,item,rating,title\na,1,4,Good, the Bad\nb,2,3,Up\n'
+    )
+    with pytest.raises(RatingsError, match='line 2'):
+        load_ratings(tmp_path / 'r.csv', say=None)
 
 
 def test_the_frame_that_is_given_stays_as_it_is():
-    table = pd.DataFrame({'user': ['a', 'b'], 'item': ['x', 'y'], 'rating': ['4,5', '3']})
+    table = pd.DataFrame(
+        {'user': ['a', 'b'], 'item': ['x', 'y'], 'rating': ['4,5', '3']}
+    )
     before = table.copy()
     load_ratings(table, say=None)
     pd.testing.assert_frame_equal(table, before)
 
 
-CELLS = st.sampled_from(['1', '2', '3', '12', '007', '0', '-4', '-0', '+5', ' 6', '7 ', '5.0', '4,5', '4.5', 'x', '', '1e3', 'nan', 'inf', '"8"', '999999999999999999', '9999999999999999999', 'True', '1_0'])
-LINES = st.lists(st.tuples(CELLS, CELLS, st.sampled_from(['1', '4.50', '.5', '3', '', 'inf', 'good', '02']), st.sampled_from(['880000001', '880000001000', '0', '2024-03-01', '', '08'])), min_size=1, max_size=6)
+CELLS = st.sampled_from(
+    [
+        '1',
+        '2',
+        '3',
+        '12',
+        '007',
+        '0',
+        '-4',
+        '-0',
+        '+5',
+        ' 6',
+        '7 ',
+        '5.0',
+        '4,5',
+        '4.5',
+        'x',
+        '',
+        '1e3',
+        'nan',
+        'inf',
+        '"8"',
+        '999999999999999999',
+        '9999999999999999999',
+        'True',
+        '1_0',
+    ]
+)
+LINES = st.lists(
+    st.tuples(
+        CELLS,
+        CELLS,
+        st.sampled_from(['1', '4.50', '.5', '3', '', 'inf', 'good', '02']),
+        st.sampled_from(['880000001', '880000001000', '0', '2024-03-01', '', '08']),
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=LINES, sep=st.sampled_from([',', ';', '\t']), header=st.booleans(), end=st.sampled_from(['\n', '\r\n']))
-def test_numbers_read_as_numbers_are_the_same_as_by_way_of_text(tmp_path, monkeypatch, lines, sep, header, end):
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    lines=LINES,
+    sep=st.sampled_from([',', ';', '\t']),
+    header=st.booleans(),
+    end=st.sampled_from(['\n', '\r\n']),
+)
+def test_numbers_read_as_numbers_are_the_same_as_by_way_of_text(
+    tmp_path, monkeypatch, lines, sep, header, end
+):
     path = tmp_path / 'a.csv'
-    path.write_text(end.join([sep.join(['user', 'item', 'rating', 'timestamp'])] * header + [sep.join(line) for line in lines]) + end, newline='')
+    path.write_text(
+        end.join(
+            [sep.join(['user', 'item', 'rating', 'timestamp'])] * header
+            + [sep.join(line) for line in lines]
+        )
+        + end,
+        newline='',
+    )
 
     def result():
-        try: return load_ratings(path, duplicates='last', say=None)
-        except RatingsError as e: return str(e)
+        try:
+            return load_ratings(path, duplicates='last', say=None)
+        except RatingsError as e:
+            return str(e)
+
     quick = result()
     with monkeypatch.context() as m:
         m.setattr(reading, '_typed', lambda *args: None)
         careful = result()
-    if isinstance(careful, str): assert isinstance(quick, str) and quick.split(':')[0] == careful.split(':')[0]
+    if isinstance(careful, str):
+        assert isinstance(quick, str) and quick.split(':')[0] == careful.split(':')[0]
     else:
         assert quick.fingerprint == careful.fingerprint
-        assert (quick.timestamp is None) == (careful.timestamp is None) and (quick.timestamp is None or (quick.timestamp == careful.timestamp).all())
+        assert (quick.timestamp is None) == (careful.timestamp is None) and (
+            quick.timestamp is None or (quick.timestamp == careful.timestamp).all()
+        )
 
 
 def read(path, text, **settings):
@@ -113,7 +240,8 @@ def read(path, text, **settings):
 
 
 def refused(source, **settings):
-    with pytest.raises(RatingsError) as e: load_ratings(source, say=None, **settings)
+    with pytest.raises(RatingsError) as e:
+        load_ratings(source, say=None, **settings)
     return str(e.value)
 
 
@@ -122,24 +250,39 @@ PAIR = dict(user=['a', 'b'], item=['x', 'y'], rating=[4, 5])
 
 
 @pytest.mark.parametrize('blank', ['\n', '\n\n', '  \n', ',,\n'])
-@pytest.mark.parametrize('first, second', [('a,x,4\n', 'b,y,5\n'), ('1,2,4\n', '3,4,5\n')])
+@pytest.mark.parametrize(
+    'first, second', [('a,x,4\n', 'b,y,5\n'), ('1,2,4\n', '3,4,5\n')]
+)
 def test_blank_lines_are_skipped_and_counted(tmp_path, blank, first, second):
     whole = read(tmp_path / 'r.csv', HEAD + first + second)
-    for text in (HEAD + first + blank + second, HEAD + first + second + blank, '\n' + HEAD + first + second):
+    for text in (
+        HEAD + first + blank + second,
+        HEAD + first + second + blank,
+        '\n' + HEAD + first + second,
+    ):
         assert read(tmp_path / 'r.csv', text).fingerprint == whole.fingerprint
     n = blank.count('\n')
-    for bad, said in (('c,z,bad\n', "'bad'"), ('c,z,inf\n', 'inf'), ('c,,3\n', 'no value'), ('c,z,3,4\n', '4 columns')):
-        with pytest.raises(RatingsError, match=f'line {3 + n}[,:].*{said}'): read(tmp_path / 'r.csv', HEAD + first + blank + bad)
+    for bad, said in (
+        ('c,z,bad\n', "'bad'"),
+        ('c,z,inf\n', 'inf'),
+        ('c,,3\n', 'no value'),
+        ('c,z,3,4\n', '4 columns'),
+    ):
+        with pytest.raises(RatingsError, match=f'line {3 + n}[,:].*{said}'):
+            read(tmp_path / 'r.csv', HEAD + first + blank + bad)
 
 
 def test_a_line_break_in_quotes_and_a_long_separator_count_as_lines(tmp_path):
-    with pytest.raises(RatingsError, match='line 5.*bad'): read(tmp_path / 'r.csv', HEAD + 'a,"x\n\ny",4\nb,z,bad\n')
-    with pytest.raises(RatingsError, match='line 3.*bad'): read(tmp_path / 'r.csv', 'a::x::4\n\nb::z::bad\n')
+    with pytest.raises(RatingsError, match='line 5.*bad'):
+        read(tmp_path / 'r.csv', HEAD + 'a,"x\n\ny",4\nb,z,bad\n')
+    with pytest.raises(RatingsError, match='line 3.*bad'):
+        read(tmp_path / 'r.csv', 'a::x::4\n\nb::z::bad\n')
 
 
 @pytest.mark.parametrize('suffix', ['zip', 'xz', 'tar', 'zst', 'bz2'])
 def test_a_name_does_not_unpack_a_file(tmp_path, suffix):
     from mf_movielens.shards import shard_file
+
     path = tmp_path / f'r.{suffix}'
     assert len(read(path, HEAD + 'a,x,4\n')) == 1
     pytest.importorskip('pyarrow')
@@ -148,55 +291,113 @@ def test_a_name_does_not_unpack_a_file(tmp_path, suffix):
 
 def test_what_is_packed_is_not_read_as_text(tmp_path):
     import bz2, lzma, zipfile
+
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, 'w') as z: z.writestr('r.csv', HEAD + 'q,q,1\n')
+    with zipfile.ZipFile(packed, 'w') as z:
+        z.writestr('r.csv', HEAD + 'q,q,1\n')
     for pack in (bz2.compress, lzma.compress, gzip.compress):
-        with pytest.raises(RatingsError, match='unpack it'): read(tmp_path / 'r.csv', pack(HEAD.encode()))
-    with pytest.raises(RatingsError): read(tmp_path / 'r.zip', HEAD.encode() + b'a,x,4\n' + packed.getvalue())  # not the zip at its end
-    assert len(read(tmp_path / 'R.CSV.GZ', gzip.compress(f'{HEAD}a,x,4\n'.encode()))) == 1
+        with pytest.raises(RatingsError, match='unpack it'):
+            read(tmp_path / 'r.csv', pack(HEAD.encode()))
+    with pytest.raises(RatingsError):
+        read(
+            tmp_path / 'r.zip', HEAD.encode() + b'a,x,4\n' + packed.getvalue()
+        )  # not the zip at its end
+    assert (
+        len(read(tmp_path / 'R.CSV.GZ', gzip.compress(f'{HEAD}a,x,4\n'.encode()))) == 1
+    )
 
 
 FAR = [253402214400, -14831769600]
 
 
-@pytest.mark.parametrize('dates', [['9999-12-31', '1500-01-01'], ['9999-12-31T00:00:00Z', '1500-01-01T02:00:00+02:00'], pd.Series(['9999-12-31', '1500-01-01']).map(pd.Timestamp),
-                                   np.array(['9999-12-31', '1500-01-01'], 'M8[s]'), [datetime.date(9999, 12, 31), datetime.date(1500, 1, 1)]])
+@pytest.mark.parametrize(
+    'dates',
+    [
+        ['9999-12-31', '1500-01-01'],
+        ['9999-12-31T00:00:00Z', '1500-01-01T02:00:00+02:00'],
+        pd.Series(['9999-12-31', '1500-01-01']).map(pd.Timestamp),
+        np.array(['9999-12-31', '1500-01-01'], 'M8[s]'),
+        [datetime.date(9999, 12, 31), datetime.date(1500, 1, 1)],
+    ],
+)
 def test_dates_far_off(dates):
-    assert load_ratings(pd.DataFrame(PAIR | {'date': dates}), timestamp='date', say=None).timestamp.tolist() == FAR
+    assert (
+        load_ratings(
+            pd.DataFrame(PAIR | {'date': dates}), timestamp='date', say=None
+        ).timestamp.tolist()
+        == FAR
+    )
 
 
 def test_dates_far_off_in_files(tmp_path):
-    pd.DataFrame(PAIR | {'date': np.array(FAR, 'M8[s]')}).to_parquet(tmp_path / 'r.parquet')
+    pd.DataFrame(PAIR | {'date': np.array(FAR, 'M8[s]')}).to_parquet(
+        tmp_path / 'r.parquet'
+    )
     assert load_ratings(tmp_path / 'r.parquet', say=None).timestamp.tolist() == FAR
-    assert read(tmp_path / 'r.csv', 'user,item,rating,date\na,x,4,9999-12-31\nb,y,5,1500-01-01\n').timestamp.tolist() == FAR
+    assert (
+        read(
+            tmp_path / 'r.csv',
+            'user,item,rating,date\na,x,4,9999-12-31\nb,y,5,1500-01-01\n',
+        ).timestamp.tolist()
+        == FAR
+    )
 
 
 def test_no_month_becomes_a_day(tmp_path):
     for date in ('9999-13-01', '2024-13-01', '3.4.2024', ''):
-        with pytest.raises(RatingsError, match="line 3, column 'date'"): read(tmp_path / 'r.csv', f'user,item,rating,date\na,x,4,2024-03-01\nb,y,5,{date}\n', timestamp='date')
+        with pytest.raises(RatingsError, match="line 3, column 'date'"):
+            read(
+                tmp_path / 'r.csv',
+                f'user,item,rating,date\na,x,4,2024-03-01\nb,y,5,{date}\n',
+                timestamp='date',
+            )
 
 
 def test_days_of_arrow():
     pa = pytest.importorskip('pyarrow')
-    days = pd.Series(pa.array(np.array(FAR, 'M8[s]').astype('M8[D]')).to_pandas()).astype(pd.ArrowDtype(pa.date32()))
-    assert load_ratings(pd.DataFrame(PAIR | {'date': days}), say=None).timestamp.tolist() == FAR
+    days = pd.Series(
+        pa.array(np.array(FAR, 'M8[s]').astype('M8[D]')).to_pandas()
+    ).astype(pd.ArrowDtype(pa.date32()))
+    assert (
+        load_ratings(pd.DataFrame(PAIR | {'date': days}), say=None).timestamp.tolist()
+        == FAR
+    )
 
 
 @pytest.mark.parametrize('unit', [1, 10**3, 10**6, 10**9])
 def test_moments_in_parts_of_a_second(tmp_path, unit):
     rows = [f'{a},{b},4,{1700000000 * unit + unit // 2}\n' for a, b in ('ax', 'by')]
-    assert set(read(tmp_path / 'r.csv', 'user,item,rating,timestamp\n' + ''.join(rows)).timestamp) == {1700000000}
+    assert set(
+        read(
+            tmp_path / 'r.csv', 'user,item,rating,timestamp\n' + ''.join(rows)
+        ).timestamp
+    ) == {1700000000}
 
 
-@pytest.mark.parametrize('ids, kept', [([1, 2], [1, 2]), ([1., 2.], [1, 2]), (['1', '2'], [1, 2]), ([1.5, 2], '1.5'), (['1', 2], '2 is int'), (pd.to_datetime(['2024-03-01', '2024-03-02']), 'Timestamp')])
+@pytest.mark.parametrize(
+    'ids, kept',
+    [
+        ([1, 2], [1, 2]),
+        ([1.0, 2.0], [1, 2]),
+        (['1', '2'], [1, 2]),
+        ([1.5, 2], '1.5'),
+        (['1', 2], '2 is int'),
+        (pd.to_datetime(['2024-03-01', '2024-03-02']), 'Timestamp'),
+    ],
+)
 def test_categories_of_any_kind(ids, kept):
     table = pd.DataFrame(PAIR | {'user': pd.Categorical(ids)})
-    if isinstance(kept, str): assert kept in refused(table)
-    else: assert load_ratings(table, say=None).users.index.tolist() == kept
+    if isinstance(kept, str):
+        assert kept in refused(table)
+    else:
+        assert load_ratings(table, say=None).users.index.tolist() == kept
 
 
 def test_only_plain_digits_make_a_number(tmp_path):
-    assert read(tmp_path / 'r.csv', HEAD + '1٣,x,4\n13,y,5\n').users.index.tolist() == ['1٣', '13']
+    assert read(tmp_path / 'r.csv', HEAD + '1٣,x,4\n13,y,5\n').users.index.tolist() == [
+        '1٣',
+        '13',
+    ]
 
 
 @pytest.mark.parametrize('at', [5, 299])
@@ -208,56 +409,92 @@ def test_a_long_id_makes_text_of_all_wherever_it_stands(tmp_path, at):
 
 @pytest.mark.parametrize('others', ['2,3,True\n', '2,3,4\n'])
 def test_true_is_no_rating(tmp_path, others):
-    with pytest.raises(RatingsError, match="'True'"): read(tmp_path / 'r.csv', HEAD + '1,2,True\n' + others)
+    with pytest.raises(RatingsError, match="'True'"):
+        read(tmp_path / 'r.csv', HEAD + '1,2,True\n' + others)
 
 
 def test_true_is_no_id(tmp_path):
-    assert read(tmp_path / 'r.csv', HEAD + 'True,2,3\nTrue,3,4\n').users.index.tolist() == ['True']
+    assert read(
+        tmp_path / 'r.csv', HEAD + 'True,2,3\nTrue,3,4\n'
+    ).users.index.tolist() == ['True']
 
 
 @pytest.mark.parametrize('column', ['user', 'item', 'rating', 'timestamp', 'title'])
 @pytest.mark.parametrize('values', [[[1], [2]], [{'a': 1}, {'a': 2}]])
 def test_nested_values_are_refused_by_name(tmp_path, column, values):
     pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
-    array, named = pa.array(values), dict(timestamp='timestamp') if column == 'timestamp' else {}
+    array, named = (
+        pa.array(values),
+        dict(timestamp='timestamp') if column == 'timestamp' else {},
+    )
     pq.write_table(pa.table(PAIR | {column: array}), tmp_path / 'r.parquet')
-    for source in (pd.DataFrame(PAIR | {column: values}), pd.DataFrame(PAIR | {column: pd.Series(values, dtype=pd.ArrowDtype(array.type))}), tmp_path / 'r.parquet'):
+    for source in (
+        pd.DataFrame(PAIR | {column: values}),
+        pd.DataFrame(
+            PAIR | {column: pd.Series(values, dtype=pd.ArrowDtype(array.type))}
+        ),
+        tmp_path / 'r.parquet',
+    ):
         assert f"column '{column}'" in refused(source, **named)
 
 
 def test_nested_titles_elsewhere():
     for more in ({'item': [['x'], ['y']]}, {'title': [['X'], ['Y']]}):
-        assert f"column '{[*more][0]}'" in refused(pd.DataFrame(PAIR), titles=pd.DataFrame({'item': ['x', 'y'], 'title': ['X', 'Y']} | more))
+        assert f"column '{[*more][0]}'" in refused(
+            pd.DataFrame(PAIR),
+            titles=pd.DataFrame({'item': ['x', 'y'], 'title': ['X', 'Y']} | more),
+        )
 
 
 def test_names_of_columns():
-    assert '2 columns' in refused(pd.DataFrame([[1, 2, 3, 4]], columns=['user', 'user', 'item', 'rating']), user='user')
-    for name in (('a', 'b'), pd.Timestamp(0), 7): assert f'column {name!r}: there is no value' in refused(pd.DataFrame({name: ['a', None], 'item': [1, 2], 'rating': [1, 2]}), user=name)
+    assert '2 columns' in refused(
+        pd.DataFrame([[1, 2, 3, 4]], columns=['user', 'user', 'item', 'rating']),
+        user='user',
+    )
+    for name in (('a', 'b'), pd.Timestamp(0), 7):
+        assert f'column {name!r}: there is no value' in refused(
+            pd.DataFrame({name: ['a', None], 'item': [1, 2], 'rating': [1, 2]}),
+            user=name,
+        )
 
 
 @pytest.mark.parametrize('sep', ['||', '.*', '((', '§', r'\s+'])
 def test_a_separator_is_no_pattern(tmp_path, sep):
-    found = read(tmp_path / 'r.csv', f'user{sep}item{sep}rating\n1{sep}2{sep}3\n', sep=sep)
+    found = read(
+        tmp_path / 'r.csv', f'user{sep}item{sep}rating\n1{sep}2{sep}3\n', sep=sep
+    )
     assert found.users.index.tolist() == [1] and found.rating.tolist() == [3]
 
 
 @pytest.mark.parametrize('encoding', ['undefined', 'idna', 'nope', 'utf-16'])
 def test_an_encoding_that_does_not_fit(tmp_path, encoding):
-    with pytest.raises(RatingsError, match='r.csv'): read(tmp_path / 'r.csv', HEAD + '1,2,3\n', encoding=encoding)
+    with pytest.raises(RatingsError, match='r.csv'):
+        read(tmp_path / 'r.csv', HEAD + '1,2,3\n', encoding=encoding)
 
 
 @pytest.mark.parametrize('encoding', ['utf16', 'utf-32', 'utf-7'])
 def test_noughts_are_kept_in_wide_letters(tmp_path, encoding):
-    assert read(tmp_path / 'r.csv', (HEAD + '007,2,3\n').encode(encoding), encoding=encoding).users.index.tolist() == ['007']
+    assert read(
+        tmp_path / 'r.csv', (HEAD + '007,2,3\n').encode(encoding), encoding=encoding
+    ).users.index.tolist() == ['007']
 
 
 def test_what_a_scale_is():
-    assert load_ratings(pd.DataFrame(PAIR), scale=np.array([1, 5]), say=None).scale == (1, 5)
-    for scale in (5, 'ab', 0): assert 'the lowest and the highest rating' in refused(pd.DataFrame(PAIR), scale=scale)
+    assert load_ratings(pd.DataFrame(PAIR), scale=np.array([1, 5]), say=None).scale == (
+        1,
+        5,
+    )
+    for scale in (5, 'ab', 0):
+        assert 'the lowest and the highest rating' in refused(
+            pd.DataFrame(PAIR), scale=scale
+        )
 
 
-@pytest.mark.parametrize('rating', ['999999999999999999994', '99999999999999999999', '1e21'])
+@pytest.mark.parametrize(
+    'rating', ['999999999999999999994', '99999999999999999999', '1e21']
+)
 def test_a_rating_of_many_digits_is_a_number(tmp_path, rating):
     shards = pytest.importorskip('mf_movielens.shards')  # which go the quick way only
     (tmp_path / 'r.csv').write_text(HEAD + f'1,10,{rating}\n1,20,3.5\n')
-    with pytest.raises(RatingsError, match='power of ten'): shards.shard_file(tmp_path / 'r.csv', tmp_path / 's')
+    with pytest.raises(RatingsError, match='power of ten'):
+        shards.shard_file(tmp_path / 'r.csv', tmp_path / 's')

@@ -1,4 +1,5 @@
 "What README.md says about people's own ratings works as it stands there."
+
 import contextlib, io, json, os, re, subprocess, sys
 from pathlib import Path
 
@@ -7,15 +8,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def blocks(language):
     "Code blocks of the section on one's own ratings."
-    section = (ROOT / 'README.md').read_text(encoding='utf-8').split('## Your own ratings')[1].split('\n## ')[0]
+    section = (
+        (ROOT / 'README.md')
+        .read_text(encoding='utf-8')
+        .split('## Your own ratings')[1]
+        .split('\n## ')[0]
+    )
     return re.findall(rf'```{language}\n(.*?)```', section, flags=re.S)
 
 
 def make_circle():
     "Write circle.csv as the front page's hidden cell does."
     cells = json.loads((ROOT / 'nbs/index.ipynb').read_text(encoding='utf-8'))['cells']
-    source = next(''.join(c['source']) for c in cells if 'a reading circle that never met' in ''.join(c['source']))
-    exec(source.replace('tempfile.TemporaryDirectory()', "type('here', (), {'name': os.getcwd()})"), {})
+    source = next(
+        ''.join(c['source'])
+        for c in cells
+        if 'a reading circle that never met' in ''.join(c['source'])
+    )
+    exec(
+        source.replace(
+            'tempfile.TemporaryDirectory()', "type('here', (), {'name': os.getcwd()})"
+        ),
+        {},
+    )
 
 
 def test_the_commands(tmp_path, monkeypatch):
@@ -26,10 +41,18 @@ def test_the_commands(tmp_path, monkeypatch):
     assert len(commands) == 3 and len(text.splitlines()) == 4
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     for command in commands:
-        p = subprocess.run(command, shell=True, capture_output=True, text=True, env=os.environ | {'PATH': path})
+        p = subprocess.run(
+            command,
+            shell=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {'PATH': path},
+        )
         assert p.returncode == 0 and not p.stderr, command + p.stderr
         rows = p.stdout.splitlines()[-10:]
-    assert [r.split()[0] for r in rows] == [str(n) for n in range(1, 11)]  # ten books for somebody new
+    assert [r.split()[0] for r in rows] == [
+        str(n) for n in range(1, 11)
+    ]  # ten books for somebody new
 
 
 def test_the_python(tmp_path, monkeypatch):
@@ -37,11 +60,16 @@ def test_the_python(tmp_path, monkeypatch):
     make_circle()
     (text,) = blocks('python')
     assert len(text.strip().splitlines()) <= 10
-    with contextlib.redirect_stdout(io.StringIO()): exec(text, {})
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(text, {})
     assert (tmp_path / 'circle.npz').exists()
 
 
 def test_it_begins_as_the_file_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_circle()
-    assert (tmp_path / 'circle.csv').read_text(encoding='utf-8').startswith('Leserin;Buch;Sterne\nanna;')
+    assert (
+        (tmp_path / 'circle.csv')
+        .read_text(encoding='utf-8')
+        .startswith('Leserin;Buch;Sterne\nanna;')
+    )

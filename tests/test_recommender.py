@@ -1,4 +1,5 @@
 "A recommender for any ids and ratings, its file, and what opening it costs."
+
 import subprocess, sys
 
 import numpy as np
@@ -10,21 +11,49 @@ from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import ModelFileError, Recommender, _rated
 
-words = st.text(st.characters(blacklist_characters='\0', blacklist_categories=('Cs',)))  # pandas 2 takes 'a' and 'a\0' for one; that is loud, but no model
-ids = st.lists(st.integers(-2**62, 2**62), min_size=3, max_size=8, unique=True) | st.lists(words, min_size=3, max_size=8, unique=True)
+words = st.text(
+    st.characters(blacklist_characters='\0', blacklist_categories=('Cs',))
+)  # pandas 2 takes 'a' and 'a\0' for one; that is loud, but no model
+ids = st.lists(
+    st.integers(-(2**62), 2**62), min_size=3, max_size=8, unique=True
+) | st.lists(words, min_size=3, max_size=8, unique=True)
 
 
 @st.composite
 def tables(draw):
     "A frame of half-star ratings of some pairs of any users and items."
     users, items = draw(ids), draw(ids)
-    pairs = draw(st.lists(st.tuples(st.sampled_from(users), st.sampled_from(items)), min_size=4, unique=True))
-    stars = draw(st.lists(st.integers(1, 10), min_size=len(pairs), max_size=len(pairs)).filter(lambda s: len(set(s)) > 1))  # one is liked more than another
-    return pd.DataFrame({'user_id': pd.Series([u for u, _ in pairs], dtype=object), 'item_id': pd.Series([i for _, i in pairs], dtype=object)}).infer_objects().assign(rating=np.array(stars) / 2)
+    pairs = draw(
+        st.lists(
+            st.tuples(st.sampled_from(users), st.sampled_from(items)),
+            min_size=4,
+            unique=True,
+        )
+    )
+    stars = draw(
+        st.lists(st.integers(1, 10), min_size=len(pairs), max_size=len(pairs)).filter(
+            lambda s: len(set(s)) > 1
+        )
+    )  # one is liked more than another
+    return (
+        pd.DataFrame(
+            {
+                'user_id': pd.Series([u for u, _ in pairs], dtype=object),
+                'item_id': pd.Series([i for _, i in pairs], dtype=object),
+            }
+        )
+        .infer_objects()
+        .assign(rating=np.array(stars) / 2)
+    )
 
 
 def fitted(table, **settings):
-    return Recommender.fit(Ratings.from_frame(table, item='item_id', scale=(.5, 5)), n_factors=3, n_iterations=3, **settings)
+    return Recommender.fit(
+        Ratings.from_frame(table, item='item_id', scale=(0.5, 5)),
+        n_factors=3,
+        n_iterations=3,
+        **settings,
+    )
 
 
 solvers = st.sampled_from(['ials', 'als'])
@@ -35,9 +64,16 @@ solvers = st.sampled_from(['ials', 'als'])
 def test_recommends_what_is_known_unseen_and_in_order(table, solver):
     model = fitted(table, solver=solver)
     found, seen = model.recommend(), set(zip(table.user_id, table.item_id))
-    assert not seen & set(zip(found.user, found.item)) and set(found.item) <= set(table.item_id)
-    assert len(found) + len(seen) == table.user_id.nunique() * table.item_id.nunique()  # fewer than ten are left, so all of them
-    for _, own in found.groupby('user'): assert (np.diff(own.score) <= 1e-6).all() and own['rank'].tolist() == list(range(1, len(own) + 1))
+    assert not seen & set(zip(found.user, found.item)) and set(found.item) <= set(
+        table.item_id
+    )
+    assert (
+        len(found) + len(seen) == table.user_id.nunique() * table.item_id.nunique()
+    )  # fewer than ten are left, so all of them
+    for _, own in found.groupby('user'):
+        assert (np.diff(own.score) <= 1e-6).all() and own['rank'].tolist() == list(
+            range(1, len(own) + 1)
+        )
 
 
 @settings(max_examples=60, deadline=None)
@@ -60,100 +96,192 @@ def test_an_explanation_adds_up(table):
     assert abs(ranks.explain(user, item).score.sum() - score) < 3e-3
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(tables(), st.booleans(), solvers)
 def test_save_then_load_is_the_identity(tmp_path, table, titled, solver):
     titles = {i: f'{i}\0 (1999)' for i in table.item_id} if titled else None
-    ratings = Ratings.from_frame(table, item='item_id', scale=(.5, 5), titles=titles)
+    ratings = Ratings.from_frame(table, item='item_id', scale=(0.5, 5), titles=titles)
     model = Recommender.fit(ratings, solver, n_factors=3, n_iterations=3)
     again = Recommender.load(model.save(tmp_path / 'm.npz'))
-    assert again.users == model.users and again.items == model.items and again.settings == model.settings
+    assert (
+        again.users == model.users
+        and again.items == model.items
+        and again.settings == model.settings
+    )
     for a in ('user_bias', 'item_bias', 'user_factors', 'item_factors'):
         one, two = getattr(model.factors, a), getattr(again.factors, a)
         assert one.dtype == two.dtype and (one == two).all()
-    assert (again.factors.mu, again.factors.scale, again.goal) == (model.factors.mu, model.factors.scale, model.goal)
-    assert all((getattr(again.seen, a) == getattr(model.seen, a)).all() for a in ('start', 'other', 'rating'))
-    assert (again.titles is None) == (model.titles is None) and (not titled or (again.titles == model.titles).all())
+    assert (again.factors.mu, again.factors.scale, again.goal) == (
+        model.factors.mu,
+        model.factors.scale,
+        model.goal,
+    )
+    assert all(
+        (getattr(again.seen, a) == getattr(model.seen, a)).all()
+        for a in ('start', 'other', 'rating')
+    )
+    assert (again.titles is None) == (model.titles is None) and (
+        not titled or (again.titles == model.titles).all()
+    )
 
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
     rng = np.random.default_rng(0)
     pairs = rng.choice(60 * 40, 700, replace=False)
-    table = pd.DataFrame({'user_id': pairs // 40, 'item_id': pairs % 40, 'rating': rng.integers(1, 6, 700) * 1.})
+    table = pd.DataFrame(
+        {
+            'user_id': pairs // 40,
+            'item_id': pairs % 40,
+            'rating': rng.integers(1, 6, 700) * 1.0,
+        }
+    )
     return fitted(table).save(tmp_path_factory.mktemp('model') / 'model.npz')
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @example(at=26_288, byte=1, cut=None)  # a zip that points outside itself
-@given(at=st.integers(0, 40_000), byte=st.integers(0, 255), cut=st.integers(0, 40_000) | st.none())
+@given(
+    at=st.integers(0, 40_000),
+    byte=st.integers(0, 255),
+    cut=st.integers(0, 40_000) | st.none(),
+)
 def test_any_damage_is_said_or_harmless(tmp_path, small, at, byte, cut):
     raw = bytearray(small.read_bytes())
     raw[at % len(raw)] = byte
     path = tmp_path / 'damaged.npz'
     path.write_bytes(bytes(raw[:cut]))
-    try: found = Recommender.load(path)
-    except ModelFileError as e: assert str(path) in str(e)
-    else: assert len(found.recommend()) > 0
+    try:
+        found = Recommender.load(path)
+    except ModelFileError as e:
+        assert str(path) in str(e)
+    else:
+        assert len(found.recommend()) > 0
 
 
 @pytest.mark.parametrize('content', [b'', b'PK', b'\x80\x04.', b'a,b\n1,2\n'])
 def test_a_foreign_file_is_refused(tmp_path, content):
     (tmp_path / 'm.npz').write_bytes(content)
-    with pytest.raises(ModelFileError, match='m.npz'): Recommender.load(tmp_path / 'm.npz')
+    with pytest.raises(ModelFileError, match='m.npz'):
+        Recommender.load(tmp_path / 'm.npz')
 
 
 def test_pickles_are_never_opened(tmp_path):
     np.savez(tmp_path / 'm.npz', format=np.array(object(), dtype=object), version=1)
-    with pytest.raises(ModelFileError): Recommender.load(tmp_path / 'm.npz')
+    with pytest.raises(ModelFileError):
+        Recommender.load(tmp_path / 'm.npz')
 
 
 def test_no_file_is_the_systems_own_error(tmp_path):
-    with pytest.raises(FileNotFoundError): Recommender.load(tmp_path / 'nowhere.npz')
+    with pytest.raises(FileNotFoundError):
+        Recommender.load(tmp_path / 'nowhere.npz')
 
 
 def test_opens_fast_in_a_fresh_process_and_without_tensorflow(tmp_path):
     from mf_movielens.data import synthetic
+
     ml = synthetic()
-    path = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles)).save(tmp_path / 'm.npz')
-    words = ('import sys; from time import process_time as now; s = now()\nimport pandas\np = now()\nfrom mf_movielens.recommender import Recommender\ni = now()\n'
-             'm = Recommender.load(sys.argv[1]); t = now(); m.recommend(m.users.index[0])\n'
-             'print(p - s, i - p, t - i, now() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)')
-    runs = [subprocess.run([sys.executable, '-c', words, str(path)], capture_output=True, text=True, check=True).stdout.split() for _ in range(5)]
+    path = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles)).save(
+        tmp_path / 'm.npz'
+    )
+    words = (
+        'import sys; from time import process_time as now; s = now()\nimport pandas\np = now()\nfrom mf_movielens.recommender import Recommender\ni = now()\n'
+        'm = Recommender.load(sys.argv[1]); t = now(); m.recommend(m.users.index[0])\n'
+        'print(p - s, i - p, t - i, now() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)'
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, '-c', words, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(5)
+    ]
     assert all(r[4:] == ['False', 'False'] for r in runs)
-    pandas, imported, opened, answered = (min(float(r[j]) for r in runs) for j in range(4))  # seconds of the processor, since the machine may be busy
-    print(f'pandas {pandas:.3f} s, import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s')
-    assert imported + opened < .5 * pandas and opened < pandas and answered < .5 * pandas  # pandas is the yardstick, as machines differ
+    pandas, imported, opened, answered = (
+        min(float(r[j]) for r in runs) for j in range(4)
+    )  # seconds of the processor, since the machine may be busy
+    print(
+        f'pandas {pandas:.3f} s, import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s'
+    )
+    assert (
+        imported + opened < 0.5 * pandas and opened < pandas and answered < 0.5 * pandas
+    )  # pandas is the yardstick, as machines differ
 
 
 def test_factors_of_other_origin(tmp_path):
     from mf_movielens.baselines import damped_biases, popularity
     from mf_movielens.implicit import fit_ease
     from mf_movielens.factors import Factors
+
     rng = np.random.default_rng(1)
-    table = pd.DataFrame({'user_id': np.repeat(np.arange(6), 4), 'item_id': np.tile(np.arange(8), 3), 'rating': rng.integers(1, 6, 24) * 1.}).drop_duplicates(['user_id', 'item_id'])
+    table = pd.DataFrame(
+        {
+            'user_id': np.repeat(np.arange(6), 4),
+            'item_id': np.tile(np.arange(8), 3),
+            'rating': rng.integers(1, 6, 24) * 1.0,
+        }
+    ).drop_duplicates(['user_id', 'item_id'])
     ratings = Ratings.from_frame(table, item='item_id', scale=(1, 5))
     biases = Recommender.of(damped_biases(ratings), ratings)
     assert len(biases.recommend(0)) == 4 and len(biases.fold_in({0: 5})) == 7
-    with pytest.raises(ValueError, match='no factors'): biases.similar(0)
-    normal = lambda *shape: rng.normal(0, .3, shape).astype('float32')
-    squeezed = Recommender.of(Factors(0., normal(6), normal(8), normal(6, 3), normal(8, 3), (1, 5), 'sigmoid'), ratings)
-    assert squeezed.recommend().score.between(1, 5).all() and squeezed.fold_in({0: 5, 1: 1}).score.between(1, 5).all()
-    with pytest.raises(ValueError, match='sigmoid'): squeezed.explain(0, 1)
-    for fit in (popularity, fit_ease):  # they make lists, and are no least squares that could take newcomers
+    with pytest.raises(ValueError, match='no factors'):
+        biases.similar(0)
+    normal = lambda *shape: rng.normal(0, 0.3, shape).astype('float32')
+    squeezed = Recommender.of(
+        Factors(
+            0.0, normal(6), normal(8), normal(6, 3), normal(8, 3), (1, 5), 'sigmoid'
+        ),
+        ratings,
+    )
+    assert (
+        squeezed.recommend().score.between(1, 5).all()
+        and squeezed.fold_in({0: 5, 1: 1}).score.between(1, 5).all()
+    )
+    with pytest.raises(ValueError, match='sigmoid'):
+        squeezed.explain(0, 1)
+    for fit in (
+        popularity,
+        fit_ease,
+    ):  # they make lists, and are no least squares that could take newcomers
         other = Recommender.of(fit(ratings), ratings)
         again = Recommender.load(other.save(tmp_path / 'm.npz'))
-        assert len(again.recommend(0)) == 4 and again.recommend().equals(other.recommend())
+        assert len(again.recommend(0)) == 4 and again.recommend().equals(
+            other.recommend()
+        )
         for call in (lambda: other.fold_in({0: 5}), lambda: other.explain(0, 1)):
-            with pytest.raises(ValueError, match='newcomers'): call()
-    with pytest.raises(ValueError, match='do not go with'): Recommender.of(Factors(0., normal(5), normal(8), normal(5, 1), normal(8, 1), (1, 5)), ratings)
+            with pytest.raises(ValueError, match='newcomers'):
+                call()
+    with pytest.raises(ValueError, match='do not go with'):
+        Recommender.of(
+            Factors(0.0, normal(5), normal(8), normal(5, 1), normal(8, 1), (1, 5)),
+            ratings,
+        )
 
 
 def test_blocks_of_users_are_as_one(monkeypatch):
     import mf_movielens.ranking as module
+
     rng = np.random.default_rng(2)
     pairs = rng.choice(300 * 50, 3000, replace=False)
-    model = fitted(pd.DataFrame({'user_id': pairs // 50, 'item_id': pairs % 50, 'rating': rng.integers(1, 6, 3000) * 1.}))
+    model = fitted(
+        pd.DataFrame(
+            {
+                'user_id': pairs // 50,
+                'item_id': pairs % 50,
+                'rating': rng.integers(1, 6, 3000) * 1.0,
+            }
+        )
+    )
     whole = model.recommend()
     monkeypatch.setattr(module, 'BLOCK', 50 * 7)  # seven users at a time
     assert np.allclose(model.recommend().score, whole.score, atol=1e-4)
@@ -161,23 +289,55 @@ def test_blocks_of_users_are_as_one(monkeypatch):
 
 def test_a_newcomers_frame_is_checked(small):
     model = Recommender.load(small)
-    good = pd.DataFrame({'user': ['x', 'x', 'y'], 'item': [0, 1, 2], 'rating': [5, 1, 3]})
+    good = pd.DataFrame(
+        {'user': ['x', 'x', 'y'], 'item': [0, 1, 2], 'rating': [5, 1, 3]}
+    )
     assert model.fold_in(good, n=2).user.tolist() == ['x', 'x', 'y', 'y']
     alone = good.drop(columns='user')
-    pd.testing.assert_frame_equal(model.fold_in(alone), model.fold_in(dict(zip(good.item, good.rating))))
-    for bad in (good.assign(rating=9), good.drop(columns='rating'), good.drop(columns='item'), good.assign(item=0), alone.drop(columns='rating'), alone.assign(item=0)):
-        with pytest.raises(RatingsError): model.fold_in(bad)
+    pd.testing.assert_frame_equal(
+        model.fold_in(alone), model.fold_in(dict(zip(good.item, good.rating)))
+    )
+    for bad in (
+        good.assign(rating=9),
+        good.drop(columns='rating'),
+        good.drop(columns='item'),
+        good.assign(item=0),
+        alone.drop(columns='rating'),
+        alone.assign(item=0),
+    ):
+        with pytest.raises(RatingsError):
+            model.fold_in(bad)
 
 
 def test_one_thing_means_one_thing(small):
     model = Recommender.load(small)
     stars = Recommender.fit(_rated(model), goal='rating', n_factors=2)
-    for call in (lambda: model.similar([1, 2]), lambda: model.explain([1], 2), lambda: model.explain(1, [2]), lambda: model.fold_in([(1, 5)]), lambda: stars.predict(1),
-                 lambda: Recommender.fit(pd.DataFrame()), lambda: model.evaluate(pd.DataFrame()), lambda: Recommender.fit(None, factors=3)):
-        with pytest.raises(TypeError): call()
-    with pytest.raises(TypeError, match="'factors' is not a setting of ials; there are n_factors"):
-        Recommender.fit(Ratings.from_frame(pd.DataFrame({'user_id': [1], 'item_id': [1], 'rating': [1.]}), item='item_id'), factors=3)
-    assert stars.predict({1, 2}, 3).shape == (2,) and len(model.recommend(range(2), n=3)) == 6
+    for call in (
+        lambda: model.similar([1, 2]),
+        lambda: model.explain([1], 2),
+        lambda: model.explain(1, [2]),
+        lambda: model.fold_in([(1, 5)]),
+        lambda: stars.predict(1),
+        lambda: Recommender.fit(pd.DataFrame()),
+        lambda: model.evaluate(pd.DataFrame()),
+        lambda: Recommender.fit(None, factors=3),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    with pytest.raises(
+        TypeError, match="'factors' is not a setting of ials; there are n_factors"
+    ):
+        Recommender.fit(
+            Ratings.from_frame(
+                pd.DataFrame({'user_id': [1], 'item_id': [1], 'rating': [1.0]}),
+                item='item_id',
+            ),
+            factors=3,
+        )
+    assert (
+        stars.predict({1, 2}, 3).shape == (2,)
+        and len(model.recommend(range(2), n=3)) == 6
+    )
 
 
 @pytest.mark.parametrize('solver', ['als', 'keras'])
@@ -185,78 +345,173 @@ def test_the_width_of_the_scale_does_not_matter(solver):
     from mf_movielens.data import synthetic
     from mf_movielens.splits import random_split
     from dataclasses import replace
+
     ratings = Ratings.from_frame(synthetic().ratings.head(30_000))
     percent = replace(ratings, rating=20 * ratings.rating, scale=(20, 100))
     one, two = (random_split(r) for r in (ratings, percent))
-    a, b = (Recommender.fit(s.train, solver, n_factors=8).evaluate(s.test) for s in (one, two))
-    assert abs(20 * a.rmse - b.rmse) < .005 * b.rmse and b.rmse < 20 * 1.05
+    a, b = (
+        Recommender.fit(s.train, solver, n_factors=8).evaluate(s.test)
+        for s in (one, two)
+    )
+    assert abs(20 * a.rmse - b.rmse) < 0.005 * b.rmse and b.rmse < 20 * 1.05
     newcomer = {ratings.items.index[0]: 5, ratings.items.index[1]: 1}
-    folded = [Recommender.fit(r, solver, n_factors=8).fold_in({k: v * w for k, v in newcomer.items()}).score.mean() / w for r, w in ((ratings, 1), (percent, 20))]
-    assert abs(folded[0] - folded[1]) < .05
+    folded = [
+        Recommender.fit(r, solver, n_factors=8)
+        .fold_in({k: v * w for k, v in newcomer.items()})
+        .score.mean()
+        / w
+        for r, w in ((ratings, 1), (percent, 20))
+    ]
+    assert abs(folded[0] - folded[1]) < 0.05
 
 
 def test_the_width_of_the_scale_does_not_change_lists():
     from mf_movielens.data import synthetic
     from dataclasses import replace
+
     ratings = Ratings.from_frame(synthetic().ratings.head(20_000))
     percent = replace(ratings, rating=20 * ratings.rating, scale=(20, 100))
-    a, b = (Recommender.fit(r, n_factors=8).recommend(ratings.users.index[:50]) for r in (ratings, percent))
-    assert (a.item == b.item).mean() > .99 and np.allclose(a.score, b.score, atol=1e-3)
+    a, b = (
+        Recommender.fit(r, n_factors=8).recommend(ratings.users.index[:50])
+        for r in (ratings, percent)
+    )
+    assert (a.item == b.item).mean() > 0.99 and np.allclose(a.score, b.score, atol=1e-3)
 
 
 def test_likes_make_lists_and_no_stars():
     rng = np.random.default_rng(0)
-    taste = np.arange(60)[:, None] % 2 == np.arange(40) % 2  # two kinds of people, two kinds of things
-    u, i = np.nonzero(taste & (rng.random((60, 40)) < .4))
-    likes = Ratings.from_frame(pd.DataFrame({'user_id': u, 'item_id': i, 'rating': 1}), item='item_id')
+    taste = (
+        np.arange(60)[:, None] % 2 == np.arange(40) % 2
+    )  # two kinds of people, two kinds of things
+    u, i = np.nonzero(taste & (rng.random((60, 40)) < 0.4))
+    likes = Ratings.from_frame(
+        pd.DataFrame({'user_id': u, 'item_id': i, 'rating': 1}), item='item_id'
+    )
     model = Recommender.fit(likes, n_factors=4)
     top = model.recommend(n=3)
-    assert model.goal == 'ranking' and model.settings['because'] == 'all ratings are alike' and (top.user % 2 == top.item % 2).all()
+    assert (
+        model.goal == 'ranking'
+        and model.settings['because'] == 'all ratings are alike'
+        and (top.user % 2 == top.item % 2).all()
+    )
     assert (model.fold_in({1: 1, 3: 1}, n=5).item % 2 == 1).all()
-    for call in (lambda: Recommender.fit(likes, goal='rating'), lambda: model.predict(0, 0)):
-        with pytest.raises(ValueError): call()
+    for call in (
+        lambda: Recommender.fit(likes, goal='rating'),
+        lambda: model.predict(0, 0),
+    ):
+        with pytest.raises(ValueError):
+            call()
 
 
 def test_evaluation_is_that_of_the_lists_that_are_recommended():
     rng = np.random.default_rng(1)
     pairs = rng.choice(50 * 40, 900, replace=False)
-    table = pd.DataFrame({'user_id': pairs // 40, 'item_id': pairs % 40, 'rating': rng.integers(1, 6, 900) * 1.})
+    table = pd.DataFrame(
+        {
+            'user_id': pairs // 40,
+            'item_id': pairs % 40,
+            'rating': rng.integers(1, 6, 900) * 1.0,
+        }
+    )
     model = fitted(table[:700])
-    found = model.evaluate(Ratings.from_frame(table[700:], item='item_id', scale=(.5, 5)), unknown='ignore', k=5)
+    found = model.evaluate(
+        Ratings.from_frame(table[700:], item='item_id', scale=(0.5, 5)),
+        unknown='ignore',
+        k=5,
+    )
     liked = table[700:][table[700:].rating >= 4].groupby('user_id').item_id.agg(set)
     lists = model.recommend(n=5).groupby('user').item.agg(list)
-    recall = np.mean([len(liked[u] & set(lists[u])) / len(liked[u]) for u in liked.index])
-    assert found.users == len(liked) and np.isclose(found.recall, recall) and 'rmse' not in found
-    again = model.evaluate(Ratings.from_frame(table, item='item_id', scale=(.5, 5)), unknown='ignore', k=5)
-    assert again.seen == 700 and np.isclose(again.ndcg, found.ndcg)  # what was fitted to is on no list, and not asked for
+    recall = np.mean(
+        [len(liked[u] & set(lists[u])) / len(liked[u]) for u in liked.index]
+    )
+    assert (
+        found.users == len(liked)
+        and np.isclose(found.recall, recall)
+        and 'rmse' not in found
+    )
+    again = model.evaluate(
+        Ratings.from_frame(table, item='item_id', scale=(0.5, 5)), unknown='ignore', k=5
+    )
+    assert again.seen == 700 and np.isclose(
+        again.ndcg, found.ndcg
+    )  # what was fitted to is on no list, and not asked for
 
 
 def test_nobody_rates_a_thing_twice():
-    m = Recommender.fit(Ratings.from_frame(pd.DataFrame({'user_id': list('aabbc'), 'item_id': [1, 2, 1, 2, 2], 'rating': [1., 5, 4, 3, 2]}), item='item_id', titles={1: 'Momo', 2: 'Emma'}), n_factors=2)
-    for twice in (pd.DataFrame({'item': ['Momo', 'momo'], 'rating': [1, 5]}), pd.DataFrame({'user': ['x', 'x'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]}), pd.Series([1, 5], ['Momo', 'Momo']), {'Momo': 1, 'momo': 2}):
-        with pytest.raises(RatingsError, match='rated twice'): m.fold_in(twice)
-    assert len(m.fold_in(pd.DataFrame({'user': ['x', 'y'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]})))
+    m = Recommender.fit(
+        Ratings.from_frame(
+            pd.DataFrame(
+                {
+                    'user_id': list('aabbc'),
+                    'item_id': [1, 2, 1, 2, 2],
+                    'rating': [1.0, 5, 4, 3, 2],
+                }
+            ),
+            item='item_id',
+            titles={1: 'Momo', 2: 'Emma'},
+        ),
+        n_factors=2,
+    )
+    for twice in (
+        pd.DataFrame({'item': ['Momo', 'momo'], 'rating': [1, 5]}),
+        pd.DataFrame({'user': ['x', 'x'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]}),
+        pd.Series([1, 5], ['Momo', 'Momo']),
+        {'Momo': 1, 'momo': 2},
+    ):
+        with pytest.raises(RatingsError, match='rated twice'):
+            m.fold_in(twice)
+    assert len(
+        m.fold_in(
+            pd.DataFrame(
+                {'user': ['x', 'y'], 'item': ['Emma', 'EMMA'], 'rating': [1, 5]}
+            )
+        )
+    )
     for odd in ([4, 5], 10**400, None, 'good'):
-        with pytest.raises(RatingsError): m.fold_in({'Momo': odd})
+        with pytest.raises(RatingsError):
+            m.fold_in({'Momo': odd})
 
 
 def test_evaluated_on_a_file_whose_ids_look_like_another_kind(tmp_path):
     def read(text):
         (tmp_path / 'r.csv').write_text('user,item,rating\n' + text)
         return load_ratings(tmp_path / 'r.csv', say=None)
-    numbers = Recommender.fit(read(''.join(f'{u},{i},{(u + i) % 5 + 1}\n' for u in range(9) for i in range(8) if (u + i) % 3)), n_factors=2)
+
+    numbers = Recommender.fit(
+        read(
+            ''.join(
+                f'{u},{i},{(u + i) % 5 + 1}\n'
+                for u in range(9)
+                for i in range(8)
+                if (u + i) % 3
+            )
+        ),
+        n_factors=2,
+    )
     mixed = read('0,0,3\n1,2,4\n007,1,4\nzz,1,3\n')
     assert numbers.evaluate(mixed, unknown='ignore').unknown == 2
-    with pytest.raises(UnknownIdError, match="'007'"): numbers.evaluate(mixed)
-    texts = Recommender.fit(read('a,x,1\n1,x,2\n1,y,4\n2,y,5\n2,3,1\na,3,5\n'), n_factors=2)
-    assert texts.users.is_text and texts.items.is_text and texts.evaluate(read('1,3,4\n2,3,5\n')).unknown == 0
+    with pytest.raises(UnknownIdError, match="'007'"):
+        numbers.evaluate(mixed)
+    texts = Recommender.fit(
+        read('a,x,1\n1,x,2\n1,y,4\n2,y,5\n2,3,1\na,3,5\n'), n_factors=2
+    )
+    assert (
+        texts.users.is_text
+        and texts.items.is_text
+        and texts.evaluate(read('1,3,4\n2,3,5\n')).unknown == 0
+    )
 
 
 def test_a_long_title_is_found_quickly():
     import time
     from mf_movielens.recommender import _key
+
     start = time.perf_counter()
-    assert _key('x' + ' ' * 70_000 + 'y') and _key(' Momo  (1986) ') == 'momo' and _key('1986 (x)') == '1986 (x)'
+    assert (
+        _key('x' + ' ' * 70_000 + 'y')
+        and _key(' Momo  (1986) ') == 'momo'
+        and _key('1986 (x)') == '1986 (x)'
+    )
     assert time.perf_counter() - start < 1
 
 
@@ -265,7 +520,21 @@ def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
     from mf_movielens.als import fit_als
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.implicit import fit_ials
-    table = Ratings.from_frame(pd.DataFrame({'user_id': list('aabbc'), 'item_id': [1, 2, 1, 2, 2], 'rating': [1., 5, 4, 3, 2]}), item='item_id')
-    fit, given = {'als': (fit_als, dict(reg=np.float32(.1), damping=np.int64(3))), 'ials': (fit_ials, dict(alpha=np.float32(.3))), 'bayes': (fit_bayes, dict(n_burn=np.int64(1), n_sweeps=3, steadiness=np.True_))}[solver]
+
+    table = Ratings.from_frame(
+        pd.DataFrame(
+            {
+                'user_id': list('aabbc'),
+                'item_id': [1, 2, 1, 2, 2],
+                'rating': [1.0, 5, 4, 3, 2],
+            }
+        ),
+        item='item_id',
+    )
+    fit, given = {
+        'als': (fit_als, dict(reg=np.float32(0.1), damping=np.int64(3))),
+        'ials': (fit_ials, dict(alpha=np.float32(0.3))),
+        'bayes': (fit_bayes, dict(n_burn=np.int64(1), n_sweeps=3, steadiness=np.True_)),
+    }[solver]
     fit(table, n_factors=2, checkpoint=tmp_path / 'c.npz', **given)
     assert (tmp_path / 'c.npz').exists()

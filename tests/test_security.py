@@ -1,4 +1,5 @@
 "Whom the package talks to, what it starts, and what it runs: nobody, nothing, and nothing."
+
 import ast, json, re, subprocess, sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / 'mf_movielens').glob('*.py'))
 
-DAY = '''
+DAY = """
 import json, sys
 heard = []
 FOR_OTHERS = ('fc-list', 'lscpu')  # by which matplotlib finds fonts, and numpy 2.0 the kind of processor
@@ -39,36 +40,100 @@ sys.argv = ['mf-movielens', 'train', 'r.csv', '--factors', '4']
 cli.main.__globals__['app'](prog_name='mf-movielens', standalone_mode=False)
 print()
 print(json.dumps(heard))
-'''
+"""
 
 
 def test_a_days_work_reaches_nobody_starts_nothing_and_unpickles_nothing():
     "Python itself reports connections, programs and pickles, whoever in the process makes them."
-    said = subprocess.run([sys.executable, '-c', DAY, 'ials', 'als', 'bayes'], capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, '-c', DAY, 'ials', 'als', 'bayes'],
+        capture_output=True,
+        text=True,
+    )
     assert not said.returncode, said.stderr
     assert json.loads(said.stdout.splitlines()[-1]) == []
 
 
 def test_what_is_listened_to_would_be_heard():
-    words = DAY.split('import os, tempfile')[0] + "import pickle, subprocess, socket, os\nclass A: pass\npickle.loads(pickle.dumps(A))\nsubprocess.run(['true'])\nsocket.socket().connect_ex(('127.0.0.1', 9))\nprint(json.dumps([e for e, _ in heard]))"
-    assert {'pickle.find_class', 'subprocess.Popen', 'socket.connect'} <= {*json.loads(subprocess.run([sys.executable, '-c', words], capture_output=True, text=True, check=True).stdout)}
+    words = (
+        DAY.split('import os, tempfile')[0]
+        + "import pickle, subprocess, socket, os\nclass A: pass\npickle.loads(pickle.dumps(A))\nsubprocess.run(['true'])\nsocket.socket().connect_ex(('127.0.0.1', 9))\nprint(json.dumps([e for e, _ in heard]))"
+    )
+    assert {'pickle.find_class', 'subprocess.Popen', 'socket.connect'} <= {
+        *json.loads(
+            subprocess.run(
+                [sys.executable, '-c', words],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+    }
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda p: p.stem)
 def test_the_source_names_no_way_in(path):
     tree = ast.parse(path.read_text())
-    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    imported = {a.name.split('.')[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names} | {(n.module or '').split('.')[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert not names & {'eval', 'exec', 'system', 'popen', 'read_pickle', 'to_pickle', 'load_model', 'extractall', 'extract_all', 'mktemp'}
-    assert not imported & {'pickle', 'cloudpickle', 'dill', 'joblib', 'shelve', 'marshal', 'subprocess', 'socket', 'urllib', 'http', 'ftplib', 'telnetlib', 'ctypes'}
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {
+        n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)
+    }
+    imported = {
+        a.name.split('.')[0]
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Import)
+        for a in n.names
+    } | {
+        (n.module or '').split('.')[0]
+        for n in ast.walk(tree)
+        if isinstance(n, ast.ImportFrom)
+    }
+    assert not names & {
+        'eval',
+        'exec',
+        'system',
+        'popen',
+        'read_pickle',
+        'to_pickle',
+        'load_model',
+        'extractall',
+        'extract_all',
+        'mktemp',
+    }
+    assert not imported & {
+        'pickle',
+        'cloudpickle',
+        'dill',
+        'joblib',
+        'shelve',
+        'marshal',
+        'subprocess',
+        'socket',
+        'urllib',
+        'http',
+        'ftplib',
+        'telnetlib',
+        'ctypes',
+    }
     assert not imported & {'requests', 'pooch'} or path.stem == 'data'
 
 
 def test_the_only_addresses_are_those_of_the_archives():
     from mf_movielens.data import GROUPLENS, MIRROR
-    found = {a for p in SOURCES if p.stem != '_modidx' for n in ast.walk(ast.parse(p.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str) for a in re.findall(r'https?://[^\s\'"]+', n.value)}
+
+    found = {
+        a
+        for p in SOURCES
+        if p.stem != '_modidx'
+        for n in ast.walk(ast.parse(p.read_text()))
+        if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        for a in re.findall(r'https?://[^\s\'"]+', n.value)
+    }
     assert {GROUPLENS, MIRROR} <= found and all(a.startswith('https://') for a in found)
-    assert {a.split('/')[2] for a in found} == {'files.grouplens.org', 'huggingface.co', 'grouplens.org'}  # the last only in a message
+    assert {a.split('/')[2] for a in found} == {
+        'files.grouplens.org',
+        'huggingface.co',
+        'grouplens.org',
+    }  # the last only in a message
 
 
 def test_the_policy_says_where_to_go():

@@ -1,4 +1,5 @@
 "Ratings in parquet files: whole or not there, and the same as in memory."
+
 import json, os, signal, subprocess, sys, time
 
 import numpy as np
@@ -14,73 +15,143 @@ from mf_movielens.shards import Shards, load_cached, shard_file, write_shards
 
 ml = synthetic()
 RATINGS = Ratings.from_frame(ml.ratings, titles=ml.titles)
-ids = st.lists(st.text(st.characters(blacklist_categories=('Cs',), blacklist_characters='\0'), max_size=6), min_size=1, max_size=6, unique=True)  # for pandas 2 a text ends where a nought is
+ids = st.lists(
+    st.text(
+        st.characters(blacklist_categories=('Cs',), blacklist_characters='\0'),
+        max_size=6,
+    ),
+    min_size=1,
+    max_size=6,
+    unique=True,
+)  # for pandas 2 a text ends where a nought is
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(users=ids, items=ids, rows=st.integers(1, 40), seed=st.none() | st.integers(0, 3))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    users=ids, items=ids, rows=st.integers(1, 40), seed=st.none() | st.integers(0, 3)
+)
 def test_there_and_back(tmp_path_factory, users, items, rows, seed):
-    table = pd.DataFrame([(u, i, float(len(u + i) % 5)) for u in users for i in items], columns=['user_id', 'item_id', 'rating'])
+    table = pd.DataFrame(
+        [(u, i, float(len(u + i) % 5)) for u in users for i in items],
+        columns=['user_id', 'item_id', 'rating'],
+    )
     r = Ratings.from_frame(table, item='item_id')
     back = write_shards(r, tmp_path_factory.mktemp('x') / 's', rows, seed).load()
     assert back.users == r.users and back.items == r.items and back.scale == r.scale
-    by_pair = lambda x: x.to_frame().sort_values(['user_id', 'item_id'], ignore_index=True)
+    by_pair = lambda x: x.to_frame().sort_values(
+        ['user_id', 'item_id'], ignore_index=True
+    )
     pd.testing.assert_frame_equal(by_pair(back), by_pair(r))
-    if seed is None: assert back.fingerprint == r.fingerprint
+    if seed is None:
+        assert back.fingerprint == r.fingerprint
 
 
 def test_a_stream_is_what_the_file_holds_in_pieces_of_any_size(tmp_path, monkeypatch):
-    table = pd.DataFrame({'who': ['ü' + str(j % 91) for j in range(1000)], 'what': np.arange(1000) // 7, 'stars': np.arange(1000) % 10 / 2, 'when': 880_000_000_000 + np.arange(1000)})
+    table = pd.DataFrame(
+        {
+            'who': ['ü' + str(j % 91) for j in range(1000)],
+            'what': np.arange(1000) // 7,
+            'stars': np.arange(1000) % 10 / 2,
+            'when': 880_000_000_000 + np.arange(1000),
+        }
+    )
     table.to_csv(tmp_path / 'a.csv', index=False)
     columns = dict(user='who', item='what', rating='stars', timestamp='when')
     whole = load_ratings(tmp_path / 'a.csv', say=None, duplicates='last', **columns)
     for piece in (7, 100, 10**6):
         monkeypatch.setattr('mf_movielens.reading.PIECE', piece)
-        shards = shard_file(tmp_path / 'a.csv', tmp_path / f's{piece}', n_shards=3, **columns)
+        shards = shard_file(
+            tmp_path / 'a.csv', tmp_path / f's{piece}', n_shards=3, **columns
+        )
         back = shards.load()
-        assert back.users == whole.users and back.items == whole.items and back.scale == whole.scale and len(back) == 1000 == len(shards)
-        pd.testing.assert_frame_equal(*(x.to_frame().drop_duplicates().sort_values(['user_id', 'item_id', 'timestamp'], ignore_index=True) for x in (back, whole)))
+        assert (
+            back.users == whole.users
+            and back.items == whole.items
+            and back.scale == whole.scale
+            and len(back) == 1000 == len(shards)
+        )
+        pd.testing.assert_frame_equal(
+            *(
+                x.to_frame()
+                .drop_duplicates()
+                .sort_values(['user_id', 'item_id', 'timestamp'], ignore_index=True)
+                for x in (back, whole)
+            )
+        )
 
 
-@pytest.mark.parametrize('text, words', [('user,item,rating\na,x,good\n', 'good'), ('user,item,rating\n', 'no'), ('user,item,rating\na,,3\n', 'id is missing'), ('user,item,rating\na,x,\n', 'missing'),
-                                         ('', 'empty'), ('user,item,rating\na,x,3,9\n', 'a.csv'), ('user,thing,rating\na,x,3\n', 'item=')])
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('user,item,rating\na,x,good\n', 'good'),
+        ('user,item,rating\n', 'no'),
+        ('user,item,rating\na,,3\n', 'id is missing'),
+        ('user,item,rating\na,x,\n', 'missing'),
+        ('', 'empty'),
+        ('user,item,rating\na,x,3,9\n', 'a.csv'),
+        ('user,thing,rating\na,x,3\n', 'item='),
+    ],
+)
 def test_a_file_that_is_not_sound_leaves_nothing(tmp_path, text, words):
     (tmp_path / 'a.csv').write_text(text)
-    with pytest.raises(RatingsError, match=words): shard_file(tmp_path / 'a.csv', tmp_path / 's')
+    with pytest.raises(RatingsError, match=words):
+        shard_file(tmp_path / 'a.csv', tmp_path / 's')
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
 
 
 def test_ids_in_two_byte_letters_keep_their_noughts(tmp_path):
-    (tmp_path / 'a.csv').write_text('user,item,rating\n007,1,4\n7,1,3\n', encoding='utf-16')
-    assert len(load_ratings(tmp_path / 'a.csv', say=None).users) == 2 == len(shard_file(tmp_path / 'a.csv', tmp_path / 's').users)
+    (tmp_path / 'a.csv').write_text(
+        'user,item,rating\n007,1,4\n7,1,3\n', encoding='utf-16'
+    )
+    assert (
+        len(load_ratings(tmp_path / 'a.csv', say=None).users)
+        == 2
+        == len(shard_file(tmp_path / 'a.csv', tmp_path / 's').users)
+    )
 
 
 def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
     (tmp_path / 'a.csv').write_text('user,item\na,x\nb,x\n')
-    assert shard_file(tmp_path / 'a.csv', tmp_path / 's', rating=False).load().rating.tolist() == [1, 1]
+    assert shard_file(
+        tmp_path / 'a.csv', tmp_path / 's', rating=False
+    ).load().rating.tolist() == [1, 1]
     (tmp_path / 'b.csv').write_text('user,item,rating\na,x,.1\nb,x,.8\n')
-    assert shard_file(tmp_path / 'b.csv', tmp_path / 't', scale=(0, .8)).load().scale == (0, .8)
-    with pytest.raises(TypeError, match='duplicates'): shard_file(tmp_path / 'b.csv', tmp_path / 'u', duplicates='last')
-    with pytest.raises(TypeError, match='Series'): load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
+    assert shard_file(
+        tmp_path / 'b.csv', tmp_path / 't', scale=(0, 0.8)
+    ).load().scale == (0, 0.8)
+    with pytest.raises(TypeError, match='duplicates'):
+        shard_file(tmp_path / 'b.csv', tmp_path / 'u', duplicates='last')
+    with pytest.raises(TypeError, match='Series'):
+        load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
 
 
 def test_training_wants_shards_that_were_dealt_out(tmp_path):
     from mf_movielens.training import fit_net
-    with pytest.raises(RatingsError, match='dealt out'): fit_net(write_shards(RATINGS, tmp_path / 's'))
+
+    with pytest.raises(RatingsError, match='dealt out'):
+        fit_net(write_shards(RATINGS, tmp_path / 's'))
 
 
 def test_killed_while_writing(tmp_path):
     "Whatever the moment, the folder is whole or not there."
-    words = ('import sys\nfrom mf_movielens.data import synthetic\nfrom mf_movielens.encoding import Ratings\nfrom mf_movielens.shards import write_shards\n'
-             'ml = synthetic(); r = Ratings.from_frame(ml.ratings)\nprint("now", flush=True)\n'
-             'for j in range(1000): write_shards(r, f"{sys.argv[1]}/s{j}", 2000, seed=j)')
+    words = (
+        'import sys\nfrom mf_movielens.data import synthetic\nfrom mf_movielens.encoding import Ratings\nfrom mf_movielens.shards import write_shards\n'
+        'ml = synthetic(); r = Ratings.from_frame(ml.ratings)\nprint("now", flush=True)\n'
+        'for j in range(1000): write_shards(r, f"{sys.argv[1]}/s{j}", 2000, seed=j)'
+    )
     rng, whole = np.random.default_rng(0), 0
     for attempt in range(8):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        process = subprocess.Popen([sys.executable, '-c', words, str(folder)], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, '-c', words, str(folder)], stdout=subprocess.PIPE
+        )
         process.stdout.readline()
-        time.sleep(rng.uniform(.02, .5))
+        time.sleep(rng.uniform(0.02, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
         for path in folder.glob('s*'):
@@ -92,9 +163,20 @@ def test_killed_while_writing(tmp_path):
 def test_two_at_once_keep_one(tmp_path):
     ml.ratings.to_csv(tmp_path / 'a.csv', index=False)
     words = 'import sys\nfrom mf_movielens.shards import load_cached\nprint(load_cached(sys.argv[1], sys.argv[2], say=None).fingerprint)'
-    both = [subprocess.Popen([sys.executable, '-c', words, str(tmp_path / 'a.csv'), str(tmp_path / 'c')], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, '-c', words, str(tmp_path / 'a.csv'), str(tmp_path / 'c')],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
     said = [p.communicate()[0] for p in both]
-    assert said[0] == said[1] != '' and [p.returncode for p in both] == [0, 0] and len(list((tmp_path / 'c').iterdir())) == 1
+    assert (
+        said[0] == said[1] != ''
+        and [p.returncode for p in both] == [0, 0]
+        and len(list((tmp_path / 'c').iterdir())) == 1
+    )
 
 
 def test_what_is_kept_and_damaged_says_what_to_do(tmp_path):
@@ -102,11 +184,22 @@ def test_what_is_kept_and_damaged_says_what_to_do(tmp_path):
     load_cached(tmp_path / 'a.csv', tmp_path / 'c', say=None)
     kept = next((tmp_path / 'c').iterdir())
     (kept / '00000.parquet').write_bytes((kept / '00000.parquet').read_bytes()[:-7])
-    with pytest.raises(RatingsError, match='Remove'): load_cached(tmp_path / 'a.csv', tmp_path / 'c', say=None)
+    with pytest.raises(RatingsError, match='Remove'):
+        load_cached(tmp_path / 'a.csv', tmp_path / 'c', say=None)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(name=st.sampled_from(['about.json', 'users.parquet', 'items.parquet', '00000.parquet']), cut=st.floats(0, 1), byte=st.integers(0, 255))
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    name=st.sampled_from(
+        ['about.json', 'users.parquet', 'items.parquet', '00000.parquet']
+    ),
+    cut=st.floats(0, 1),
+    byte=st.integers(0, 255),
+)
 def test_any_damage_is_a_reason_or_nothing_to_see(tmp_path_factory, name, cut, byte):
     folder = tmp_path_factory.mktemp('x') / 's'
     small = RATINGS.take(slice(0, 50))
@@ -114,57 +207,114 @@ def test_any_damage_is_a_reason_or_nothing_to_see(tmp_path_factory, name, cut, b
     raw = bytearray((folder / name).read_bytes())
     raw[int(cut * (len(raw) - 1))] = byte
     (folder / name).write_bytes(raw)
-    try: found = Shards(folder).load()
-    except RatingsError: return
+    try:
+        found = Shards(folder).load()
+    except RatingsError:
+        return
     assert len(found) == 50 and np.isfinite(found.rating).all()
 
 
 def test_the_network_goes_on_where_it_was_killed(tmp_path):
     from mf_movielens.training import Recipe, fit_net
-    shards, recipe = write_shards(RATINGS, tmp_path / 's', 20_000, seed=0), Recipe(embedding_size=4, epochs=3, batch_size=5000)
+
+    shards, recipe = (
+        write_shards(RATINGS, tmp_path / 's', 20_000, seed=0),
+        Recipe(embedding_size=4, epochs=3, batch_size=5000),
+    )
     straight, records = fit_net(shards, recipe), []
-    class Stop(Exception): pass
+
+    class Stop(Exception):
+        pass
+
     def stop(record):
         records.append(record)
-        if len(records) == 2: raise Stop
-    with pytest.raises(Stop): fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_epoch=stop)
+        if len(records) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_epoch=stop)
     again = fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz')
-    assert np.array_equal(again.factors.user_factors, straight.factors.user_factors) and len(again.records) == 3
+    assert (
+        np.array_equal(again.factors.user_factors, straight.factors.user_factors)
+        and len(again.records) == 3
+    )
 
 
 def test_ratings_too_large_to_be_read_again_are_refused(tmp_path):
-    (tmp_path / 'r.csv').write_text('user,item,rating\n1,10,999999999999999999994\n1,20,3.5\n')
-    with pytest.raises(RatingsError, match='r.csv.*power of ten'): shard_file(tmp_path / 'r.csv', tmp_path / 's')
+    (tmp_path / 'r.csv').write_text(
+        'user,item,rating\n1,10,999999999999999999994\n1,20,3.5\n'
+    )
+    with pytest.raises(RatingsError, match='r.csv.*power of ten'):
+        shard_file(tmp_path / 'r.csv', tmp_path / 's')
     assert not (tmp_path / 's').exists()
 
 
 def test_sizes_without_end_are_refused(tmp_path):
-    folder = write_shards(Ratings.from_frame(synthetic().ratings.head(100)), tmp_path / 's').folder
+    folder = write_shards(
+        Ratings.from_frame(synthetic().ratings.head(100)), tmp_path / 's'
+    ).folder
     about = json.loads((folder / 'about.json').read_text())
-    for sizes in ([float('inf')], [float('nan')], [-1], [], 'x', None, [1e300], [2**70]):
+    for sizes in (
+        [float('inf')],
+        [float('nan')],
+        [-1],
+        [],
+        'x',
+        None,
+        [1e300],
+        [2**70],
+    ):
         (folder / 'about.json').write_text(json.dumps(about | {'sizes': sizes}))
-        with pytest.raises(RatingsError): Shards(folder).load()
+        with pytest.raises(RatingsError):
+            Shards(folder).load()
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_shards(Ratings.from_frame(ml.ratings.head(100), titles=ml.titles), tmp_path / 's').folder
+    return write_shards(
+        Ratings.from_frame(ml.ratings.head(100), titles=ml.titles), tmp_path / 's'
+    ).folder
 
 
 def test_a_note_that_is_nested_too_deep(folder):
     (folder / 'about.json').write_text('[' * 200_000)
-    with pytest.raises(RatingsError, match='is no folder of encoded ratings, or is damaged'): Shards(folder)
+    with pytest.raises(
+        RatingsError, match='is no folder of encoded ratings, or is damaged'
+    ):
+        Shards(folder)
 
 
-@pytest.mark.parametrize('change', [dict(title=range), dict(title=lambda n: [str(j) if j else None for j in range(n)]), dict(title=lambda n: [True] * n), dict(title=lambda n: [b'x'] * n), dict(title=lambda n: [['x']] * n),
-                                    dict(id=lambda n: [float(j) for j in range(n)]), dict(id=lambda n: [str(j) if j else None for j in range(n)]), dict(id=lambda n: ['x'] * n), dict(id=lambda n: []), dict(more=range)])
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(title=range),
+        dict(title=lambda n: [str(j) if j else None for j in range(n)]),
+        dict(title=lambda n: [True] * n),
+        dict(title=lambda n: [b'x'] * n),
+        dict(title=lambda n: [['x']] * n),
+        dict(id=lambda n: [float(j) for j in range(n)]),
+        dict(id=lambda n: [str(j) if j else None for j in range(n)]),
+        dict(id=lambda n: ['x'] * n),
+        dict(id=lambda n: []),
+        dict(more=range),
+    ],
+)
 def test_ids_and_titles_of_another_kind(folder, change):
     table = pq.read_table(folder / 'items.parquet')
     for name, make in change.items():
         values = list(make(len(table)))
-        table = pa.table({'id': pa.array(values)}) if not values else pa.table({**{c: table[c] for c in table.column_names}, name: pa.array(values)})
+        table = (
+            pa.table({'id': pa.array(values)})
+            if not values
+            else pa.table(
+                {**{c: table[c] for c in table.column_names}, name: pa.array(values)}
+            )
+        )
     pq.write_table(table, folder / 'items.parquet')
-    with pytest.raises(RatingsError, match='is no folder of encoded ratings, or is damaged'): Shards(folder)
+    with pytest.raises(
+        RatingsError, match='is no folder of encoded ratings, or is damaged'
+    ):
+        Shards(folder)
 
 
 def test_titles_that_repeat_and_row_groups(folder):
@@ -173,20 +323,41 @@ def test_titles_that_repeat_and_row_groups(folder):
     titles = [f'T{j % 3}' for j in range(len(before.items))]
     for name, ids in (('users', before.users), ('items', before.items)):
         texts = [f'id {j}' for j in ids.index]
-        pq.write_table(pa.table({'id': texts} | ({'title': titles} if name == 'items' else {})), folder / f'{name}.parquet', row_group_size=7)
+        pq.write_table(
+            pa.table({'id': texts} | ({'title': titles} if name == 'items' else {})),
+            folder / f'{name}.parquet',
+            row_group_size=7,
+        )
         after = Shards(folder)
         assert getattr(after, name).index.tolist() == texts
     assert after.titles.tolist() == titles and len(after.load()) == 100
 
 
-@pytest.mark.parametrize('names', [['user_ix', 'item_ix', 'rating', 'timestamp', 'more'], ['user_ix', 'user_ix', 'rating', 'timestamp'], ['user_ix', 'item_ix'], ['x', 'item_ix', 'rating']])
+@pytest.mark.parametrize(
+    'names',
+    [
+        ['user_ix', 'item_ix', 'rating', 'timestamp', 'more'],
+        ['user_ix', 'user_ix', 'rating', 'timestamp'],
+        ['user_ix', 'item_ix'],
+        ['x', 'item_ix', 'rating'],
+    ],
+)
 def test_columns_of_another_kind(folder, names):
     table = pq.read_table(folder / '00000.parquet')
-    pq.write_table(pa.table([table[min(j, 3)] for j in range(len(names))], names=names), folder / '00000.parquet')
-    with pytest.raises(RatingsError, match='its columns are.*Remove'): Shards(folder).load()
+    pq.write_table(
+        pa.table([table[min(j, 3)] for j in range(len(names))], names=names),
+        folder / '00000.parquet',
+    )
+    with pytest.raises(RatingsError, match='its columns are.*Remove'):
+        Shards(folder).load()
 
 
 @pytest.mark.parametrize('unit', [1, 10**3, 10**6, 10**9])
 def test_moments_in_parts_of_a_second(tmp_path, unit):
-    (tmp_path / 'r.csv').write_text(f'user,item,rating,timestamp\n1,10,4,{1_700_000_000 * unit}\n2,10,3,{1_700_000_001 * unit}\n')
-    assert sorted(shard_file(tmp_path / 'r.csv', tmp_path / 's').load().timestamp) == [1_700_000_000, 1_700_000_001]
+    (tmp_path / 'r.csv').write_text(
+        f'user,item,rating,timestamp\n1,10,4,{1_700_000_000 * unit}\n2,10,3,{1_700_000_001 * unit}\n'
+    )
+    assert sorted(shard_file(tmp_path / 'r.csv', tmp_path / 's').load().timestamp) == [
+        1_700_000_000,
+        1_700_000_001,
+    ]

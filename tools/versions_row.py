@@ -2,6 +2,7 @@
 
 With --write the line goes into the package's versions.csv, in the place of an older one on the same Python and versions.
 """
+
 import platform, re, sys
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +20,14 @@ def row(requirements, notebooks, tests):
     ran = re.findall(r'^\S+\.ipynb: \d+ secs$', notebooks, re.M)
     *_, end = re.findall(r'^(?=.*\bpassed\b).* in \d.*$', tests, re.M)
     said = {what: n for n, what in re.findall(r'(\d+) (passed|skipped)', end)}
-    return {'python': platform.python_version(), 'requirements': requirements, **{p: version(p) for p in PACKAGES},
-            'notebooks': str(len(ran)), 'tests': said['passed'], 'skipped': said.get('skipped', '0')}
+    return {
+        'python': platform.python_version(),
+        'requirements': requirements,
+        **{p: version(p) for p in PACKAGES},
+        'notebooks': str(len(ran)),
+        'tests': said['passed'],
+        'skipped': said.get('skipped', '0'),
+    }
 
 
 def merged(old, new):
@@ -30,12 +37,17 @@ def merged(old, new):
 
 
 def main():
-    requirements, notebooks, tests = sys.argv[1], *(Path(p).read_text(encoding='utf-8') for p in sys.argv[2:4])
+    requirements, notebooks, tests = (
+        sys.argv[1],
+        *(Path(p).read_text(encoding='utf-8') for p in sys.argv[2:4]),
+    )
     new = row(requirements, notebooks, tests)
     print(','.join(new.values()))
-    if '--write' not in sys.argv: return
+    if '--write' not in sys.argv:
+        return
     old = pd.read_csv(PATH, dtype=str).to_dict('records') if PATH.exists() else []
     pd.DataFrame(merged(old, new)).to_csv(PATH, index=False)
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()
