@@ -1,0 +1,48 @@
+"""Files that earlier versions of the package saved still open, and answer as they did.
+
+The files in tests/saved hold synthetic ratings; expected.json has the answers that the
+version which wrote each file gave.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mf_movielens.factors import Factors
+from mf_movielens.posterior import Posterior
+from mf_movielens.recommender import Recommender
+
+SAVED = Path(__file__).parent / 'saved'
+EXPECTED = json.loads((SAVED / 'expected.json').read_text(encoding='utf-8'))
+USERS = ['user 3', 'user 5']
+
+
+def assert_same_frame(frame, expected, columns):
+    "The ids are equal, and the scores nearly: another processor rounds otherwise."
+    assert frame[columns[:-1]].to_numpy().tolist() == [row[:-1] for row in expected]
+    assert np.allclose(frame[columns[-1]], [row[-1] for row in expected], atol=1e-4)
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_a_saved_recommender_still_answers_as_it_did(name):
+    model, expected = Recommender.load(SAVED / f'{name}.npz'), EXPECTED[name]
+    recommended = model.recommend(USERS, 4)
+    assert_same_frame(recommended, expected['recommend'], ['user', 'item', 'score'])
+    if 'predict' in expected:
+        predicted = model.predict(USERS, [101, 105])
+        assert np.allclose(predicted, expected['predict'], atol=1e-4)
+    new_user = model.fold_in({101: 5, 105: 1}, 4)
+    assert_same_frame(new_user, expected['fold_in'], ['item', 'score'])
+    assert model.titles[model.find(103)] == 'Item D (1983)'
+
+
+def test_saved_arrays_of_predictors_still_open():
+    rating = Recommender.load(SAVED / 'rating-v2.npz')
+    factors = Factors.load(SAVED / 'factors-v1.npz')
+    assert np.array_equal(factors.user_factors, rating.factors.user_factors)
+    posterior = Posterior.load(SAVED / 'posterior-v1.npz')
+    bayes = Recommender.load(SAVED / 'bayes-v3.npz')
+    rows = np.arange(30)
+    assert np.array_equal(posterior.scores(rows), bayes.factors.scores(rows))
