@@ -222,14 +222,14 @@ def fit_users(
         n_users,
         len(f.item_bias),
     )
-    rows = np.zeros((n_users, f.k + 1), 'float32')
+    rows = np.zeros((n_users, f.n_factors + 1), 'float32')
     _half(
         side,
         rows,
         np.column_stack([f.item_factors / unit**0.5, f.item_bias / unit]).astype(
             'float32', copy=False
         ),
-        _ridge(f.k, reg, bias_reg, damping),
+        _ridge(f.n_factors, reg, bias_reg, damping),
         _exactly,
         map,
     )
@@ -268,7 +268,7 @@ def _beginning(ratings, n_factors, seed, start):
         Q[:, -1] = 0
         P = np.zeros((n, n_factors + 1), 'float32')
     else:
-        if (len(start.user_bias), len(start.item_bias), start.k) != (
+        if (len(start.user_bias), len(start.item_bias), start.n_factors) != (
             n,
             m,
             n_factors,

@@ -312,7 +312,7 @@ def _measured(split, solver, settings, checkpoint):
     model = _fit(
         split.train, solver, settings, records.append, checkpoint=checkpoint, **valid
     )
-    name = f'{model.factors.k} factors, {solver}'
+    name = f'{model.factors.n_factors} factors, {solver}'
     if model.goal == 'ranking':
         return (
             pd.DataFrame(records),
@@ -365,7 +365,7 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
             if predicted is None
             else plot_predicted(actual, predicted, f'{name}, hidden tenth'),
             'map.png': plot_map(model)
-            if model.factors.k > 1 and (model.counts > 0).sum() > 2
+            if model.factors.n_factors > 1 and (model.counts > 0).sum() > 2
             else None,
         }
         for file in figures:

@@ -284,6 +284,6 @@ def fit_ials_users(
         n_users,
         len(factors.item_bias),
     )
-    rows = np.zeros((n_users, factors.k), 'float32')
+    rows = np.zeros((n_users, factors.n_factors), 'float32')
     _half(side, rows, factors.item_factors, reg, damping, alpha, _exactly, map)
     return np.zeros(n_users, 'float32'), rows

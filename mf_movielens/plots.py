@@ -151,7 +151,7 @@ def item_axes(
     factors,  # `Factors` with one factor or more
 ):  # (n_items, at most k): how many stars each axis moves an item for a typical user (root mean square), greatest axis first; of factors that rank, how far users of unlike taste are apart on it
     "Measure items by what users make of them, along axes of which the first say most."
-    if factors.k < 1:
+    if factors.n_factors < 1:
         raise ValueError('there are no factors to look at; this model has biases alone')
     P, Q = (
         factors.user_factors.astype('float64'),
@@ -294,9 +294,9 @@ def plot_map(
     axes=(0, 1),  # which two of `item_axes`
 ):  # a `Figure`
     "Draw the best known items along two axes, those that the same people like close by."
-    if model.factors.k < 2:
+    if model.factors.n_factors < 2:
         raise ValueError(
-            f'a map needs two factors, and this model has {model.factors.k}'
+            f'a map needs two factors, and this model has {model.factors.n_factors}'
         )
     rows = _well_known(model, n)
     points = _along(model, list(axes))[rows]

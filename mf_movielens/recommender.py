@@ -69,7 +69,7 @@ class Recommender:
             if 'solver' in self.settings
             else self.goal
         )
-        return f'Recommender ({how}): {self.factors.k} factors, {len(self.seen.rating):,} ratings of {len(self.items):,} items by {len(self.users):,} users'
+        return f'Recommender ({how}): {self.factors.n_factors} factors, {len(self.seen.rating):,} ratings of {len(self.items):,} items by {len(self.users):,} users'
 
     @property
     def goal(self):
@@ -650,10 +650,12 @@ def similar(
 def _directions(self):
     "Item factors whose cosines say how much one item speaks for another."
     Q = self.factors.item_factors
-    if self.goal == 'rating' or not self.factors.k:
+    if self.goal == 'rating' or not self.factors.n_factors:
         return Q
     _, damping, alpha = self.penalties
-    A = alpha * Q.T.astype('float64') @ Q + max(damping, 1e-9) * np.eye(self.factors.k)
+    A = alpha * Q.T.astype('float64') @ Q + max(damping, 1e-9) * np.eye(
+        self.factors.n_factors
+    )
     return (Q @ np.linalg.inv(np.linalg.cholesky(A)).T).astype('float32')
 
 
@@ -829,7 +831,7 @@ def explain(
 
 
 def _carried_stars(self, row, rows, stars):
-    f, (each, whole) = self.factors, _ridge(self.factors.k, *self.penalties)
+    f, (each, whole) = self.factors, _ridge(self.factors.n_factors, *self.penalties)
     X = np.column_stack(
         [f.item_factors / _unit(f.scale) ** 0.5, np.ones(len(f.item_bias))]
     ).astype('float64')
@@ -846,7 +848,7 @@ def _carried_score(self, row, rows, stars):
     A = (
         Q[rows].T @ Q[rows]
         + alpha * Q.T @ Q
-        + max(reg * len(rows) + damping, 1e-9) * np.eye(self.factors.k)
+        + max(reg * len(rows) + damping, 1e-9) * np.eye(self.factors.n_factors)
     )
     return Q[rows] @ np.linalg.solve(A, Q[row]) * targets(stars, self.factors.scale), {}
 
@@ -1034,7 +1036,7 @@ def summary(
         users=len(self.users),
         items=len(self.items),
         ratings=len(self.seen.rating),
-        factors=self.factors.k,
+        factors=self.factors.n_factors,
         scale=f'{low:g} to {high:g}',
         titles=self.titles is not None,
     )

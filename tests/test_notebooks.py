@@ -19,8 +19,12 @@ def test_the_first_cell_gets_the_package_on_colab_alone(name):
         c for c in read(NBS / f'{name}.ipynb').cells if c.cell_type == 'code'
     ).source
     assert first == (
-        "#| hide\nimport sys\nif 'google.colab' in sys.modules:  # on Colab: get the package, and keep the numpy that is there\n    import numpy\n"
-        f'    %pip install -q "numpy=={{numpy.__version__}}" "{s["lib_name"]} @ git+{s["git_url"]}@{s["branch"]}"'
+        '#| hide\nimport sys\n\n'
+        "if 'google.colab' in sys.modules:\n"
+        '    # On Colab: install the package, and keep the numpy that is already there.\n'
+        '    import numpy\n\n'
+        '    %pip install -q "numpy=={numpy.__version__}" '
+        f'"{s["lib_name"]} @ git+{s["git_url"]}@{s["branch"]}"'
     )
 
 
