@@ -1,6 +1,6 @@
 "What holds for every notebook: how it begins on Colab, and where it may look."
 
-import re, sys
+import ast, re, sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +59,84 @@ def test_a_committed_output_that_is_no_longer_true_is_found():
         and differs('ten films', 'nine films', 'times')
         and not differs('a 1.0', 'a 7.0', 'times')
     )
+
+
+CLOCKS = {'perf_counter', 'perf_counter_ns', 'process_time', 'monotonic', 'timeit'}
+TIMES = CLOCKS | {'seconds', 'took', 'elapsed'}
+
+
+def identifiers(node):
+    "Every name and attribute that occurs in a piece of code."
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Attribute):
+            yield part.attr
+
+
+def bound_names(statement):
+    "The names that a statement gives a value to, lists that it appends to among them."
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    found = {
+        part.id
+        for part in ast.walk(statement)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }
+    return found | {
+        part.func.value.id
+        for part in ast.walk(statement)
+        if isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr == 'append'
+        and isinstance(part.func.value, ast.Name)
+    }
+
+
+def assertions_of_time(code):
+    "Comparisons, asserted in a cell or in a function, with what a clock measured there."
+    simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.FunctionDef)
+    nodes = list(ast.walk(ast.parse(code)))
+    statements = [node for node in nodes if isinstance(node, simple)]
+    measured, n_before = set(TIMES), 0
+    while len(measured) > n_before:
+        n_before = len(measured)
+        for statement in statements:
+            source = getattr(statement, 'value', None) or statement
+            if measured & {*identifiers(source)}:
+                measured |= bound_names(statement)
+    asserted = [node.test for node in nodes if isinstance(node, ast.Assert)]
+    return [
+        ast.unparse(part)
+        for test in asserted
+        for part in ast.walk(test)
+        if isinstance(part, ast.Compare) and measured & {*identifiers(part)}
+    ]
+
+
+@pytest.mark.parametrize(
+    'code, found',
+    [
+        ('start = perf_counter()\nassert perf_counter() - start < 1', True),
+        ('a = time.process_time()\nb = 2 * a\nassert x == 1 and b < 20', True),
+        ('def f():\n  return monotonic()\nassert f() < 3', True),
+        ('s = []\nfor x in y:\n  s.append(perf_counter())\nassert median(s) < 2', True),
+        ('start = perf_counter()\nprint(perf_counter() - start)\nassert x < 1', False),
+    ],
+)
+def test_an_assertion_of_time_is_found(code, found):
+    assert bool(assertions_of_time(code)) == found
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_no_cell_asserts_seconds(name):
+    "A machine may be busy: speed is measured in `benchmarks/`, and shown."
+    for cell in read(NBS / f'{name}.ipynb').cells:
+        if cell.cell_type == 'code' and not re.search(r'^\s*[%!]', cell.source, re.M):
+            assert not assertions_of_time(cell.source)
+
+
+def test_no_test_asserts_seconds():
+    for path in sorted(Path(__file__).parent.glob('test_*.py')):
+        for part in ast.parse(path.read_text()).body:
+            assert not assertions_of_time(ast.unparse(part)), path.name

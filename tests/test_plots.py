@@ -1,6 +1,5 @@
 "Names from outside in a figure: whatever a file, a film or a group is called, it can be drawn."
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -75,11 +74,12 @@ def test_a_dollar_is_drawn_as_it_is(model):
         ('A  (1994)', 'A'),
         ('Piano, The (1993)', 'The Piano'),
         ('A (1994) B', 'A (1994) B'),
-        ('A' + ' ' * 10**5 + 'B', 'A…'),
-        (' ' * 10**5 + '(1994', '…'),
+        # a pattern that takes quadratic time would not come to an end here
+        ('A' + ' ' * 10**6 + 'B', 'A…'),
+        (' ' * 10**6 + '(1994', '…'),
     ],
+    ids=['year', 'two blanks', 'article', 'no year', 'many blanks', 'only blanks'],
 )
-def test_titles_are_cut_short_in_no_time(model, title, short):
-    start = time.perf_counter()
-    assert _short(replace(model, titles=np.array([title] * 10, object)), 0) == short
-    assert time.perf_counter() - start < 1
+def test_titles_are_cut_short(model, title, short):
+    titles = np.array([title] * 10, object)
+    assert _short(replace(model, titles=titles), 0) == short

@@ -1,6 +1,6 @@
 "A recommender for any ids and ratings, its file, and what opening it costs."
 
-import subprocess, sys
+import json, subprocess, sys
 
 import numpy as np
 import pandas as pd
@@ -185,37 +185,36 @@ def test_no_file_is_the_systems_own_error(tmp_path):
         Recommender.load(tmp_path / 'nowhere.npz')
 
 
-def test_opens_fast_in_a_fresh_process_and_without_tensorflow(tmp_path):
+OPENED = """
+import json, sys
+import pandas, scipy.sparse
+known = set(sys.modules)
+from mf_movielens.recommender import Recommender
+model = Recommender.load(sys.argv[1])
+model.recommend(model.users.index[0])
+print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - known})))
+"""
+
+
+def test_a_saved_model_opens_without_tensorflow_or_matplotlib(tmp_path):
+    """Nothing heavier than pandas and scipy is imported until the first answer.
+
+    How many seconds it takes is measured in `benchmarks/`, not here.
+    """
     from mf_movielens.data import synthetic
 
-    ml = synthetic()
-    path = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles)).save(
-        tmp_path / 'm.npz'
+    movielens = synthetic()
+    ratings = Ratings.from_frame(movielens.ratings, titles=movielens.titles)
+    path = Recommender.fit(ratings).save(tmp_path / 'm.npz')
+    child = subprocess.run(
+        [sys.executable, '-c', OPENED, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    words = (
-        'import sys; from time import process_time as now; s = now()\nimport pandas\np = now()\nfrom mf_movielens.recommender import Recommender\ni = now()\n'
-        'm = Recommender.load(sys.argv[1]); t = now(); m.recommend(m.users.index[0])\n'
-        'print(p - s, i - p, t - i, now() - t, "tensorflow" in sys.modules, "matplotlib" in sys.modules)'
-    )
-    runs = [
-        subprocess.run(
-            [sys.executable, '-c', words, str(path)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        for _ in range(5)
-    ]
-    assert all(r[4:] == ['False', 'False'] for r in runs)
-    pandas, imported, opened, answered = (
-        min(float(r[j]) for r in runs) for j in range(4)
-    )  # seconds of the processor, since the machine may be busy
-    print(
-        f'pandas {pandas:.3f} s, import {imported:.3f} s, load {opened:.3f} s, first answer {answered:.3f} s'
-    )
-    assert (
-        imported + opened < 0.5 * pandas and opened < pandas and answered < 0.5 * pandas
-    )  # pandas is the yardstick, as machines differ
+    imported = set(json.loads(child.stdout)) - set(sys.stdlib_module_names)
+    # pandas imports pyarrow where there is one
+    assert imported <= {'mf_movielens', 'numpy', 'pandas', 'pyarrow', 'scipy'}
 
 
 def test_factors_of_other_origin(tmp_path):
@@ -502,17 +501,13 @@ def test_evaluated_on_a_file_whose_ids_look_like_another_kind(tmp_path):
     )
 
 
-def test_a_long_title_is_found_quickly():
-    import time
+def test_a_title_may_be_very_long():
     from mf_movielens.recommender import _key
 
-    start = time.perf_counter()
-    assert (
-        _key('x' + ' ' * 70_000 + 'y')
-        and _key(' Momo  (1986) ') == 'momo'
-        and _key('1986 (x)') == '1986 (x)'
-    )
-    assert time.perf_counter() - start < 1
+    # a pattern that takes quadratic time would not come to an end here
+    assert _key('x' + ' ' * 700_000 + 'y')
+    assert _key(' Momo  (1986) ') == 'momo'
+    assert _key('1986 (x)') == '1986 (x)'
 
 
 @pytest.mark.parametrize('solver', ['als', 'ials', 'bayes'])

@@ -66,7 +66,7 @@ def test_the_network_opens_in_a_fresh_process(tmp_path):
     assert np.array_equal(np.array(json.loads(said), 'float32'), net(pairs).numpy())
 
 
-def test_factors_load_fast_and_without_tensorflow(tmp_path):
+def test_factors_load_without_tensorflow_and_pandas(tmp_path):
     from mf_movielens.factors import Factors
 
     rng = np.random.default_rng(0)
@@ -80,16 +80,17 @@ def test_factors_load_fast_and_without_tensorflow(tmp_path):
     )
     f.save(tmp_path / 'f.npz')
     words = (
-        'import sys, time; s = time.perf_counter()\nfrom mf_movielens.factors import Factors\n'
-        'Factors.load(sys.argv[1]).predict([0], [0]); print(time.perf_counter() - s, "tensorflow" in sys.modules, "pandas" in sys.modules)'
+        'import sys\nfrom mf_movielens.factors import Factors\n'
+        'Factors.load(sys.argv[1]).predict([0], [0])\n'
+        'print("tensorflow" in sys.modules, "pandas" in sys.modules)'
     )
-    seconds, tf, pd = subprocess.run(
+    loaded = subprocess.run(
         [sys.executable, '-c', words, str(tmp_path / 'f.npz')],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert float(seconds) < 10 and (tf, pd) == ('False', 'False')
+    assert loaded == ['False', 'False']
 
 
 def test_a_foreign_file_is_refused(tmp_path):
