@@ -36,7 +36,7 @@ setup(
     ],
     packages=find_packages(include=[s['lib_name'] + '*']),
     include_package_data=False,
-    package_data={s['lib_name']: ['results/*.csv', '*.mplstyle']},
+    package_data={s['lib_name']: ['py.typed', 'results/*.csv', '*.mplstyle']},
     python_requires='>=' + s['min_python'],
     install_requires=s['requirements'].split(),
     extras_require={
