@@ -26,7 +26,12 @@ from .encoding import Ratings, RatingsError, UnknownIdError, _whole_id
 from .factors import put_file
 from .implicit import targets
 from .metrics import compare, interval, mae, mean_interval, paired
-from .ranking import coverage, liked_from, rank_items, ranking_metrics
+from mf_movielens.ranking import (
+    catalog_coverage,
+    relevance_threshold,
+    rank_items,
+    ranking_metrics,
+)
 from .reading import FLAGS, load_ratings
 from .recommender import GOALS, ModelFileError, Recommender, _choose
 from .shards import ABOUT, Shards, load_cached
@@ -293,7 +298,7 @@ def _list_metrics(split, models):
     table = {
         name: dict(zip(('ndcg', 'low', 'high'), mean_interval(r.ndcg)))
         | r[['recall', 'hit']].mean().to_dict()
-        | {'coverage': coverage(lists[name], len(split.train.items))}
+        | {'coverage': catalog_coverage(lists[name], len(split.train.items))}
         for name, r in rows.items()
     }
     return pd.DataFrame(table).T, paired(
@@ -303,7 +308,10 @@ def _list_metrics(split, models):
 
 def _measured(split, solver, settings, checkpoint):
     "(curves, table of errors or of lists, gain over biases or popularity, predictions if they are ratings, ranges if there are)"
-    records, liked = [], (split.test.rating >= liked_from(split.test.scale)).any()
+    records, liked = (
+        [],
+        (split.test.rating >= relevance_threshold(split.test.scale)).any(),
+    )
     valid = (
         dict(valid=replace(split.test, timestamp=None))
         if liked or solver != 'ials'
@@ -593,7 +601,7 @@ def _tell(goal, test, table, gain, label, remedy):
     (low, high), hidden = test.scale, f'{len(test):,} hidden ratings'
     if table is None:
         return print(
-            f'\nnone of the {hidden} is at {liked_from(test.scale):g} or above, so the lists cannot be measured{label}'
+            f'\nnone of the {hidden} is at {relevance_threshold(test.scale):g} or above, so the lists cannot be measured{label}'
         )
     if goal == 'rating':
         print(

@@ -26,7 +26,7 @@ from mf_movielens.als import (
 )
 from .encoding import to_unit
 from .factors import Factors, _float32, _need, _penalty, _rows, _whole
-from .ranking import liked_from, rank_items, ranking_metrics
+from .ranking import relevance_threshold, rank_items, ranking_metrics
 
 # %% ../nbs/11_implicit.ipynb #6749e742
 __all__ = ['targets', 'fit_ease', 'fit_ials', 'fit_ials_users', 'ials_objective']
@@ -44,7 +44,9 @@ def targets(
     if scale[0] == scale[1]:
         return np.ones_like(rating)
     return (
-        to_unit(rating, scale) if kind == 'graded' else rating >= liked_from(scale)
+        to_unit(rating, scale)
+        if kind == 'graded'
+        else rating >= relevance_threshold(scale)
     ).astype('float32')
 
 
@@ -216,7 +218,10 @@ def fit_ials(
         damping=damping,
         alpha=alpha,
     )
-    if valid is not None and not (valid.rating >= liked_from(valid.scale)).any():
+    if (
+        valid is not None
+        and not (valid.rating >= relevance_threshold(valid.scale)).any()
+    ):
         raise ValueError('nothing in `valid` is liked, so lists cannot be judged by it')
     penalties, tell = (
         (reg, damping, alpha),

@@ -16,7 +16,12 @@ from mf_movielens.factors import Factors, top_items
 from mf_movielens.implicit import fit_ease, fit_ials, fit_ials_users, ials_objective
 from mf_movielens.metrics import compare, interval, mae, mean_interval, rmse
 from mf_movielens.posterior import coverage_table
-from mf_movielens.ranking import coverage, list_qualities, rank_items, ranking_metrics
+from mf_movielens.ranking import (
+    catalog_coverage,
+    beyond_accuracy_metrics,
+    rank_items,
+    ranking_metrics,
+)
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 from mf_movielens.splits import leave_last_out, official_fold, random_split, time_split
@@ -564,7 +569,7 @@ def test_lists_are_judged_or_refused():
     assert (
         lists.shape == (2, 100)
         and (lists[:, 8:] == -1).all()
-        and finite(ranking_metrics(lists, [0, 1], ALL, 100, liked=1))
+        and finite(ranking_metrics(lists, [0, 1], ALL, 100, min_rating=1))
     )
     for k in (0, -1, 1.5, NAN, None, 101):
         refused(lambda: ranking_metrics(lists, [0, 1], ALL, k), f'k={k!r}')
@@ -584,20 +589,20 @@ def test_lists_are_judged_or_refused():
     assert (
         rank_items(score, [], ALL, 3).shape == (0, 3)
         and len(ranking_metrics(np.zeros((0, 3), int), [], ALL, 3))
-        == len(list_qualities(np.zeros((0, 3), int), [], ALL))
+        == len(beyond_accuracy_metrics(np.zeros((0, 3), int), [], ALL))
         == 0
     )
-    assert coverage([], 5) == coverage([[-1]], 5) == 0
+    assert catalog_coverage([], 5) == catalog_coverage([[-1]], 5) == 0
     for n in (0, -1, NAN):
-        refused(lambda: coverage([], n), f'n_items={n!r}')
+        refused(lambda: catalog_coverage([], n), f'n_items={n!r}')
     for X in (
         np.full((8, 2), NAN),
         np.full((8, 2), 1e200),
         np.ones((3, 2)),
         np.ones(8),
     ):
-        refused(lambda: list_qualities(lists, [0, 1], ALL, X), 'features')
-    assert finite(list_qualities(lists, [0, 1], ALL, np.zeros((8, 2))))
+        refused(lambda: beyond_accuracy_metrics(lists, [0, 1], ALL, X), 'features')
+    assert finite(beyond_accuracy_metrics(lists, [0, 1], ALL, np.zeros((8, 2))))
 
 
 def test_factors_by_hand_are_asked_within_bounds():

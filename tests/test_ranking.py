@@ -1,4 +1,4 @@
-"Measures of lists, beside trec_eval and scikit-learn."
+"Ranking metrics, compared with trec_eval and scikit-learn."
 
 from itertools import permutations, product
 
@@ -11,11 +11,11 @@ from sklearn.metrics import ndcg_score
 
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.ranking import (
-    _best,
-    coverage,
-    list_qualities,
+    beyond_accuracy_metrics,
+    catalog_coverage,
     rank_items,
     ranking_metrics,
+    top_k,
 )
 
 
@@ -115,7 +115,7 @@ def test_the_mean_over_all_orders_of_ties_is_that_of_scikit_learn(seed):
 @settings(deadline=None)
 def test_of_equal_scores_the_lower_row_comes_first(seed, n):
     x = np.random.default_rng(seed).integers(0, 4, (5, 12)).astype(float)
-    assert (_best(x, n) == np.argsort(-x, axis=1, kind='stable')[:, :n]).all()
+    assert (top_k(x, n) == np.argsort(-x, axis=1, kind='stable')[:, :n]).all()
 
 
 def test_lists_hold_nothing_seen_and_nothing_outside_the_candidates():
@@ -144,7 +144,7 @@ def test_blocks_of_users_do_not_change_the_lists(monkeypatch):
         ratings(np.where(rng.random((50, 20)) < 0.3, 3, 0)),
     )
     whole = rank_items(lambda rows: scores[rows], range(50), seen)
-    monkeypatch.setattr(ranking, 'BLOCK', 45)
+    monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 45)
     assert (rank_items(lambda rows: scores[rows], range(50), seen) == whole).all()
 
 
@@ -179,10 +179,10 @@ def test_qualities_of_lists_do_not_depend_on_the_order_of_users():
         np.array([rng.permutation(15)[:4] for _ in range(20)]),
     )
     features, order = rng.random((15, 3)), rng.permutation(20)
-    found = list_qualities(lists, range(20), train, features)
+    found = beyond_accuracy_metrics(lists, range(20), train, features)
     assert np.allclose(
-        found.loc[order], list_qualities(lists[order], order, train, features)
-    ) and coverage(lists, 15) == coverage(lists[order], 15)
+        found.loc[order], beyond_accuracy_metrics(lists[order], order, train, features)
+    ) and catalog_coverage(lists, 15) == catalog_coverage(lists[order], 15)
     cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     pairs = [
         cosine(features[a], features[b])

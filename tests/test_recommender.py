@@ -282,7 +282,7 @@ def test_blocks_of_users_are_as_one(monkeypatch):
         )
     )
     whole = model.recommend()
-    monkeypatch.setattr(module, 'BLOCK', 50 * 7)  # seven users at a time
+    monkeypatch.setattr(module, 'MAX_SCORES_PER_BLOCK', 50 * 7)  # seven users at a time
     assert np.allclose(model.recommend().score, whole.score, atol=1e-4)
 
 
