@@ -144,7 +144,7 @@ def _notes(to_stderr):
 def _file(path, cache=False, **columns):
     if not Path(path).exists():
         raise WrongUse(
-            f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and stand-in'
+            f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and synthetic'
         )
     if Path(path, ABOUT).exists():
         odd = ['--cache'] * cache + [
@@ -165,7 +165,7 @@ def _file(path, cache=False, **columns):
 def _ratings(data, cache=False, **columns):
     "(name, is it real, `Ratings`)"
     data = data.lower() if data and data.lower() in SOURCES else data
-    if data not in (None, 'stand-in', *SOURCES):
+    if data not in (None, 'synthetic', *SOURCES):
         return Path(data).name, True, _file(data, cache, **columns)
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
     if odd:
@@ -176,7 +176,7 @@ def _ratings(data, cache=False, **columns):
         raise WrongUse(
             f'--cache goes with a file of your own; {data or "ml-100k"} is kept already'
         )
-    ml = synthetic() if data == 'stand-in' else load(data)
+    ml = synthetic() if data == 'synthetic' else load(data)
     print(ml)
     return (
         ml.name,
@@ -410,7 +410,7 @@ def train(
     data: Annotated[
         Optional[str],
         typer.Argument(
-            help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or stand-in. By default ml-100k, or the stand-in where it cannot be had.',
+            help='A file of ratings, or a name such as ml-100k, ml-1m, ml-32m or synthetic. By default ml-100k, or synthetic data where it cannot be had.',
             show_default=False,
         ),
     ] = None,
@@ -572,7 +572,7 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_
         path.unlink(missing_ok=True)
     if as_json:
         return print(json.dumps(report))
-    label = '' if is_real else ', on made-up data'
+    label = '' if is_real else ', on synthetic data'
     if measure:
         _tell(
             model.goal,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPLENS', 'MIRROR', 'SOURCES', 'GROWS', 'SMALL', 'RATING_TYPES', 'USER_COLUMNS', 'MANY', 'OCCUPATIONS', 'GENRES',
            'STARS', 'DataError', 'UnavailableError', 'Source', 'home', 'fetch', 'read_member', 'MovieLens',
-           'read_archive', 'synthetic', 'load', 'only_real']
+           'read_archive', 'synthetic', 'load']
 
 # %% ../nbs/00_data.ipynb #c290bdc6
 import io, os, re, sys, warnings, zipfile
@@ -28,7 +28,6 @@ __all__ = [
     'read_member',
     'synthetic',
     'load',
-    'only_real',
 ]
 
 # %% ../nbs/00_data.ipynb #aba5ec81
@@ -487,7 +486,7 @@ class MovieLens:
         pd.DataFrame
     )  # user_id, and age, sex, occupation, zip_code where they are known
     genres: pd.DataFrame  # genre, genre_id
-    name: str  # 'ml-100k', or 'stand-in'
+    name: str  # 'ml-100k', or 'synthetic'
     is_real: bool  # False for made-up data
     archive: Path | None = None  # the zip that it was read from
 
@@ -497,10 +496,7 @@ class MovieLens:
         return self.movies.set_index('movie_id').title
 
     def __repr__(self):
-        return (
-            f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films by {len(self.users):,} users'
-            + ('' if self.is_real else ' (made up)')
-        )
+        return f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films by {len(self.users):,} users'
 
 # %% ../nbs/00_data.ipynb #3967eac5
 def read_archive(
@@ -679,18 +675,11 @@ def synthetic(
         movies,
         users,
         genres,
-        'stand-in',
+        'synthetic',
         False,
     )
 
 # %% ../nbs/00_data.ipynb #3fbd6b80
-def _say(line):
-    "Print a line; also where `nbdev_test` would swallow it."
-    print(line)
-    if os.environ.get('IN_TEST'):
-        print(line, file=sys.__stderr__, flush=True)
-
-
 def load(
     name=None,  # a key of `SOURCES`; None: ML-100K if it can be had, else the stand-in
 ):  # `MovieLens`
@@ -700,17 +689,8 @@ def load(
     except UnavailableError:
         if name:
             raise
-        _say(
-            'MovieLens 100K cannot be had here (load("ml-100k") says why): going on with a made-up stand-in of the same shape.'
+        print(
+            'MovieLens 100K cannot be had here (load("ml-100k") says why): '
+            'going on with synthetic data of the same shape.'
         )
         return synthetic()
-
-# %% ../nbs/00_data.ipynb #6090e47c
-def only_real(
-    movielens,  # the data set in use
-):  # True for ML-100K itself; for anything else False, after a line that says so
-    "Guard a check that holds for the real ML-100K alone."
-    real = movielens.is_real and movielens.name == 'ml-100k'
-    if not real:
-        _say(f'skipped: a figure of ML-100K, and this is {movielens.name}')
-    return real

@@ -24,7 +24,7 @@ def run(home, tmp_path, monkeypatch):
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
-    "A saved model of the stand-in."
+    "A saved model of the synthetic data."
     from mf_movielens.data import synthetic
     from mf_movielens.encoding import Ratings
     from mf_movielens.recommender import Recommender
@@ -42,8 +42,8 @@ def model(tmp_path_factory):
         (['train', '--for', 'bob'], "user 'bob' is not among"),
         (['train', '--solver', 'best'], "'best' is not a solver"),
         (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
-        (['train', 'stand-in', '--reg', '-1'], 'reg=-1'),
-        (['train', 'stand-in', '--cache'], '--cache goes with a file'),
+        (['train', 'synthetic', '--reg', '-1'], 'reg=-1'),
+        (['train', 'synthetic', '--cache'], '--cache goes with a file'),
         (['recommend', '1'], 'there is no model'),
         (['info', '--model', 'x.npz'], 'no model at x.npz'),
     ],
@@ -83,7 +83,7 @@ def test_data_that_cannot_be_had_is_code_1(run):
 @pytest.mark.parametrize('solver', ['ials', 'als', 'keras'])
 def test_train_on_the_stand_in(run, tmp_path, solver):
     p = run('train', '--rounds', '2', '--factors', '4', '--solver', solver)
-    assert p.returncode == 0 and p.stderr == '' and 'made-up' in p.stdout
+    assert p.returncode == 0 and p.stderr == '' and 'synthetic' in p.stdout
     made = tmp_path / 'mf-movielens-out'
     assert (
         json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
@@ -144,7 +144,7 @@ def test_json_is_json_and_nothing_else(run, model):
         p = run(*words, '--json', '--model', model)
         assert p.returncode == 0 and p.stderr == '' and json.loads(p.stdout)
     p = run('train', '--json', '--rounds', 1, '--factors', 2)
-    assert json.loads(p.stdout)['data'] == 'stand-in' and 'made-up stand-in' in p.stderr
+    assert json.loads(p.stdout)['data'] == 'synthetic' and 'synthetic data' in p.stderr
 
 
 ASKED = """
@@ -307,14 +307,14 @@ def test_rate_asks_a_person(model, tmp_path):
 def test_a_bar_in_a_terminal_and_control_c(tmp_path, home):
     env = os.environ | {'MF_MOVIELENS_OFFLINE': '1'}
     shown, code = in_a_terminal(
-        ['train', 'stand-in', '--rounds', 40, '--factors', 100],
+        ['train', 'synthetic', '--rounds', 40, '--factors', 100],
         tmp_path,
         env,
         [(']\ralternating', '\x03')],
     )  # the bar's second showing: during the first, older tqdm is not yet ready
     assert code in (1, 130) and 'alternating' in shown and 'Traceback' not in shown
     shown, code = in_a_terminal(
-        ['train', 'stand-in', '--rounds', 42, '--factors', 100], tmp_path, env
+        ['train', 'synthetic', '--rounds', 42, '--factors', 100], tmp_path, env
     )
     assert (
         code == 0 and 'saved in' in shown
@@ -473,7 +473,7 @@ def test_stale_plots_go(run, tmp_path):
     assert (
         run(
             'train',
-            'stand-in',
+            'synthetic',
             '--factors',
             2,
             '--rounds',
@@ -487,7 +487,9 @@ def test_stale_plots_go(run, tmp_path):
     )
     assert (tmp_path / 'o/map.png').exists() and (tmp_path / 'o/predicted.png').exists()
     assert (
-        run('train', 'stand-in', '--factors', 1, '--rounds', 1, '--out', 'o').returncode
+        run(
+            'train', 'synthetic', '--factors', 1, '--rounds', 1, '--out', 'o'
+        ).returncode
         == 0
     )
     assert (
