@@ -1,11 +1,26 @@
-"Properties of vocabularies and ratings, for any ids."
+"Properties of vocabularies, ratings and sparse tables, for any ids."
+
+import copy
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given, strategies as st
 
-from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
+from mf_movielens.encoding import (
+    ID_COLUMNS,
+    Ratings,
+    RatingsError,
+    UnknownIdError,
+    Vocabulary,
+    build_csr,
+    check_scale,
+    find_id_column,
+    parse_id,
+    scale_unit,
+)
 
 ids = st.lists(st.integers(-(2**62), 2**62), min_size=1, unique=True) | st.lists(
     st.text(), min_size=1, unique=True
@@ -15,20 +30,18 @@ ids = st.lists(st.integers(-(2**62), 2**62), min_size=1, unique=True) | st.lists
 @given(ids)
 def test_encode_then_decode_is_the_identity(ids):
     v = Vocabulary(ids)
-    assert (
-        v.encode(ids).tolist() == list(range(len(ids)))
-        and v.decode(v.encode(ids)).tolist() == ids
-    )
+    assert v.encode(ids).tolist() == list(range(len(ids)))
+    assert v.decode(v.encode(ids)).tolist() == ids
 
 
 @given(ids, st.integers(-(2**62), 2**62) | st.text())
-def test_a_strange_id_is_loud(ids, strange):
+def test_an_unknown_id_raises(ids, unknown):
     v = Vocabulary(ids)
-    if strange in ids:
+    if unknown in ids:
         return
     with pytest.raises(UnknownIdError):
-        v.encode([strange])
-    assert v.encode([strange], unknown='ignore').tolist() == [-1]
+        v.encode([unknown])
+    assert v.encode([unknown], unknown='ignore').tolist() == [-1]
 
 
 @given(
@@ -41,16 +54,26 @@ def test_the_order_of_rows_does_not_matter(pairs, random):
     )
     shuffled = df.sample(frac=1, random_state=random.randrange(2**31))
     key = ['user_id', 'item_id']
-    one, two = (
+    in_order, in_disorder = (
         Ratings.from_frame(d).to_frame().sort_values(key).reset_index(drop=True)
         for d in (df, shuffled)
     )
-    pd.testing.assert_frame_equal(one, two)
+    pd.testing.assert_frame_equal(in_order, in_disorder)
 
 
 def test_digits_that_are_no_numbers():
     with pytest.raises(UnknownIdError):
         Vocabulary([1, 2]).encode(['²'])
+
+
+@pytest.mark.parametrize(
+    'text, id',
+    [('0', 0), ('7', 7), ('-7', -7)]
+    + [(text, text) for text in ('007', '-0', '+7', ' 7', '7.0', '1' * 20, '²', '')],
+)
+def test_an_id_is_a_number_only_if_it_is_written_as_python_writes_it(text, id):
+    assert parse_id(text) == id
+    assert type(parse_id(text)) is type(id)
 
 
 def table(**columns):
@@ -78,11 +101,8 @@ def test_true_is_not_the_id_1_and_a_large_float_is_nobody():
         np.array([2.0**53, 2]),
     ):
         assert known.encode(ids, unknown='ignore')[0] == -1
-    assert known.encode([1.0, 2**53 + 1, np.int32(2)]).tolist() == [
-        0,
-        2,
-        1,
-    ] and known.encode(np.array([[1, 2]])).tolist() == [0, 1]
+    assert known.encode([1.0, 2**53 + 1, np.int32(2)]).tolist() == [0, 2, 1]
+    assert known.encode(np.array([[1, 2]])).tolist() == [0, 1]
     for ids in (np.array([[1, 99]]), np.array(99)):
         with pytest.raises(UnknownIdError, match='99 is not among'):
             known.encode(ids)
@@ -116,25 +136,173 @@ def test_lists_are_no_ids(value):
 
 
 def test_columns_by_number_and_columns_twice():
-    assert (
-        len(
-            Ratings.from_frame(
-                pd.DataFrame([['a', 'x', 1.0], ['b', 'x', 2.0]]),
-                user=0,
-                item=1,
-                rating=2,
-            )
-        )
-        == 2
-    )
+    numbered = pd.DataFrame([['a', 'x', 1.0], ['b', 'x', 2.0]])
+    assert len(Ratings.from_frame(numbered, user=0, item=1, rating=2)) == 2
     with pytest.raises(RatingsError, match="more than one column 'rating'"):
         Ratings.from_frame(pd.concat([table(), table()[['rating']]], axis=1))
 
 
-def test_one_long_title_does_not_make_all_long():
-    import tracemalloc
+NAMES = [(user, item) for user in ID_COLUMNS['user'] for item in ID_COLUMNS['item']]
 
-    titles = {i: 'short' for i in range(1_000)} | {0: 'x' * 300_000}
+
+@pytest.mark.parametrize('user, item', NAMES)
+def test_the_usual_names_of_id_columns_are_understood(user, item):
+    usual = table().rename(columns={'user_id': user, 'movie_id': item})
+    found = Ratings.from_frame(usual.assign(title='Heat'))
+    assert found.users.index.tolist() == ['a', 'b']
+    assert found.items.index.tolist() == [1, 2]
+    assert find_id_column(usual, 'user') == user
+    assert find_id_column(usual, 'item') == item
+
+
+@pytest.mark.parametrize(
+    'frame, message',
+    [
+        (table().drop(columns='user_id'), r'no column of user ids \(user_id, userId'),
+        (table(item=[3, 4]), "more than one column of item ids .*'movie_id'.*'item'"),
+        (pd.concat([table(), table()[['user_id']]], axis=1), 'more than one column'),
+    ],
+)
+def test_id_columns_that_cannot_be_told_are_refused(frame, message):
+    with pytest.raises(RatingsError, match=message):
+        Ratings.from_frame(frame)
+
+
+def test_a_named_id_column_settles_which_of_two():
+    frame = table(item=['x', 'y'])
+    assert Ratings.from_frame(frame, item='item').items.index.tolist() == ['x', 'y']
+    assert Ratings.from_frame(frame, item='movie_id').items.index.tolist() == [1, 2]
+
+
+def assert_same(a, b):
+    "The same ids in the same order, and all columns, types and settings alike."
+    assert a.users == b.users
+    assert a.items == b.items
+    assert a.scale == b.scale
+    assert a.fingerprint == b.fingerprint
+    for name in ('user_ix', 'item_ix', 'rating', 'timestamp', 'titles'):
+        left, right = getattr(a, name), getattr(b, name)
+        assert (left is None) == (right is None)
+        if left is not None:
+            assert left.dtype == right.dtype
+            assert left.tolist() == right.tolist()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-3, 3), st.sampled_from('abcde'), st.integers(1, 5)),
+        min_size=1,
+        unique_by=lambda rated: rated[:2],
+    ),
+    st.booleans(),
+    st.sampled_from([None, (1, 5), (-3.5, 7)]),
+)
+def test_to_frame_and_from_frame_are_the_identity(rows, has_times, scale):
+    frame = pd.DataFrame(rows, columns=['user', 'item', 'rating'])
+    if has_times:
+        frame['timestamp'] = np.arange(len(frame)) * 1_000_000_007
+    ratings = Ratings.from_frame(frame, scale=scale)
+    assert_same(Ratings.from_frame(ratings.to_frame()), ratings)
+    some = ratings.take(np.arange(len(ratings)) % 2 == 0)
+    vocabularies = {'users': ratings.users, 'items': ratings.items}
+    assert_same(Ratings.from_frame(some.to_frame(), **vocabularies), some)
+
+
+def test_a_part_of_a_frame_keeps_the_scale_and_the_ids_that_occur():
+    ratings = Ratings.from_frame(table(), scale=(0, 10))
+    part = ratings.to_frame().query('rating > 1').copy()
+    assert Ratings.from_frame(part).scale == (0, 10)
+    assert Ratings.from_frame(part).users.index.tolist() == ['b']
+    kept = Ratings.from_frame(part, users=ratings.users, items=ratings.items)
+    assert kept.user_ix.tolist() == kept.item_ix.tolist() == [1]
+    with pytest.raises(UnknownIdError, match='2 is not among'):
+        Ratings.from_frame(part, items=Vocabulary([1]))
+
+
+def test_changed_ratings_do_not_silently_keep_the_scale_of_their_frame():
+    frame = Ratings.from_frame(table()).to_frame()
+    doubled = frame.assign(rating=frame.rating * 2)
+    with pytest.raises(RatingsError, match='2 to 10, but frame.attrs .*1 to 5.*scale='):
+        Ratings.from_frame(doubled)
+    assert Ratings.from_frame(doubled, scale=(2, 10)).scale == (2, 10)
+    assert frame.attrs == copy.deepcopy(frame.attrs) != {}
+
+
+def test_the_scale_of_a_frame_survives_a_parquet_file(tmp_path):
+    pytest.importorskip('pyarrow')
+    ratings = Ratings.from_frame(table(), scale=(0, 10))
+    ratings.to_frame().to_parquet(tmp_path / 'r.parquet')
+    assert_same(Ratings.from_frame(pd.read_parquet(tmp_path / 'r.parquet')), ratings)
+
+
+@pytest.mark.parametrize(
+    'scale, message',
+    [
+        (5, 'two numbers'),
+        ((1, 2, 3), 'two numbers'),
+        (('a', 'b'), 'two numbers'),
+        ((5, 1), 'the lowest must come first'),
+        ((0, np.inf), 'finite'),
+        ((np.nan, 1), 'finite'),
+        ((0, 1e15), 'divide'),
+        ((0, 1e-31), 'multiply'),
+    ],
+)
+def test_scales_that_are_none_are_refused(scale, message):
+    with pytest.raises(RatingsError, match=message):
+        check_scale(scale)
+    with pytest.raises(RatingsError, match=message):
+        Ratings.from_frame(table(), scale=scale)
+
+
+def test_the_unit_of_a_scale_is_a_fourth_of_its_width():
+    assert scale_unit((1, 5)) == 1
+    assert scale_unit((0, 100)) == 25
+    assert scale_unit((-10, -9)) == 0.25
+    assert scale_unit((3, 3)) == 1
+
+
+entries = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(-2, 2)))
+
+
+@given(entries)
+def test_a_sparse_table_holds_each_entry_in_its_order(entries):
+    rows, columns, values = np.array(entries, 'int32').reshape(-1, 3).T
+    found = build_csr(rows, columns, values.astype('float32'), (7, 4))
+    found.check_format(full_check=True)
+    assert found.shape == (7, 4)
+    assert found.data.dtype == 'float32'
+    assert found.indices.dtype == found.indptr.dtype == 'int32'
+    for row in range(7):
+        these = slice(found.indptr[row], found.indptr[row + 1])
+        expected = [(c, v) for r, c, v in entries if r == row]
+        assert list(zip(found.indices[these], found.data[these])) == expected
+    total = scipy.sparse.coo_array((values, (rows, columns)), shape=(7, 4)).toarray()
+    assert (found.toarray() == total).all()
+
+
+def test_a_sparse_table_of_more_than_a_million_entries_is_sorted_stably():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 1000, 2**20 + 5).astype('int32')
+    positions = np.arange(len(rows))
+    found = build_csr(rows, positions % 1000, positions.astype('float32'), (1000, 1000))
+    order = np.argsort(rows, kind='stable')
+    assert (found.data == order).all()
+    assert (np.diff(found.indptr) == np.bincount(rows, minlength=1000)).all()
+
+
+def test_ratings_become_a_sparse_table_in_which_a_rating_of_0_is_an_entry():
+    frame = table(rating=[0.0, 5]).iloc[::-1]
+    ratings = Ratings.from_frame(frame)
+    found = ratings.to_csr()
+    assert found.toarray().tolist() == [[5, 0], [0, 0]]
+    assert found.nnz == 2
+    wider = Ratings.from_frame(frame, items=Vocabulary([2, 9, 1])).to_csr()
+    assert wider.toarray().tolist() == [[5, 0, 0], [0, 0, 0]]
+
+
+def test_one_long_title_does_not_make_all_long():
+    titles = dict.fromkeys(range(1000), 'short') | {0: 'x' * 300_000}
     tracemalloc.start()
     Ratings.from_frame(
         pd.DataFrame({'user_id': 1, 'movie_id': range(1_000), 'rating': 1.0}),
