@@ -19,12 +19,12 @@ from scipy.special import ndtri
 from .encoding import Ratings, RatingsError
 from .factors import _whole, get_checkpoint, put_arrays
 from mf_movielens.gibbs import (
-    _draw_cuts,
-    _draw_likings,
-    _draw_steadiness,
-    _ends,
-    _moments,
-    _Table,
+    DayIndex,
+    FeatureGroup,
+    HierarchicalFactors,
+    OrderedProbit,
+    padded_regressors,
+    sample_noise_precisions,
 )
 from .posterior import Posterior
 
@@ -51,7 +51,7 @@ class _Chain:
         )  # so that theirs does not matter
         self.ratings = r = ratings.take(order)
         u, i, shape, self.rng = r.user_ix, r.item_ix, (len(r.users), len(r.items)), rng
-        self.moments = _moments(r) if timed else None
+        self.moments = DayIndex.from_ratings(r) if timed else None
         self.day, self.evening = (
             self.moments.find(u, r.timestamp) if timed else (None, None)
         )
@@ -66,32 +66,34 @@ class _Chain:
             else ([], [])
         )
         self.implicit = implicit
-        self.users = _Table(
-            shape[0], k + 1, u, [(i, shape[1]), *days], rng, own[0] + given['users']
+        features = [
+            [FeatureGroup(X, k + 1) for X in some]
+            for some in (own[0] + given['users'], own[1] + given['items'])
+        ]
+        self.users = HierarchicalFactors(
+            shape[0], k + 1, u, [(i, shape[1]), *days], rng, features[0]
         )
-        self.items = _Table(
-            shape[1], k + 1, i, [(u, shape[0]), *days], rng, own[1] + given['items']
+        self.items = HierarchicalFactors(
+            shape[1], k + 1, i, [(u, shape[0]), *days], rng, features[1]
         )
         self.tables = [self.users, self.items]
-        for group in self.items.features:
-            group.V = None  # only users are folded in
         self.timed = ('days', 'moods') if timed is True else (timed,)
         if timed:
             self.tables.append(
-                _Table(
+                HierarchicalFactors(
                     len(self.moments.days),
                     k + 1,
                     self.day,
                     [(u, shape[0]), (i, shape[1])],
                     rng,
-                    centred=False,
-                    least=0.01,
+                    has_mean=False,
+                    prior_scale=0.01,
                 )
             )
             self.tables[2].precision *= 25  # days differ little
-            self.tables[2].rows[:] = 0
+            self.tables[2].factors[:] = 0
         self.mood, self.mood_precision = (
-            np.zeros(len(self.moments.user) if timed else 0),
+            np.zeros(len(self.moments.user_ix) if timed else 0),
             10.0 if 'moods' in self.timed else np.inf,
         )
         self.steady, self.shape = (
@@ -110,21 +112,21 @@ def _begin(self, likelihood):
         if likelihood == 'probit'
         else (float(r.mean(dtype='float64')), float(r.std(dtype='float64')))
     )
-    self.cuts = (
-        1.3 * ndtri(np.bincount(self.category).cumsum()[:-1] / n)
+    self.probit = (
+        OrderedProbit(
+            self.category, 1.3 * ndtri(np.bincount(self.category).cumsum()[:-1] / n)
+        )
         if likelihood == 'probit'
-        else np.zeros(0)
+        else None
     )
+    self.cuts = self.probit.cutpoints if self.probit else np.zeros(0)
     self.common, self.tau, self.target, self.left = (
         1.0,
         np.ones(n, 'float32'),
         ((r - self.mu) / self.unit).astype('float32'),
         np.zeros(n + 1, 'float32'),
     )
-    self.blocks, self.sweeps = (
-        [slice(a, min(a + 2**15, n)) for a in range(0, n, 2**15)],
-        0,
-    )
+    self.sweeps = 0
     self.f = self.said()
 
 
@@ -137,10 +139,10 @@ def _bytes(self):
     return 4 * sum(
         x.size
         for x in (
-            *(table.rows for table in self.tables),
+            *(table.factors for table in self.tables),
             self.mood,
             self.steady,
-            self.items.rows,
+            self.items.factors,
         )
     )
 
@@ -148,7 +150,7 @@ def _bytes(self):
 def _said(self, block=2**20):
     "What the model says of each rating, before the noise."
     u, i, found = self.ratings.user_ix, self.ratings.item_ix, []
-    P, Q, *c = (table.rows for table in self.tables)
+    P, Q, *c = (table.factors for table in self.tables)
     for a in range(0, len(u), block):
         rows = slice(a, a + block)
         p, q, now = P[u[rows]], Q[i[rows]], [c[0][self.day[rows]]] if c else []
@@ -172,22 +174,29 @@ def _sweep(self, run):
     f = self.f if self.sweeps % 10 else self.said()
     if self.likelihood == 'probit':
         sd = self.tau**-0.5
-        self.cuts = _draw_cuts(f, sd, self.category, self.cuts, rng, run, self.blocks)
-        self.target = _draw_likings(
-            f, sd, self.category, self.cuts, rng, run, self.blocks
-        )
+        self.probit.sample_cutpoints(f, sd, rng, run)
+        self.cuts = self.probit.cutpoints
+        self.target = self.probit.sample_utilities(f, sd, rng, run)
     left[:-1] = self.target - f
     self._draw_noise()
     tau = np.append(self.tau, np.float32(0))
     users, items, *day = self.tables
     for table in (users, items):
-        table.draw_population(rng)
-    now = [_ends(day[0].rows, 0)] if day else []
-    users.draw([_ends(items.rows, 1), *now], left, tau, rng, run)
-    items.draw([_ends(users.rows, 1), *now], left, tau, rng, run)
+        table.sample_population(rng)
+    now = [padded_regressors(day[0].factors, 0)] if day else []
+    users.sample_factors(
+        [padded_regressors(items.factors, 1), *now], left, tau, rng, run
+    )
+    items.sample_factors(
+        [padded_regressors(users.factors, 1), *now], left, tau, rng, run
+    )
     if 'days' in self.timed:
-        day[0].draw_population(rng)
-        day[0].draw([_ends(users.rows, 1), _ends(items.rows, 0)], left, tau, rng, run)
+        day[0].sample_population(rng)
+        both = [
+            padded_regressors(users.factors, 1),
+            padded_regressors(items.factors, 0),
+        ]
+        day[0].sample_factors(both, left, tau, rng, run)
     if 'moods' in self.timed:
         self._draw_moods()
     self.f, self.sweeps = self.target - left[:-1], self.sweeps + 1
@@ -201,14 +210,14 @@ def _draw_noise(self):
             self.rng.gamma(1 + len(u) / 2) / (1 + squares @ self.steady.take(u) / 2)
         )
     if self.shape:
-        self.steady, self.shape = _draw_steadiness(
+        self.steady, self.shape = sample_noise_precisions(
             self.common * squares, u, self.shape, len(self.steady), self.rng
         )
     self.tau = (self.common * self.steady).astype('float32').take(u)
 
 
 def _draw_moods(self):
-    n, left, e, tau = self.moments.count, self.left[:-1], self.evening, self.tau
+    n, left, e, tau = self.moments.n_ratings, self.left[:-1], self.evening, self.tau
     within = np.bincount(e, tau, len(n))
     each = within + self.mood_precision
     new = (
@@ -228,13 +237,13 @@ def _draw_of(chain):
     "What is kept of a sweep: the arrays of one draw, by the names of `Posterior`."
     users, items, *day = chain.tables
     implicit = (
-        users.features[0].V @ users.features[0].W.astype('float32')
+        users.features[0].feature_effects()
         if chain.implicit
-        else np.zeros((0, users.rows.shape[1]), 'float32')
+        else np.zeros((0, users.factors.shape[1]), 'float32')
     )
     found = dict(
-        user=users.rows.copy(),
-        item=items.rows.copy(),
+        user=users.factors.copy(),
+        item=items.factors.copy(),
         sd=chain.common**-0.5,
         user_sd=(chain.steady**-0.5).astype('float32'),
         user_shape=chain.shape,
@@ -245,7 +254,7 @@ def _draw_of(chain):
     )
     if day:
         found |= dict(
-            day=day[0].rows.copy(),
+            day=day[0].factors.copy(),
             mood=chain.mood.astype('float32'),
             mood_sd=chain.mood_precision**-0.5,
         )
@@ -271,7 +280,7 @@ NAMES = ('users', 'items', 'days')
 def _put(path, mark, chain, draws, records, watch):
     state = {'watched': watch.total, 'watches': watch.n} if watch else {}
     for name, table in zip(NAMES, chain.tables):
-        state |= table.state(name)
+        state |= table.to_arrays(name)
     kept = {
         f'draw_{k}': np.stack([d[k] for d in draws])
         for k in (draws[0] if draws else ())
@@ -326,6 +335,8 @@ def _put_back(kept, chain, watch):
         kept['tau'],
         float(kept['common']),
     )
+    if chain.probit:
+        chain.probit.cutpoints = chain.cuts
     chain.steady, chain.shape = kept['steady'], float(kept['shape'])
     chain.mood_precision, chain.sweeps = (
         float(kept['mood_precision']),
@@ -437,8 +448,8 @@ def _record(chain):
     found = dict(
         sweep=chain.sweeps,
         sd=chain.common**-0.5,
-        users_rms=float(np.sqrt((users.rows**2).mean())),
-        items_rms=float(np.sqrt((items.rows**2).mean())),
+        users_rms=float(np.sqrt((users.factors**2).mean())),
+        items_rms=float(np.sqrt((items.factors**2).mean())),
     )
     found |= {f'cut{j + 1}': float(c) for j, c in enumerate(chain.cuts)} | (
         {'mood_sd': chain.mood_precision**-0.5} if day else {}
@@ -446,7 +457,7 @@ def _record(chain):
     if chain.shape:
         found['user_shape'] = chain.shape
     return found | {
-        f'{name}_ridge{j}': g.ridge
+        f'{name}_ridge{j}': g.reg
         for name, table in zip(NAMES, chain.tables)
         for j, g in enumerate(table.features)
     }
