@@ -33,8 +33,9 @@ from mf_movielens.ranking import (
     ranking_metrics,
 )
 from .reading import FLAGS, load_ratings
-from .recommender import GOALS, ModelFileError, Recommender, _choose
+from .recommender import ModelFileError, Recommender
 from .shards import ABOUT, Shards, load_cached
+from .solvers import choose_solver
 from .splits import random_split
 
 # %% ../nbs/21_cli.ipynb #12344f0d
@@ -218,7 +219,7 @@ def _settings(solver, **wanted):
     "What was said, in the words of the solver."
     names = dict(
         factors='n_factors',
-        rounds={'keras': 'n_epochs', 'bayes': 'n_sweeps'}.get(solver, 'n_iterations'),
+        rounds={'bayes': 'n_sweeps'}.get(solver, 'n_iterations'),
     )
     if solver == 'bayes' and wanted.get('reg') is not None:
         raise WrongUse(
@@ -252,7 +253,7 @@ def _fit(ratings, solver, settings, note=None, **more):
     with _hushed():
         import mf_movielens.training
     with tqdm(
-        total=settings.get('n_epochs', 20),
+        total=settings.get('n_iterations', 20),
         desc='training',
         unit='epoch',
         disable=None,
@@ -262,7 +263,7 @@ def _fit(ratings, solver, settings, note=None, **more):
             ratings,
             solver,
             **settings,
-            on_epoch=lambda record: (bar.update(), note and note(record)),
+            on_iteration=lambda record: (bar.update(), note and note(record)),
             **more,
         )
 
@@ -488,7 +489,7 @@ def train(
     as_json: Json = False,
 ):
     "Train a model, compare it with baselines, recommend ten items, and save it all. If it is killed, the same command goes on where it was."
-    _choose(None, solver, goal)
+    choose_solver(None, solver, goal)
     with _notes(as_json):
         name, is_real, ratings = _ratings(
             data,
@@ -502,8 +503,9 @@ def train(
             duplicates=duplicates,
             sep=separator,
         )
-        solver, why = _choose(ratings, solver, goal)
-        print(f'fitting for {GOALS[solver]} with {solver}: {why}')
+        choice, why = choose_solver(ratings, solver, goal)
+        solver = choice.name
+        print(f'fitting for {choice.goal} with {solver}: {why}')
     who = ratings.users.index[0] if user is None else _id(ratings.users, user)
     settings = _settings(solver, factors=factors, reg=reg, rounds=rounds, seed=seed)
     _train(

@@ -418,7 +418,7 @@ def test_likes_without_stars(run, tmp_path):
         )
     )
     p = run('train', 'likes.csv')
-    assert p.returncode == 0 and 'all ratings are alike' in p.stdout
+    assert p.returncode == 0 and 'all ratings are equal' in p.stdout
     p = run('train', 'likes.csv', '--goal', 'rating')
     assert p.returncode == 2 and 'nothing to predict' in p.stderr
     assert 'nothing to predict' in run('train', 'likes.csv', '--solver', 'als').stderr

@@ -633,7 +633,7 @@ keras = pytest.mark.filterwarnings('default')
         bias_reg=ODD,
         damping=ODD,
         n_factors=(0, -1, 1.5, NAN, INF, None),
-        n_epochs=(0, -1, 1.5, NAN, None),
+        n_iterations=(0, -1, 1.5, NAN, None),
         seed=(-1, 1.5, NAN, END, 2**70, None),
         patience=(-1, 1.5, NAN),
     ).items(),
@@ -645,7 +645,7 @@ def test_settings_of_the_network_are_looked_at(name, values):
                 RATINGS,
                 'keras',
                 valid=RATINGS,
-                **dict(n_factors=2, n_epochs=1) | {name: value},
+                **dict(n_factors=2, n_iterations=1) | {name: value},
             ),
             f'{name}={value!r}',
         )
@@ -683,7 +683,7 @@ def test_the_network_counts_in_units_of_the_scale(by):
     )
     sound(
         Recommender.fit(
-            other, 'keras', n_factors=2, n_epochs=2, reg=0, damping=0
+            other, 'keras', n_factors=2, n_iterations=2, reg=0, damping=0
         ).factors,
         other,
     )

@@ -127,7 +127,7 @@ def make(solver, ratings):
         ratings,
         solver,
         n_factors=3,
-        **{'bayes': dict(n_sweeps=6, time=False), 'keras': dict(n_epochs=2)}.get(
+        **{'bayes': dict(n_sweeps=6, time=False), 'keras': dict(n_iterations=2)}.get(
             solver, dict(n_iterations=3)
         ),
     )

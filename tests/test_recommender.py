@@ -390,7 +390,7 @@ def test_likes_make_lists_and_no_stars():
     top = model.recommend(n=3)
     assert (
         model.goal == 'ranking'
-        and model.settings['because'] == 'all ratings are alike'
+        and model.settings['because'] == 'all ratings are equal'
         and (top.user % 2 == top.item % 2).all()
     )
     assert (model.fold_in({1: 1, 3: 1}, n=5).item % 2 == 1).all()
