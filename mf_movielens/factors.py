@@ -9,14 +9,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['Link', 'Goal', 'put_arrays', 'get_arrays', 'LARGEST', 'ARRAYS', 'apply_link', 'Predictor', 'Factors', 'top_items',
-           'get_checkpoint']
+__all__ = ['Link', 'Goal', 'ScoreOrder', 'put_arrays', 'get_arrays', 'LARGEST', 'ARRAYS', 'apply_link', 'Predictor',
+           'PointPredictor', 'Factors', 'top_items', 'get_checkpoint']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
 from .storage import load_arrays, save_arrays
@@ -29,8 +29,20 @@ from mf_movielens.validation import (
     is_numeric_and_bounded,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # %% ../nbs/05_factors.ipynb #74162955
-__all__ = ['Factors', 'Goal', 'Link', 'Predictor', 'apply_link', 'top_items']
+__all__ = [
+    'Factors',
+    'Goal',
+    'Link',
+    'PointPredictor',
+    'Predictor',
+    'ScoreOrder',
+    'apply_link',
+    'top_items',
+]
 
 # %% ../nbs/05_factors.ipynb #2a39e414
 Link = Literal['identity', 'sigmoid', 'score']
@@ -68,6 +80,7 @@ def apply_link(x: Any, link: Link, scale: tuple[float, float]) -> Any:
 
 # %% ../nbs/05_factors.ipynb #365cba7e
 Goal = Literal['ranking', 'rating']
+ScoreOrder = Literal['mean', 'low', 'high']
 
 
 class Predictor(Protocol):
@@ -107,21 +120,208 @@ class Predictor(Protocol):
         """(n_items, d) vectors; items with similar ones are similar."""
         ...
 
-    def scores(self, user_ix: npt.ArrayLike) -> np.ndarray:
-        """(n, n_items) scores of all items for each user; the higher, the better."""
+    def scores(
+        self, user_ix: npt.ArrayLike, by: ScoreOrder = 'mean', level: float = 0.9
+    ) -> np.ndarray:
+        """Score all items for each user; the higher, the better.
+
+        Parameters
+        ----------
+        user_ix : array_like of int
+            (n,) user rows, or one.
+        by : {'mean', 'low', 'high'}
+            The prediction, or an end of the interval around it.
+        level : float
+            Probability of that interval.
+
+        Returns
+        -------
+        ndarray
+            (n, n_items); (n_items,) for one row.
+        """
         ...
 
-    def predict(self, user_ix: npt.ArrayLike, item_ix: npt.ArrayLike) -> Any:
-        """(n,) predictions, one for each pair of a user and an item."""
+    def predict(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        timestamp: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Predict the rating of each pair of a user and an item.
+
+        Parameters
+        ----------
+        user_ix, item_ix : array_like of int
+            (n,) rows of users and of items, or one of each.
+        timestamp : array_like of int, optional
+            (n,) Unix seconds of the ratings, or one for all.
+
+        Returns
+        -------
+        ndarray or float
+            (n,) predictions.
+        """
+        ...
+
+    def to_ratings(self, scores: np.ndarray) -> np.ndarray:
+        """Scores on the rating scale, or as they are if they are no ratings."""
+        ...
+
+    def prediction_intervals(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        timestamp: npt.ArrayLike | None = None,
+        level: float = 0.9,
+    ) -> pd.DataFrame:
+        """Predict between which ratings each rating will lie.
+
+        Parameters
+        ----------
+        user_ix, item_ix, timestamp
+            As in `predict`.
+        level : float
+            Probability that the rating lies inside.
+
+        Returns
+        -------
+        DataFrame
+            mean, low, high and mass, the probability of the interval.
+        """
+        ...
+
+    def credible_intervals(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        timestamp: npt.ArrayLike | None = None,
+        level: float = 0.9,
+    ) -> pd.DataFrame:
+        """Estimate between which numbers the expected rating of each pair lies.
+
+        Parameters
+        ----------
+        user_ix, item_ix, timestamp
+            As in `predict`.
+        level : float
+            Probability that the expected rating lies inside.
+
+        Returns
+        -------
+        DataFrame
+            mean, low and high.
+        """
+        ...
+
+    def probabilities(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        timestamp: npt.ArrayLike | None = None,
+    ) -> pd.DataFrame:
+        """Predict the probability of each rating.
+
+        Parameters
+        ----------
+        user_ix, item_ix, timestamp
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            (n, c), a column for each rating that occurs.
+        """
+        ...
+
+    def interval_columns(
+        self, user_ix: npt.ArrayLike, item_ix: npt.ArrayLike, level: float = 0.9
+    ) -> dict[str, np.ndarray]:
+        """Columns that recommendations have beside their scores.
+
+        Parameters
+        ----------
+        user_ix, item_ix : array_like of int
+            (n,) rows of the recommendations.
+        level : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        dict
+            mean_low and mean_high; nothing, if there are no intervals.
+        """
+        ...
+
+    def interval_coverage(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        rating: np.ndarray,
+        level: float = 0.9,
+    ) -> dict[str, float]:
+        """Measure prediction intervals with held-out ratings.
+
+        Parameters
+        ----------
+        user_ix, item_ix : array_like of int
+            (n,) rows of the held-out ratings.
+        rating : ndarray of shape (n,)
+            The held-out ratings.
+        level : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        dict
+            The share of the ratings inside, and the mean mass; nothing, if there are
+            no intervals.
+        """
+        ...
+
+    def check_ratings(self, rating: np.ndarray) -> None:
+        """Raise ValueError for ratings that this model does not know."""
         ...
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that a file has to keep, by name."""
         ...
 
+# %% ../nbs/05_factors.ipynb #5b8fd730
+def _refuse(reason: str) -> NoReturn:
+    raise ValueError(
+        f"this model {reason}; one that does is fitted with solver='bayes'"
+    )
+
+
+class PointPredictor:
+    """Base class of predictors that cannot tell how uncertain a prediction is."""
+
+    def prediction_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise ValueError: there are no prediction intervals."""
+        _refuse('gives no intervals')
+
+    def credible_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise ValueError: there are no credible intervals."""
+        _refuse('gives no intervals')
+
+    def probabilities(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise ValueError: there are no probabilities of ratings."""
+        _refuse('gives no probabilities')
+
+    def interval_columns(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """Nothing: recommendations have no intervals beside their scores."""
+        return {}
+
+    def interval_coverage(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Nothing: there are no intervals to measure."""
+        return {}
+
+    def check_ratings(self, rating: np.ndarray) -> None:
+        """Accept all ratings on the scale."""
+
 # %% ../nbs/05_factors.ipynb #fe909788
 @dataclass(frozen=True, eq=False)
-class Factors:
+class Factors(PointPredictor):
     """A predictor: one mean, two arrays of biases, two of latent factors, and a link.
 
     Parameters
@@ -186,13 +386,20 @@ class Factors:
         """Numbers of users and of items."""
         return len(self.user_bias), len(self.item_bias)
 
-    def predict(self, user_ix: npt.ArrayLike, item_ix: npt.ArrayLike) -> Any:
+    def predict(
+        self,
+        user_ix: npt.ArrayLike,
+        item_ix: npt.ArrayLike,
+        timestamp: npt.ArrayLike | None = None,
+    ) -> Any:
         """Predict the rating of each pair.
 
         Parameters
         ----------
         user_ix, item_ix : array_like of int
             (n,) rows of users and of items, or one of each.
+        timestamp : None
+            Factors do not depend on time.
 
         Returns
         -------
@@ -203,7 +410,11 @@ class Factors:
         ------
         IndexError
             If a row is outside the tables. A negative one is.
+        ValueError
+            If there is a timestamp.
         """
+        if timestamp is not None:
+            _refuse('makes nothing of timestamps')
         user = check_rows(user_ix, len(self.user_bias), 'user')
         item = check_rows(item_ix, len(self.item_bias), 'item')
         p, q = self.user_factors[user], self.item_factors[item]
@@ -211,13 +422,19 @@ class Factors:
         x = self.mu + self.user_bias[user] + self.item_bias[item] + dot
         return apply_link(x, self.link, self.scale)
 
-    def scores(self, user_ix: npt.ArrayLike) -> np.ndarray:
+    def scores(
+        self, user_ix: npt.ArrayLike, by: ScoreOrder = 'mean', level: float = 0.9
+    ) -> np.ndarray:
         """Score every item for each user.
 
         Parameters
         ----------
         user_ix : array_like of int
             (n,) rows of users, or one.
+        by : {'mean'}
+            Factors have no intervals.
+        level : float
+            Has no effect.
 
         Returns
         -------
@@ -228,13 +445,21 @@ class Factors:
         ------
         IndexError
             If a row is outside the table.
+        ValueError
+            If `by` is not 'mean'.
         """
+        if by != 'mean':
+            _refuse(f'cannot order by={by!r}, because it gives no intervals')
         user = check_rows(user_ix, len(self.user_bias), 'user')
         dot = self.user_factors[user] @ self.item_factors.T
         scores: np.ndarray = (
             self.mu + self.user_bias[user][..., None] + self.item_bias + dot
         )
         return scores
+
+    def to_ratings(self, scores: np.ndarray) -> np.ndarray:
+        """Apply the link to scores."""
+        return np.asarray(apply_link(scores, self.link, self.scale))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that a file has to keep, by name."""

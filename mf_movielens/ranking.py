@@ -177,11 +177,7 @@ def rank_blocks(
 # %% ../nbs/10_ranking.ipynb #ee7b1c0a
 def _seen_items(seen: csr_array | Ratings) -> csr_array:
     """A row for each user, with an entry for each item that the user has seen."""
-    if not isinstance(seen, Ratings):
-        return seen
-    pairs = seen.user_ix, seen.item_ix
-    shape = len(seen.users), len(seen.items)
-    return csr_array((seen.rating, pairs), shape=shape)
+    return seen.to_csr() if isinstance(seen, Ratings) else seen
 
 
 def rank_items(
