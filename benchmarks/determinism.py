@@ -49,7 +49,7 @@ def makers(threads, n):
     from mf_movielens.encoding import Ratings
     from mf_movielens.implicit import fit_ease, fit_ials
     from mf_movielens.splits import random_split
-    from mf_movielens.training import RECIPES, fit_net
+    from mf_movielens.training import RECIPES, train_net
 
     ratings = Ratings.from_frame(synthetic().ratings.head(n))
     train, test = random_split(ratings)
@@ -64,7 +64,9 @@ def makers(threads, n):
         'ALS': lambda: fit_als(train, n_threads=threads, progress=False),
         'bayes': lambda: fit_bayes(train, **sampled),
         'bayes, normal': lambda: fit_bayes(train, likelihood='normal', **sampled),
-        'keras': lambda: fit_net(train, replace(RECIPES['tuned'], epochs=3)).factors,
+        'keras': lambda: (
+            train_net(train, replace(RECIPES['tuned'], n_iterations=3)).factors
+        ),
     }
 
     def of(fit):

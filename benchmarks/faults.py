@@ -325,13 +325,13 @@ def keras_too():
     from dataclasses import replace
     from mf_movielens.training import (
         RECIPES,
-        fit_net,
+        train_net,
     )  # doubled before TensorFlow has started anything
 
-    recipe = replace(RECIPES['tuned'], embedding_size=8, epochs=6)
+    recipe = replace(RECIPES['tuned'], n_factors=8, n_iterations=6)
 
     def fit(checkpoint=None):
-        return fit_net(ratings(), recipe, checkpoint=checkpoint).factors
+        return train_net(ratings(), recipe, checkpoint=checkpoint).factors
 
     def whole():
         with tempfile.TemporaryDirectory() as d:

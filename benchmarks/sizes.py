@@ -139,11 +139,11 @@ def stream(path):
     lap = Laps()
     shards = shard_file(path, folder, n_shards=24)
     lap('shard')
-    from mf_movielens.training import RECIPES, fit_net
+    from mf_movielens.training import RECIPES, train_net
 
-    fit = fit_net(
+    fit = train_net(
         shards,
-        replace(RECIPES['tuned'], embedding_size=FACTORS, batch_size=10_000, epochs=1),
+        replace(RECIPES['tuned'], n_factors=FACTORS, batch_size=10_000, n_iterations=1),
     )
     lap('fit')
     shutil.rmtree(folder.parent)

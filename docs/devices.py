@@ -25,7 +25,7 @@ strategy = (
 
 from mf_movielens.model import RecommenderNet
 from mf_movielens.shards import Shards
-from mf_movielens.training import RECIPES, _arrays, to_factors
+from mf_movielens.training import RECIPES, inputs_and_targets, to_factors
 
 recipe, shards, n = RECIPES['tuned'], Shards(folder), len(places)
 batch = (
@@ -44,7 +44,7 @@ def plan(epoch):
     return files, min(sum(shards.sizes[j] // batch for j in own) for own in files)
 
 
-steps = sum(plan(epoch)[1] for epoch in range(recipe.epochs))
+steps = sum(plan(epoch)[1] for epoch in range(recipe.n_iterations))
 if not steps:
     sys.exit(
         f'{folder} has {len(shards.sizes)} files, the largest of {max(shards.sizes):,} ratings: too few files for {n} processes, or too small ones for {batch} ratings a step'
@@ -54,7 +54,7 @@ with strategy.scope():
     net = RecommenderNet(
         len(shards.users),
         len(shards.items),
-        recipe.embedding_size,
+        recipe.n_factors,
         shards.mean,
         reg=recipe.reg,
         bias_reg=recipe.bias_reg,
@@ -94,12 +94,12 @@ def batches(epoch, files):
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(part)), seed=[epoch, int(j)]
         ).numpy()
-        pairs, stars = _arrays(part.take(order), recipe)
+        pairs, stars = inputs_and_targets(part.take(order), recipe)
         for at in range(0, len(part) - batch + 1, batch):
             yield pairs[at : at + batch], stars[at : at + batch]
 
 
-for epoch in range(recipe.epochs):
+for epoch in range(recipe.n_iterations):
     files, most = plan(epoch)
     for _, (pairs, stars) in zip(range(most), batches(epoch, files[rank])):
         loss = step(tf.constant(pairs), tf.constant(stars))

@@ -184,15 +184,15 @@ def fit_keras(
     --------
     >>> fit_keras(ratings, n_factors=8, n_iterations=2)  # doctest: +SKIP
     """
-    from mf_movielens.training import RECIPES, fit_net
+    from mf_movielens.training import RECIPES, train_net
 
     check_regularization('damping', damping)
     recipe = replace(
         RECIPES['tuned'],
-        embedding_size=check_int('n_factors', n_factors),
+        n_factors=check_int('n_factors', n_factors),
         reg=reg,
         bias_reg=bias_reg,
-        epochs=check_int('n_iterations', n_iterations),
+        n_iterations=check_int('n_iterations', n_iterations),
     )
     unit = _unit(ratings.scale)
 
@@ -200,14 +200,14 @@ def fit_keras(
         if on_iteration is not None:
             on_iteration(_errors_times(record, unit))
 
-    trained = fit_net(
+    trained = train_net(
         _to_width_four(ratings, unit),
         recipe,
         valid=None if valid is None else _to_width_four(valid, unit),
         seed=seed,
         patience=patience,
         checkpoint=checkpoint,
-        on_epoch=report,
+        on_iteration=report,
     )
     factors = _from_width_four(trained.factors, unit, ratings.scale)
     return _refit_users(factors, ratings, reg, bias_reg, damping)

@@ -12,7 +12,7 @@ from mf_movielens.factors import Factors
 from mf_movielens.metrics import rmse
 from mf_movielens.shards import write_shards
 from mf_movielens.splits import random_split
-from mf_movielens.training import fit_net
+from mf_movielens.training import train_net
 
 SCRIPT = Path(__file__).resolve().parent.parent / 'docs/devices.py'
 
@@ -50,7 +50,7 @@ def test_two_processes_train_one_network(tmp_path):
     error = lambda f: rmse(test.rating, f.predict(test.user_ix, test.item_ix))
     found, alone = (
         error(Factors.load(tmp_path / 'out.npz')),
-        error(fit_net(train).factors),
+        error(train_net(train).factors),
     )
     print(f'two processes {found:.4f}, one {alone:.4f}')
     assert abs(found - alone) < 0.005

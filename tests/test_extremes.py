@@ -653,22 +653,22 @@ def test_settings_of_the_network_are_looked_at(name, values):
 
 @keras
 def test_recipes_are_looked_at_and_a_loss_that_grows_is_told():
-    from mf_movielens.training import RECIPES, fit_net
+    from mf_movielens.training import RECIPES, train_net
 
     of = lambda **k: (
-        fit_net(
-            RATINGS, replace(RECIPES['tuned'], **dict(embedding_size=2, epochs=2) | k)
+        train_net(
+            RATINGS, replace(RECIPES['tuned'], **dict(n_factors=2, n_iterations=2) | k)
         ).factors
     )
     for name, values in dict(
         learning_rate=(0, -1, NAN, INF),
         batch_size=(0, -1, 1.5),
         link=('x',),
-        decay=('x',),
+        reg_per=('x',),
     ).items():
         for value in values:
             refused(lambda: of(**{name: value}), f'{name}={value!r}')
-    refused(lambda: fit_net(RATINGS, 3), 'recipe=3')
+    refused(lambda: train_net(RATINGS, 3), 'recipe=3')
     with pytest.raises(FloatingPointError, match='lower learning rate'):
         of(learning_rate=1e12)
     sound(of(reg=1e12, learning_rate=1e-12, batch_size=10**9), RATINGS)

@@ -163,20 +163,20 @@ def test_no_other_weights_do_better_than_those_of_ease(seed, n, m, reg, step):
     st.sampled_from([('identity', 'mse'), ('sigmoid', 'binary_crossentropy')]),
 )
 def test_the_loss_of_the_network_is_lower_at_the_end(seed, decay, kind):
-    from mf_movielens.training import RECIPES, fit_net
+    from mf_movielens.training import RECIPES, train_net
 
     ratings = drawn(seed, 20, 15)
     recipe = replace(
         RECIPES['tuned'],
-        embedding_size=4,
-        epochs=12,
+        n_factors=4,
+        n_iterations=12,
         batch_size=40,
-        decay=decay,
+        reg_per=decay,
         reg=0.05 if decay == 'rating' else 1e-3,
         link=kind[0],
         loss=kind[1],
     )
-    losses = fit_net(ratings, recipe, seed=seed).history.loss
+    losses = train_net(ratings, recipe, seed=seed).history.loss
     assert (
         losses.iloc[-1] < losses.iloc[0]
         and losses.iloc[-3:].mean() < losses.iloc[:3].mean()

@@ -130,10 +130,10 @@ def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
 
 
 def test_training_wants_shards_that_were_dealt_out(tmp_path):
-    from mf_movielens.training import fit_net
+    from mf_movielens.training import train_net
 
     with pytest.raises(RatingsError, match='dealt out'):
-        fit_net(write_shards(RATINGS, tmp_path / 's'))
+        train_net(write_shards(RATINGS, tmp_path / 's'))
 
 
 def test_killed_while_writing(tmp_path):
@@ -215,13 +215,13 @@ def test_any_damage_is_a_reason_or_nothing_to_see(tmp_path_factory, name, cut, b
 
 
 def test_the_network_goes_on_where_it_was_killed(tmp_path):
-    from mf_movielens.training import Recipe, fit_net
+    from mf_movielens.training import Recipe, train_net
 
     shards, recipe = (
         write_shards(RATINGS, tmp_path / 's', 20_000, seed=0),
-        Recipe(embedding_size=4, epochs=3, batch_size=5000),
+        Recipe(n_factors=4, n_iterations=3, batch_size=5000),
     )
-    straight, records = fit_net(shards, recipe), []
+    straight, records = train_net(shards, recipe), []
 
     class Stop(Exception):
         pass
@@ -232,8 +232,8 @@ def test_the_network_goes_on_where_it_was_killed(tmp_path):
             raise Stop
 
     with pytest.raises(Stop):
-        fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_epoch=stop)
-    again = fit_net(shards, recipe, checkpoint=tmp_path / 'c.npz')
+        train_net(shards, recipe, checkpoint=tmp_path / 'c.npz', on_iteration=stop)
+    again = train_net(shards, recipe, checkpoint=tmp_path / 'c.npz')
     assert (
         np.array_equal(again.factors.user_factors, straight.factors.user_factors)
         and len(again.records) == 3

@@ -10,11 +10,11 @@ import sys, time
 from dataclasses import replace
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings
-from mf_movielens.training import RECIPES, fit_net
+from mf_movielens.training import RECIPES, train_net
 ratings = Ratings.from_frame(synthetic().ratings.head(20_000))
 checkpoint, out = sys.argv[1:]
-recipe = replace(RECIPES['tuned'], embedding_size=8, epochs=12)
-fit = fit_net(ratings, recipe, checkpoint=checkpoint if checkpoint != '-' else None, on_epoch=lambda record: time.sleep(.1))
+recipe = replace(RECIPES['tuned'], n_factors=8, n_iterations=12)
+fit = train_net(ratings, recipe, checkpoint=checkpoint if checkpoint != '-' else None, on_iteration=lambda record: time.sleep(.1))
 fit.factors.save(out)
 print(len(fit.history))
 """
