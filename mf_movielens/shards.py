@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 # %% ../nbs/19_shards.ipynb #e1d4a307
-from .data import home
+from .archives import data_home
 from .encoding import Ratings, RatingsError, Vocabulary, _ends
 from .factors import _calls_it
 from mf_movielens.reading import (
@@ -340,12 +340,15 @@ def _digest(path):
 
 def load_cached(
     path,  # a file, as for `load_ratings`
-    cache=None,  # folder of what is kept; None: in the `home` of the data
+    cache=None,  # folder of what is kept; None: in the `data_home`
     say=print,  # called with one line that tells what was done
     **settings,  # of `load_ratings`: column names, scale and so on; titles may be a column or a second file
 ):  # `Ratings`
     "Load ratings from a file, or what was kept of it when it was read before."
-    cache, titles = Path(cache) if cache else home() / 'encoded', settings.get('titles')
+    cache, titles = (
+        Path(cache) if cache else data_home() / 'encoded',
+        settings.get('titles'),
+    )
     more = (
         _digest(titles)
         if isinstance(titles, (str, Path)) and Path(titles).is_file()

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .data import MovieLens, DataError, read_member
+from .archives import DataError, read_member
+from .data import MovieLens
 from .encoding import Ratings
 from .factors import _level, _seed, _whole
 

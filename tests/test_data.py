@@ -1,6 +1,12 @@
-"Downloads that fail, archives that are damaged, and processes that meet: what a notebook cannot show."
+"Failing downloads, damaged archives, simultaneous processes: beyond a notebook."
 
-import hashlib, os, subprocess, sys, threading, time, zipfile
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import mf_movielens.data as data
+from mf_movielens.archives import data_home, read_member
 from mf_movielens.data import (
     DataError,
     MovieLens,
@@ -17,7 +24,6 @@ from mf_movielens.data import (
     fetch,
     load,
     read_archive,
-    read_member,
 )
 from mf_movielens.encoding import Ratings
 from mf_movielens.splits import official_fold
@@ -25,7 +31,7 @@ from mf_movielens.splits import official_fold
 
 @pytest.fixture
 def server(archive, monkeypatch):
-    "A server on this machine that answers as `server.answer` says; both addresses lead to it."
+    "A server behind both addresses that answers as `server.answer` says."
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *args):
@@ -62,13 +68,16 @@ def server(archive, monkeypatch):
     server.shutdown()
 
 
-def left(home):
+def kept_files(home):
+    "The names of the files in the data home."
     return sorted(p.name for p in home.iterdir())
 
 
 def test_downloads_once(home, server):
-    assert len(load('small').ratings) == 3 and len(load('small').ratings) == 3
-    assert server.asked == ['/first/small.zip'] and left(home) == ['small.zip']
+    assert len(load('small').ratings) == 3
+    assert len(load('small').ratings) == 3
+    assert server.asked == ['/first/small.zip']
+    assert kept_files(home) == ['small.zip']
 
 
 def test_goes_to_the_mirror(home, server, archive):
@@ -86,7 +95,7 @@ def test_a_wrong_file_is_never_kept(home, server, archive, body):
     server.answer = lambda path: (200, body, None)
     with pytest.raises(UnavailableError, match='checksum.*small.zip into'):
         fetch('small')
-    assert left(home) == []
+    assert kept_files(home) == []
     server.answer = lambda path: (200, archive, None)
     assert len(load('small').ratings) == 3  # the next call works
 
@@ -95,7 +104,7 @@ def test_a_connection_that_breaks(home, server, archive):
     server.answer = lambda path: (200, archive[:200], len(archive))
     with pytest.raises(UnavailableError, match='Tried'):
         fetch('small')
-    assert left(home) == []
+    assert kept_files(home) == []
 
 
 def test_nobody_answers(home, monkeypatch):
@@ -103,8 +112,8 @@ def test_nobody_answers(home, monkeypatch):
     monkeypatch.setattr(data, 'MIRROR', 'http://127.0.0.1:9/')
     with pytest.raises(UnavailableError, match='no connection.*MF_MOVIELENS_HOME'):
         load('ml-1m')
-    assert not load().is_real  # nobody named a set
-    assert left(home) == []
+    assert not load().is_real  # no set was named
+    assert kept_files(home) == []
 
 
 def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
@@ -113,14 +122,15 @@ def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
         'small',
         replace(
             data.SOURCES['small'],
-            changes=True,
+            can_change=True,
             digest='sha256:' + '0' * 64,
             n_ratings=9,
         ),
     )
     assert len(load('small').ratings) == 3
-    said = capsys.readouterr().out
-    assert 'has changed' in said and 'replaces this set' in said
+    output = capsys.readouterr().out
+    assert 'has changed' in output
+    assert 'replaces this set' in output
 
 
 def test_a_folder_that_cannot_be_written(home, server, tmp_path, monkeypatch):
@@ -135,7 +145,8 @@ def test_a_folder_that_cannot_be_written(home, server, tmp_path, monkeypatch):
     reason='needs /dev/full, which is always a full disk',
 )
 def test_a_full_disk(home, server, monkeypatch):
-    import pooch.downloaders
+    # pooch must be imported before `open` is replaced.
+    import pooch.downloaders  # noqa: F401
 
     monkeypatch.setattr(
         'builtins.open',
@@ -146,7 +157,7 @@ def test_a_full_disk(home, server, monkeypatch):
     with pytest.raises(UnavailableError, match='No space left'):
         fetch('small')
     monkeypatch.undo()
-    assert left(home) == []
+    assert kept_files(home) == []
 
 
 CHILD = """
@@ -175,7 +186,7 @@ def test_two_processes_at_once(home, server, archive):
     server.pause = 0.05
     both = [child(server, archive) for _ in range(2)]
     assert [p.communicate(timeout=60)[0].strip() for p in both] == ['3', '3']
-    assert left(home) == ['small.zip']
+    assert kept_files(home) == ['small.zip']
 
 
 @pytest.mark.parametrize('signal', ['SIGINT', 'SIGKILL'])
@@ -189,16 +200,18 @@ def test_interrupted(home, server, archive, signal):
     time.sleep(0.5)
     p.send_signal(getattr(signals, signal))
     p.communicate(timeout=60)
-    assert p.returncode != 0 and 'small.zip' not in left(home)
+    assert p.returncode != 0
+    assert 'small.zip' not in kept_files(home)
     if signal == 'SIGINT':
-        assert left(home) == []
+        assert kept_files(home) == []
     server.pause = 0
     assert len(load('small').ratings) == 3
 
 
 def test_real_archive_by_hand(real_archive):
     ml = read_archive(real_archive, data.SOURCES['ml-100k'])
-    assert ml.is_real and len(ml.ratings) == 100_000
+    assert ml.is_real
+    assert len(ml.ratings) == 100_000
 
 
 @settings(
@@ -259,15 +272,14 @@ def test_a_fold_that_goes_with_other_ratings(tmp_path, test, words):
         {'user_id': [1, 1, 2], 'movie_id': [10, 20, 10], 'rating': [4.0, 3.0, 5.0]}
     )
     ml = MovieLens(frame, None, None, None, 'ml-100k', True, tmp_path / 'a.zip')
+    ratings = Ratings.from_frame(frame)
     if words is None:
-        assert official_fold(
-            ml, Ratings.from_frame(frame), 'u1'
-        ).test.to_frame().item_id.tolist() == [10]
-    else:
-        with pytest.raises(
-            DataError, match=f'a.zip: u1.test does not go with these ratings.*{words}'
-        ):
-            official_fold(ml, Ratings.from_frame(frame), 'u1')
+        fold = official_fold(ml, ratings, 'u1')
+        assert fold.test.to_frame().item_id.tolist() == [10]
+        return
+    message = f'a.zip: u1.test does not go with these ratings.*{words}'
+    with pytest.raises(DataError, match=message):
+        official_fold(ml, ratings, 'u1')
 
 
 @pytest.mark.parametrize(
@@ -288,7 +300,7 @@ def test_a_fold_without_an_archive(tmp_path, archive, words):
 
 def test_the_home_of_nobody(monkeypatch):
     monkeypatch.setenv('MF_MOVIELENS_HOME', '~no-such-user/x')
-    for call in (data.home, load, lambda: load('ml-100k')):
+    for call in (data_home, load, lambda: load('ml-100k')):
         with pytest.raises(
             DataError, match="MF_MOVIELENS_HOME='~no-such-user/x'.*without ~"
         ):

@@ -379,7 +379,7 @@ def test_a_checkpoint_that_was_tampered_with(tmp_path):
 
 def test_a_redirection_that_leaves_tls_is_not_followed():
     import requests
-    from mf_movielens.data import _reason, _stay_safe
+    from mf_movielens.archives import _describe_failure, _refuse_unsafe_redirect
 
     response = requests.Response()
     response.url, response.status_code = 'https://files.grouplens.org/a.zip', 302
@@ -391,11 +391,11 @@ def test_a_redirection_that_leaves_tls_is_not_followed():
     ):
         response.headers['location'] = place
         if safe:
-            _stay_safe(response)
+            _refuse_unsafe_redirect(response)
         else:
             with pytest.raises(requests.RequestException, match='TLS') as e:
-                _stay_safe(response)
-            assert place in _reason(e.value)
+                _refuse_unsafe_redirect(response)
+            assert place in _describe_failure(e.value)
 
 
 def test_numbers_that_become_others_are_refused(tmp_path):

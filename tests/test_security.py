@@ -114,7 +114,7 @@ def test_the_source_names_no_way_in(path):
         'telnetlib',
         'ctypes',
     }
-    assert not imported & {'requests', 'pooch'} or path.stem == 'data'
+    assert not imported & {'requests', 'pooch'} or path.stem == 'archives'
 
 
 def test_the_only_addresses_are_those_of_the_archives():
