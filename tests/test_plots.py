@@ -8,7 +8,7 @@ import pytest
 
 from mf_movielens.encoding import Ratings
 from mf_movielens.plots import (
-    _short,
+    short_title,
     plot_comparison,
     plot_curves,
     plot_factor,
@@ -50,12 +50,12 @@ def test_any_name_can_be_drawn(model, name):
         columns=pd.Index(['seconds', name], dtype=object),
     )
     for figure in (
-        plot_curves({'epoch': [1, 2], 'rmse': [1, 0.9]}, name),
+        plot_curves({'iteration': [1, 2], 'rmse': [1, 0.9]}, name),
         plot_predicted([1, 2, 2], [1, 2, 3], name),
         plot_reliability(said, name),
         plot_factor(named),
         plot_map(named, {j: name for j in range(5)}),
-        plot_comparison(measured, name, ours=[name]),
+        plot_comparison(measured, name, highlight=[name]),
     ):
         assert figure._repr_png_().startswith(b'\x89PNG')
 
@@ -82,4 +82,4 @@ def test_a_dollar_is_drawn_as_it_is(model):
 )
 def test_titles_are_cut_short(model, title, short):
     titles = np.array([title] * 10, object)
-    assert _short(replace(model, titles=titles), 0) == short
+    assert short_title(replace(model, titles=titles), 0) == short

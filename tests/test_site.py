@@ -325,7 +325,7 @@ def test_films_are_recommended_in_the_page(base, tab, real_archive):
     "The page says what Recommender.fold_in says, but for the rounding of factors to a byte."
     from mf_movielens.data import load
     from mf_movielens.encoding import Ratings
-    from mf_movielens.plots import _spoken
+    from mf_movielens.plots import natural_title
     from mf_movielens.recommender import Recommender
 
     ml = load('ml-100k')
@@ -336,7 +336,7 @@ def test_films_are_recommended_in_the_page(base, tab, real_archive):
     mine = {'Fargo (1996)': 5, 'Titanic (1997)': 1, 'Toy Story (1995)': 4}
     theirs = (
         model.fold_in(mine, n=1682)
-        .assign(title=lambda t: t.title.map(_spoken))
+        .assign(title=lambda t: t.title.map(natural_title))
         .set_index('title')
         .score
     )

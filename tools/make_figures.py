@@ -17,7 +17,13 @@ from PIL import Image
 
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings
-from mf_movielens.plots import _place, _spoken, _well_known, item_axes, plot_comparison
+from mf_movielens.plots import (
+    place_labels,
+    natural_title,
+    most_rated,
+    item_axes,
+    plot_comparison,
+)
 from mf_movielens.recommender import Recommender
 
 IMAGES = Path(__file__).resolve().parent.parent / 'nbs' / 'images'
@@ -82,7 +88,7 @@ def placed(n):
     ml = load('ml-100k')
     ratings = Ratings.from_frame(ml.ratings, titles=ml.titles)
     model = Recommender.fit(ratings, goal='rating')
-    rows = _well_known(model, n)
+    rows = most_rated(model, n)
     rows = rows[
         ~pd.Series(ratings.titles[rows]).duplicated().to_numpy()
     ]  # some films are in the table twice
@@ -124,9 +130,9 @@ def film_map(path=IMAGES / 'map.png', n=250):
             loc='upper left', bbox_to_anchor=(1, 1), title='genre', alignment='left'
         )
         fig.draw_without_rendering()
-        _place(
+        place_labels(
             ax,
-            [_spoken(t[:-7]) for t in titles],
+            [natural_title(t[:-7]) for t in titles],
             points,
             [legend.get_window_extent()],
             fontsize=8,
@@ -158,7 +164,7 @@ def play(path=IMAGES.parent.parent / 'docs/_static/play.json', n=500):
         genres=names,
         colours=colours,
         example=['Fargo (1996)', 'Alien (1979)'],
-        titles=[_spoken(t) for t in titles],
+        titles=[natural_title(t) for t in titles],
         genre=[names.index(g) if g in names else len(names) - 1 for g in genre],
         x=[round(float(x), 4) for x in points[:, 0]],
         y=[round(float(y), 4) for y in points[:, 1]],
