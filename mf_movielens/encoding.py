@@ -11,19 +11,21 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_scale',
-           'build_csr', 'to_unit', 'from_unit', 'scale_unit']
+           'build_csr', 'to_unit', 'from_unit', 'to_preference', 'scale_unit']
 
-# %% ../nbs/02_encoding.ipynb #fa4779ac
+# %% ../nbs/02_encoding.ipynb #ada4924e
 from .validation import check_choice
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # %% ../nbs/02_encoding.ipynb #e2640413
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     'from_unit',
     'parse_id',
     'scale_unit',
+    'to_preference',
     'to_unit',
 ]
 
@@ -907,6 +910,9 @@ def build_csr(
     >>> table.indptr, table.indices, table.data
     (array([0, 1, 3]...), array([1, 2, 0]...), array([3., 5., 0.], dtype=float32))
     """
+    # The import takes a tenth of a second, which not all who load a model need.
+    from scipy.sparse import csr_array
+
     order = _order_by_row(row_ix)
     indptr = np.zeros(shape[0] + 1, 'int64')
     np.cumsum(np.bincount(row_ix, minlength=shape[0]), out=indptr[1:])
@@ -976,6 +982,33 @@ def from_unit(unit: Any, scale: tuple[float, float]) -> Any:
     """
     low, high = scale
     return low + unit * ((high - low) or 1)
+
+
+def to_preference(rating: npt.ArrayLike, scale: tuple[float, float]) -> np.ndarray:
+    """Turn ratings into targets of a model of implicit feedback.
+
+    Parameters
+    ----------
+    rating : array_like
+        Any shape.
+    scale : (float, float)
+        Lowest and highest rating.
+
+    Returns
+    -------
+    ndarray of float32
+        The place on the scale, from 0 to 1; 1 if the scale has no width.
+
+    Examples
+    --------
+    >>> to_preference([1, 4, 5], (1, 5)), to_preference([1, 1], (1, 1))
+    (array([0.  , 0.75, 1.  ], dtype=float32), array([1., 1.], dtype=float32))
+    """
+    values = np.asarray(rating, 'float32')
+    low, high = scale
+    if low == high:
+        return np.ones_like(values)
+    return np.asarray(to_unit(values, scale), 'float32')
 
 
 def scale_unit(scale: tuple[float, float]) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
@@ -19,6 +19,8 @@ __all__ = ['Link', 'Goal', 'ScoreOrder', 'put_arrays', 'get_arrays', 'LARGEST', 
            'PointPredictor', 'Factors', 'top_items', 'get_checkpoint']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
+from .encoding import scale_unit, to_preference
+from .least_squares import Regularization, refit_rows
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
     MAX_MAGNITUDE,
@@ -27,10 +29,12 @@ from mf_movielens.validation import (
     check_rows,
     check_value,
     is_numeric_and_bounded,
+    to_float32,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csr_array
 
 # %% ../nbs/05_factors.ipynb #74162955
 __all__ = [
@@ -338,6 +342,9 @@ class Factors(PointPredictor):
     link : {'identity', 'sigmoid', 'score'}
         Ratings clipped to the scale, ratings squeezed into it, or scores that only
         put items in order.
+    regularization : Regularization, optional
+        That of the fit. `fold_in` needs it: one with `alpha` for the link 'score', with
+        `bias_reg` for the others.
 
     Raises
     ------
@@ -359,6 +366,7 @@ class Factors(PointPredictor):
     item_factors: np.ndarray
     scale: tuple[float, float]
     link: Link = 'identity'
+    regularization: Regularization | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -457,13 +465,55 @@ class Factors(PointPredictor):
         )
         return scores
 
+    def fold_in(self, histories: csr_array) -> Factors:
+        """Fit rows for new users; the items stay as they are.
+
+        Parameters
+        ----------
+        histories : csr_array
+            (n_new, n_items) ratings on the scale, a row for each new user.
+
+        Returns
+        -------
+        Factors
+            With a user row for each history: the exact solution of its regression. A
+            row without ratings is zero.
+
+        Raises
+        ------
+        ValueError
+            If the regularization of the fit is not known, a rating is not finite, or
+            the histories have another number of items.
+
+        Examples
+        --------
+        >>> from scipy.sparse import csr_array
+        >>> f = Factors(3.0, np.zeros(0), np.zeros(2), np.zeros((0, 1)),
+        ...             np.ones((2, 1)), (1, 5),
+        ...             regularization=Regularization(0.5, damping=0, bias_reg=1e6))
+        >>> f.fold_in(csr_array([[4.0, 5.0]])).predict([0], [1]).round(3)
+        array([4.])
+        """
+        if self.regularization is None:
+            raise ValueError(
+                'new users need the regularization of the fit, which is not known; '
+                'add it: dataclasses.replace(factors, regularization=…)'
+            )
+        _check_histories(histories, self)
+        by_link = _fold_in_scores if self.link == 'score' else _fold_in_ratings
+        user_bias, user_factors = by_link(self, histories, self.regularization)
+        return replace(self, user_bias=user_bias, user_factors=user_factors)
+
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
         """Apply the link to scores."""
         return np.asarray(apply_link(scores, self.link, self.scale))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that a file has to keep, by name."""
-        return {name: np.asarray(getattr(self, name)) for name in _FACTOR_ARRAYS}
+        arrays = {name: np.asarray(getattr(self, name)) for name in _FACTOR_ARRAYS}
+        if self.regularization is not None:
+            arrays |= self.regularization.to_arrays()
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factors:
@@ -484,6 +534,7 @@ class Factors(PointPredictor):
             item_factors=arrays['item_factors'],
             scale=(low, high),
             link=link,
+            regularization=Regularization.from_arrays(arrays),
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -548,6 +599,13 @@ def _is_scale(scale: Any) -> bool:
 def _check_settings(factors: Factors) -> None:
     check_choice('link', factors.link, ['identity', 'sigmoid', 'score'])
     check_value(_is_scale, 'scale', factors.scale, 'use (lowest, highest)')
+    reg = factors.regularization
+    if reg is not None:
+        needed = 'alpha' if factors.link == 'score' else 'bias_reg'
+        if getattr(reg, needed) is None:
+            raise ValueError(
+                f'{reg}: the link {factors.link!r} needs one with {needed}'
+            )
     if not all(is_numeric_and_bounded(table) for table in _tables(factors)):
         raise ValueError(
             f'factors must be finite numbers below {MAX_MAGNITUDE:g}; '
@@ -598,6 +656,67 @@ def top_items(
     n_candidates = int(np.isfinite(scores).sum())
     best = np.argsort(-scores, kind='stable')[: min(k, n_candidates)]
     return best, apply_link(scores[best], factors.link, factors.scale)
+
+# %% ../nbs/05_factors.ipynb #84fdc170
+def _check_histories(histories: csr_array, factors: Factors) -> None:
+    n_items = len(factors.item_bias)
+    if histories.shape[1] != n_items:
+        raise ValueError(
+            f'the histories have {histories.shape[1]} columns for {n_items} items'
+        )
+    n_wrong = int((~np.isfinite(to_float32(histories.data))).sum())
+    if n_wrong:
+        raise ValueError(f'{n_wrong:,} ratings are not finite numbers')
+
+
+def _fold_in_ratings(
+    factors: Factors, histories: csr_array, regularization: Regularization
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n_new,) biases and (n_new, n_factors) factors that give ratings."""
+    # The engine counts in units of the scale, and has biases in the last column.
+    unit = scale_unit(factors.scale) if factors.link == 'identity' else 1.0
+    x = to_float32(histories.data)
+    if factors.link == 'sigmoid':
+        x = _invert_sigmoid(x, factors.scale)
+    deviation = (x - np.float32(factors.mu)) / np.float32(unit)
+    items = np.column_stack(
+        [factors.item_factors / unit**0.5, factors.item_bias / unit]
+    ).astype('float32', copy=False)
+    users = _solve_rows(deviation, histories, items, regularization)
+    return users[:, -1] * unit, users[:, :-1] * unit**0.5
+
+
+def _fold_in_scores(
+    factors: Factors, histories: csr_array, regularization: Regularization
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n_new,) biases, all 0, and (n_new, n_factors) factors that give scores."""
+    preference = to_preference(to_float32(histories.data), factors.scale)
+    items = factors.item_factors
+    users = _solve_rows(preference, histories, items, regularization)
+    return np.zeros(len(users), 'float32'), users
+
+
+def _solve_rows(
+    targets: np.ndarray,
+    histories: csr_array,
+    items: np.ndarray,
+    regularization: Regularization,
+) -> np.ndarray:
+    from scipy.sparse import csr_array
+
+    places = histories.indices, histories.indptr
+    table = csr_array((targets, *places), shape=histories.shape)
+    users = np.zeros((histories.shape[0], items.shape[1]), 'float32')
+    refit_rows(users, table, items, regularization, n_steps=None)
+    return users
+
+
+def _invert_sigmoid(rating: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """What the sigmoid link turns into these ratings; inf is avoided at the ends."""
+    low, high = scale
+    share = np.clip((rating - low) / ((high - low) or 1), 0.01, 0.99)
+    inverse: np.ndarray = np.log(share / (1 - share))
+    return inverse
 
 # %% ../nbs/05_factors.ipynb #ef95a4bf
 # Former names, until the last chapter has moved to `validation` and `storage`.
