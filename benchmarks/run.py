@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mf_movielens.encoding import Ratings, Vocabulary
-from mf_movielens.metrics import compare, mae, paired, rmse
+from mf_movielens.metrics import compare_errors, compare_means, mae, rmse
 from mf_movielens.ranking import ranking_metrics
 from worker import load_peer
 
@@ -373,7 +373,7 @@ def difference(task, system, model, variant, folds):
         )
         p, q = (np.concatenate([found for _, found in side]) for side in (ours, theirs))
         found = {
-            metric.__name__: compare(actual, p, q, metric, groups)
+            metric.__name__: compare_errors(actual, p, q, metric, groups)
             for metric in (rmse, mae)
         }
     else:
@@ -381,7 +381,7 @@ def difference(task, system, model, variant, folds):
         if not p.index.equals(q.index):
             raise ValueError('the two models were judged on different users')
         found = {
-            metric: paired(
+            metric: compare_means(
                 p[metric].to_numpy(), q[metric].to_numpy(), p.index.to_numpy()
             )
             for metric in ('ndcg', 'recall')

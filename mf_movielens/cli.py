@@ -25,7 +25,13 @@ from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from .encoding import Ratings, RatingsError, UnknownIdError, _whole_id
 from .factors import put_file
 from .implicit import targets
-from .metrics import compare, interval, mae, mean_interval, paired
+from mf_movielens.metrics import (
+    compare_errors,
+    compare_means,
+    error_interval,
+    mae,
+    mean_interval,
+)
 from mf_movielens.ranking import (
     catalog_coverage,
     relevance_threshold,
@@ -277,10 +283,12 @@ def _metrics(test, models):
         {name: f.predict(test.user_ix, test.item_ix) for name, f in models.items()},
     )
     for name, p in predicted.items():
-        value, low, high = interval(test.rating, p, groups=test.user_ix)
+        value, low, high = error_interval(test.rating, p, groups=test.user_ix)
         rows[name] = dict(rmse=value, low=low, high=high, mae=mae(test.rating, p))
     best, biases = list(predicted.values())[-1], predicted['damped biases']
-    return pd.DataFrame(rows).T, compare(test.rating, best, biases, groups=test.user_ix)
+    return pd.DataFrame(rows).T, compare_errors(
+        test.rating, best, biases, groups=test.user_ix
+    )
 
 
 def _list_metrics(split, models):
@@ -302,7 +310,7 @@ def _list_metrics(split, models):
         | {'coverage': catalog_coverage(lists[name], len(split.train.items))}
         for name, r in rows.items()
     }
-    return pd.DataFrame(table).T, paired(
+    return pd.DataFrame(table).T, compare_means(
         list(rows.values())[-1].ndcg, rows['popularity'].ndcg
     )
 

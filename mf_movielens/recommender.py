@@ -38,7 +38,7 @@ from mf_movielens.factors import (
     put_arrays,
 )
 from .implicit import fit_ials_users, targets
-from .metrics import interval, mae, mean_interval
+from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
     _best,
     _lists,
@@ -817,7 +817,9 @@ Recommender.evaluate = evaluate
 def _errors(self, test):
     p = self.factors.predict(test.user_ix, test.item_ix)
     found = dict(
-        zip(('rmse', 'low', 'high'), interval(test.rating, p, groups=test.user_ix))
+        zip(
+            ('rmse', 'low', 'high'), error_interval(test.rating, p, groups=test.user_ix)
+        )
     ) | {'mae': mae(test.rating, p)}
     if not self.is_bayesian:
         return found

@@ -14,7 +14,13 @@ from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.factors import Factors, top_items
 from mf_movielens.implicit import fit_ease, fit_ials, fit_ials_users, ials_objective
-from mf_movielens.metrics import compare, interval, mae, mean_interval, rmse
+from mf_movielens.metrics import (
+    compare_errors,
+    error_interval,
+    mae,
+    mean_interval,
+    rmse,
+)
 from mf_movielens.posterior import coverage_table
 from mf_movielens.ranking import (
     catalog_coverage,
@@ -275,9 +281,9 @@ SEEDED = [
     lambda s: fit_ials(RATINGS, seed=s, **SHORT),
     lambda s: fit_bayes(RATINGS, n_sweeps=3, seed=s, **SHORT),
     lambda s: random_split(RATINGS, seed=s),
-    lambda s: interval([1, 2], [1, 3], seed=s),
+    lambda s: error_interval([1, 2], [1, 3], seed=s),
     lambda s: mean_interval([1, 2], seed=s),
-    lambda s: compare([1, 2], [1, 3], [1, 2], seed=s),
+    lambda s: compare_errors([1, 2], [1, 3], [1, 2], seed=s),
     synthetic,
     lambda s: MODELS['probit'].factors.fold_in([0], [3], seed=s),
 ]
@@ -521,7 +527,7 @@ def test_parts_of_a_split_are_neither_nothing_nor_all():
 
 
 @pytest.mark.parametrize(
-    'measure', [rmse, mae, interval, lambda a, p: compare(a, p, p)]
+    'measure', [rmse, mae, error_interval, lambda a, p: compare_errors(a, p, p)]
 )
 def test_errors_are_measured_of_finite_numbers(measure):
     for actual, predicted in (
@@ -543,24 +549,24 @@ def test_errors_are_measured_of_finite_numbers(measure):
 
 def test_bootstraps_need_a_level_and_samples():
     for draw in (
-        lambda **k: interval([1, 2, 3], [1, 2, 4], **k),
+        lambda **k: error_interval([1, 2, 3], [1, 2, 4], **k),
         lambda **k: mean_interval([1, 2, 3], **k),
-        lambda **k: compare([1, 2, 3], [1, 2, 4], [2, 2, 3], **k),
+        lambda **k: compare_errors([1, 2, 3], [1, 2, 4], [2, 2, 3], **k),
     ):
         for level in (0, 1, -1, 2, NAN, INF, None):
             refused(lambda: draw(level=level), f'level={level!r}')
         for n in (0, -1, 1.5, NAN, None):
-            refused(lambda: draw(n_samples=n), f'n_samples={n!r}')
+            refused(lambda: draw(n_resamples=n), f'n_resamples={n!r}')
         for groups in ([], [1]):
             refused(lambda: draw(groups=groups), f'{len(groups)} groups for 3 values')
         assert (
-            finite(draw(n_samples=1))
+            finite(draw(n_resamples=1))
             and finite(draw(level=1e-12))
             and finite(draw(groups=[1, 1, 1]))
         )
     for bad in ([], [NAN], [INF], 1, [[1, 2]]):
         refused(lambda: mean_interval(bad))
-    refused(lambda: interval([1], [1], metric=max), 'use rmse or mae')
+    refused(lambda: error_interval([1], [1], metric=max), 'use rmse or mae')
 
 
 def test_lists_are_judged_or_refused():
