@@ -305,7 +305,7 @@ def test_a_moment_that_is_none_is_refused_by_those_who_read_it(value):
     ratings = replace(RATINGS, timestamp=np.full(len(RATINGS), value))
     refused(lambda: fit_bayes(ratings, n_sweeps=3, **SHORT), 'no moment in seconds')
     sound(fit_bayes(ratings, n_sweeps=3, time=False, **SHORT), ratings)
-    refused(lambda: time_split(ratings), 'same moment')
+    refused(lambda: time_split(ratings), 'same timestamp')
     assert len(leave_last_out(ratings).report()) == 1
 
 
@@ -501,13 +501,15 @@ def test_penalties_of_a_ready_model_are_looked_at(name):
 def test_parts_of_a_split_are_neither_nothing_nor_all():
     for frac in (0, 1, -1, 2, NAN, INF, None, 'x'):
         for split in (random_split, time_split):
-            refused(lambda: split(ALL, frac), f'frac={frac!r}', 'between 0 and 1')
+            refused(
+                lambda: split(ALL, frac), f'test_fraction={frac!r}', 'between 0 and 1'
+            )
     for frac in (1e-12, 0.5, 1 - 1e-9):
         for split in (random_split, time_split):
             try:
                 assert len(split(ALL, frac).train) and len(split(ALL, frac).test)
             except ValueError as e:
-                assert 'one part would be empty' in str(e) or 'same moment' in str(e)
+                assert 'one part would be empty' in str(e) or 'same timestamp' in str(e)
     for n in (0, -1, 1.5, NAN, INF, None, 'x'):
         refused(lambda: leave_last_out(ALL, n), f'n={n!r}')
     for n in (len(ALL), END, 10**30):
