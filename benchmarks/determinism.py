@@ -54,7 +54,12 @@ def makers(threads, n):
     ratings = Ratings.from_frame(synthetic().ratings.head(n))
     train, test = random_split(ratings)
     sampled = dict(
-        n_factors=8, n_sweeps=12, n_draws=4, n_threads=threads, progress=False
+        n_factors=8,
+        n_burn_in=1,
+        n_samples=11,
+        n_kept_samples=4,
+        n_threads=threads,
+        progress=False,
     )
     fits = {
         'popularity': lambda: popularity(train),

@@ -244,7 +244,12 @@ def ials(checkpoint=None):
 
 def bayes(checkpoint=None):
     return fit_bayes(
-        ratings(), n_factors=4, n_sweeps=24, checkpoint=checkpoint, progress=False
+        ratings(),
+        n_factors=4,
+        n_burn_in=2,
+        n_samples=22,
+        checkpoint=checkpoint,
+        progress=False,
     )
 
 

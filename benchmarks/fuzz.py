@@ -178,7 +178,7 @@ def ratings():
 
 def saved(solver, folder):
     settings = (
-        dict(n_factors=2, n_sweeps=4)
+        dict(n_factors=2, n_burn_in=0, n_samples=4)
         if solver == 'bayes'
         else dict(n_factors=2, n_iterations=2)
     )

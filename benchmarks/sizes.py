@@ -112,7 +112,7 @@ def als(path):
     )
 
 
-def bayes(path, n_sweeps=4):
+def bayes(path, n_samples=4):
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.reading import load_ratings
 
@@ -120,9 +120,10 @@ def bayes(path, n_sweeps=4):
     fit_bayes(
         ratings,
         n_factors=16,
-        n_sweeps=n_sweeps,
+        n_burn_in=0,
+        n_samples=n_samples,
         implicit=False,
-        on_sweep=lambda record: seen.append(time.perf_counter()),
+        on_iteration=lambda record: seen.append(time.perf_counter()),
     )
     return dict(
         sweep_s=float(np.median(np.diff(seen))), n=len(ratings), peak_mb=memory('VmHWM')

@@ -223,15 +223,17 @@ def _folder(out):
 
 def _settings(solver, **wanted):
     "What was said, in the words of the solver."
-    names = dict(
-        factors='n_factors',
-        rounds={'bayes': 'n_sweeps'}.get(solver, 'n_iterations'),
-    )
+    names = dict(factors='n_factors', rounds='n_iterations')
     if solver == 'bayes' and wanted.get('reg') is not None:
         raise WrongUse(
             '--reg is no setting of bayes, which finds the penalty by itself'
         )
-    return {names.get(k, k): v for k, v in wanted.items() if v is not None}
+    found = {names.get(k, k): v for k, v in wanted.items() if v is not None}
+    if solver == 'bayes' and 'n_iterations' in found:
+        n_iterations = found.pop('n_iterations')
+        found['n_burn_in'] = n_iterations // 10
+        found['n_samples'] = n_iterations - n_iterations // 10
+    return found
 
 # %% ../nbs/21_cli.ipynb #e71937e5
 @contextmanager
@@ -250,8 +252,6 @@ def _hushed():
 
 def _fit(ratings, solver, settings, note=None, **more):
     "A `Recommender`; each round's record goes to `note`."
-    if solver == 'bayes':
-        return Recommender.fit(ratings, solver, **settings, on_sweep=note, **more)
     if solver != 'keras':
         return Recommender.fit(ratings, solver, **settings, on_iteration=note, **more)
     from tqdm import tqdm
@@ -598,9 +598,9 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_
                 **ranges
             )
         )
-    if solver == 'bayes' and settings.get('n_sweeps', 300) < 50:
+    if solver == 'bayes' and settings.get('n_samples', 270) < 45:
         print(
-            f'note: {settings["n_sweeps"]} sweeps are few; how sure it says it is means something from a hundred on'
+            f'note: {settings["n_samples"]} samples are few; intervals mean something from a hundred on'
         )
     print(_plain(f'\nfor user {who}{label}'))
     _show(recommended.drop(columns='user'), False, _decimals(model))

@@ -21,7 +21,7 @@ __all__ = ['MAX_TASK_RATINGS', 'MAX_TASK_ROWS', 'MIN_FILL', 'MapTasks', 'SECONDS
            'make_tasks', 'padded_regressors', 'sample_wishart', 'FeatureGroup', 'HierarchicalFactors',
            'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions', 'DayIndex']
 
-# %% ../nbs/12_gibbs.ipynb #ec4b2647
+# %% ../nbs/12_gibbs.ipynb #8e45e8dc
 from .encoding import Ratings, RatingsError
 
 # %% ../nbs/12_gibbs.ipynb #f1988977
@@ -108,7 +108,7 @@ class RowBlock:
     rating_ix: np.ndarray
     other_rows: list[np.ndarray]
 
-# %% ../nbs/12_gibbs.ipynb #591962d8
+# %% ../nbs/12_gibbs.ipynb #0c0136c9
 def _similar_rows(counts: np.ndarray) -> Iterator[np.ndarray]:
     """Yield rows with similar counts together, longest first, empty rows never."""
     by_count = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts)]
@@ -137,7 +137,7 @@ def _pack_tasks(blocks: Iterable[RowBlock]) -> list[list[RowBlock]]:
         tasks[-1].append(block)
     return tasks
 
-# %% ../nbs/12_gibbs.ipynb #e9275dcd
+# %% ../nbs/12_gibbs.ipynb #b1c95946
 def make_tasks(
     row_of_rating: np.ndarray, n_rows: int, others: Sequence[tuple[np.ndarray, int]]
 ) -> list[list[RowBlock]]:
@@ -215,7 +215,7 @@ def _gather(regressors: Sequence[np.ndarray], block: RowBlock) -> np.ndarray:
         gathered += table.take(rows, 0)
     return gathered
 
-# %% ../nbs/12_gibbs.ipynb #df8e8f1d
+# %% ../nbs/12_gibbs.ipynb #f155585f
 def _normal_equations(
     block: RowBlock,
     X: np.ndarray,
@@ -303,7 +303,7 @@ def _covariance_root(precision: np.ndarray) -> np.ndarray:
 
 # %% ../nbs/12_gibbs.ipynb #39eb562b
 def _principal_directions(
-    X: sparse.csr_matrix, max_exact: int = 2048, rank: int = 256
+    X: sparse.csr_array, max_exact: int = 2048, rank: int = 256
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """U, s and V of X = U·diag(s)·Vᵀ; of a large X the `rank` strongest directions."""
     n_rows, n_columns = X.shape
@@ -321,7 +321,7 @@ def _principal_directions(
     other_basis = (X.T if is_wide else X) @ basis / s
     return (basis, s, other_basis) if is_wide else (other_basis, s, basis)
 
-# %% ../nbs/12_gibbs.ipynb #c4e7389a
+# %% ../nbs/12_gibbs.ipynb #70623b0e
 class FeatureGroup:
     """Side features of the rows of a table, and what they add to the prior mean.
 
@@ -333,6 +333,8 @@ class FeatureGroup:
         Features of the rows.
     n_columns : int
         Number of columns of the table, d.
+    keep_loadings : bool
+        Whether to keep what `feature_effects` needs, a row for each feature.
 
     Attributes
     ----------
@@ -351,11 +353,11 @@ class FeatureGroup:
     ((3, 2), (3, 2))
     """
 
-    def __init__(self, X: Any, n_columns: int) -> None:
-        U, self.singular_values, V = _principal_directions(sparse.csr_matrix(X))
+    def __init__(self, X: Any, n_columns: int, keep_loadings: bool = True) -> None:
+        U, self.singular_values, V = _principal_directions(sparse.csr_array(X))
         self._project = np.ascontiguousarray(U.T, 'float32')
         self._expand = (U * self.singular_values).astype('float32')
-        self._loadings = V.astype('float32')
+        self._loadings = V.astype('float32') if keep_loadings else None
         self.reg = 1.0
         self.coefficients = np.zeros((len(self.singular_values), n_columns))
         self.contribution = np.zeros((len(U), n_columns), 'float32')
@@ -396,7 +398,14 @@ class FeatureGroup:
         -------
         ndarray of float32, shape (n_features, d)
             The coefficients W of the features themselves.
+
+        Raises
+        ------
+        ValueError
+            If the group was made with `keep_loadings=False`.
         """
+        if self._loadings is None:
+            raise ValueError('the loadings were not kept; use keep_loadings=True')
         return self._loadings @ self.coefficients.astype('float32')
 
 # %% ../nbs/12_gibbs.ipynb #c20c1be0

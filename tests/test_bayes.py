@@ -69,12 +69,13 @@ def planted(seed=0, n_users=300, n_items=200, k=2):
     return ratings.take(~hidden), ratings.take(hidden), steady
 
 
-FAST = dict(n_factors=3, n_sweeps=12, progress=False)
+FAST = dict(n_factors=3, n_burn_in=1, n_samples=11, progress=False)
 
 
 def test_what_was_planted_is_found_and_the_ranges_hold():
     train, test, steady = planted()
-    post = fit_bayes(train, n_factors=3, n_sweeps=150, progress=False)
+    chain = dict(n_factors=3, n_burn_in=15, n_samples=135, progress=False)
+    post = fit_bayes(train, **chain)
     table = coverage_table(post, test)
     spread = 2.6 * np.sqrt(table.nominal * (1 - table.nominal) / len(test))
     assert ((table.covered - table.nominal).abs() < spread + 0.01).all()
@@ -83,9 +84,7 @@ def test_what_was_planted_is_found_and_the_ranges_hold():
     assert (np.diff(cuts) > 0).all() and abs(
         (cuts[-1] - cuts[0]) - 3
     ) < 0.5  # the noise has variance 1 in the middle of users
-    alike = fit_bayes(
-        train, n_factors=3, n_sweeps=150, steadiness=False, progress=False
-    )
+    alike = fit_bayes(train, **chain, user_noise=False)
     assert log_score(post, test) > log_score(alike, test)
 
 
@@ -115,7 +114,12 @@ def test_neither_the_order_of_ratings_nor_threads_matter(seed, timed, likelihood
 @pytest.mark.parametrize('likelihood', ['probit', 'normal'])
 def test_small_and_odd_shapes_are_finite(ratings, k, likelihood):
     post = fit_bayes(
-        ratings, n_factors=k, n_sweeps=20, likelihood=likelihood, progress=False
+        ratings,
+        n_factors=k,
+        n_burn_in=2,
+        n_samples=18,
+        likelihood=likelihood,
+        progress=False,
     )
     said = post.predict(
         ratings.user_ix, ratings.item_ix, ratings.timestamp, interval=0.9
@@ -137,17 +141,17 @@ def test_parts_can_be_switched_off():
         dict(implicit=False),
         dict(time=False),
         dict(time='days'),
-        dict(time='moods'),
-        dict(steadiness=False),
+        dict(time='user_days'),
+        dict(user_noise=False),
     ):
         post = fit_bayes(ratings, **FAST, **off)
         assert bool(post.user_implicit.size) == off.get('implicit', True) and (
             post.moments is not None
         ) == (off.get('time') is not False)
-        assert (post.user_sd == 1).all() == (off.get('steadiness') is False)
+        assert (post.user_sd == 1).all() == (off.get('user_noise') is False)
         if off.get('time') == 'days':
             assert post.day.any() and not post.mood.any() and not post.mood_sd.any()
-        if off.get('time') == 'moods':
+        if off.get('time') == 'user_days':
             assert post.mood.any() and not post.day.any()
     with pytest.raises(RatingsError, match='no timestamps'):
         fit_bayes(replace(ratings, timestamp=None), time=True)
@@ -161,7 +165,7 @@ def test_an_unknown_moment_is_less_sure_than_a_known_one():
             ratings.rating + 2 * (ratings.timestamp // 86_400 % 2) - 1, 1, 5
         ).astype('float32'),
     )
-    post = fit_bayes(shifted, n_factors=2, n_sweeps=60, progress=False)
+    post = fit_bayes(shifted, n_factors=2, n_burn_in=6, n_samples=54, progress=False)
     entropy = lambda P: -(P * np.log(np.maximum(P, 1e-12))).sum(1).mean()
     u, i, t = shifted.user_ix[:200], shifted.item_ix[:200], shifted.timestamp[:200]
     assert entropy(post.probabilities(u, i)) > entropy(post.probabilities(u, i, t))
@@ -177,7 +181,7 @@ from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.bayes import fit_bayes
 checkpoint, out = sys.argv[1:]
-post = fit_bayes(Ratings.from_frame(synthetic().ratings.head(4_000)), n_factors=3, n_sweeps=100, n_draws=5, checkpoint=None if checkpoint == '-' else checkpoint, on_sweep=lambda _: time.sleep(.01), progress=False)
+post = fit_bayes(Ratings.from_frame(synthetic().ratings.head(4_000)), n_factors=3, n_burn_in=10, n_samples=90, n_kept_samples=5, checkpoint=None if checkpoint == '-' else checkpoint, on_iteration=lambda _: time.sleep(.01), progress=False)
 post.save(out)
 """
 
@@ -336,19 +340,28 @@ def test_odd_settings_are_understood_or_refused():
         fit_bayes(
             ratings,
             n_factors=np.int64(2),
-            n_sweeps=5.0,
+            n_burn_in=0.0,
+            n_samples=5.0,
             seed=np.int64(3),
-            n_draws=2.0,
+            n_kept_samples=2.0,
             progress=False,
         ),
-        fit_bayes(ratings, n_factors=2, n_sweeps=5, seed=3, n_draws=2, progress=False),
+        fit_bayes(
+            ratings,
+            n_factors=2,
+            n_burn_in=0,
+            n_samples=5,
+            seed=3,
+            n_kept_samples=2,
+            progress=False,
+        ),
     )
     assert np.array_equal(one.user, two.user) and len(one) == 2
     for wrong in (
         dict(time=1),
         dict(time='hours'),
         dict(n_factors=2.5),
-        dict(n_draws=0),
+        dict(n_kept_samples=0),
         dict(n_threads=0),
     ):
         with pytest.raises(ValueError):

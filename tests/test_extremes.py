@@ -77,8 +77,10 @@ FITS = dict(
     biases=damped_biases,
     mean=global_mean,
     popularity=popularity,
-    probit=lambda r: fit_bayes(r, n_sweeps=6, **SHORT),
-    normal=lambda r: fit_bayes(r, n_sweeps=6, likelihood='normal', **SHORT),
+    probit=lambda r: fit_bayes(r, n_burn_in=0, n_samples=6, **SHORT),
+    normal=lambda r: fit_bayes(
+        r, n_burn_in=0, n_samples=6, likelihood='normal', **SHORT
+    ),
 )
 
 
@@ -193,7 +195,7 @@ def test_a_thousand_factors_on_a_few_ratings_are_kept_small():
     for f in (
         fit_als(ratings, 1000, n_iterations=2, progress=False),
         fit_ials(ratings, 1000, n_iterations=2, progress=False),
-        fit_bayes(ratings, n_factors=60, n_sweeps=3, progress=False),
+        fit_bayes(ratings, n_factors=60, n_burn_in=0, n_samples=3, progress=False),
     ):
         sound(f, ratings)
 
@@ -243,7 +245,8 @@ WHOLE = [(fit_als, n) for n in ('n_factors', 'n_iterations', 'n_threads')] + [
     (fit_ials, n) for n in ('n_factors', 'n_iterations', 'n_threads')
 ]
 WHOLE += [
-    (fit_bayes, n) for n in ('n_factors', 'n_sweeps', 'n_burn', 'n_draws', 'n_threads')
+    (fit_bayes, n)
+    for n in ('n_factors', 'n_samples', 'n_burn_in', 'n_kept_samples', 'n_threads')
 ] + [(damped_biases, 'n_sweeps')]
 
 
@@ -256,14 +259,8 @@ def test_counts_are_whole_numbers(fit, name):
         INF,
         -INF,
         '3',
-        *(
-            [0]
-            if name not in ('n_burn', 'n_sweeps')
-            or fit is fit_bayes
-            and name != 'n_burn'
-            else []
-        ),
-        *([] if name in ('n_threads', 'n_burn', 'n_draws') else [None]),
+        *([0] if name not in ('n_burn_in', 'n_sweeps') else []),
+        *([] if name in ('n_threads', 'n_kept_samples') else [None]),
     ):
         refused(
             lambda: fit(RATINGS, **{name: value}), f'{name}={value!r}', 'whole number'
@@ -271,7 +268,9 @@ def test_counts_are_whole_numbers(fit, name):
     small = (
         {}
         if fit is damped_biases
-        else dict(n_factors=2, **(dict(n_sweeps=6) if fit is fit_bayes else {}))
+        else dict(
+            n_factors=2, **(dict(n_burn_in=0, n_samples=6) if fit is fit_bayes else {})
+        )
     )
     sound(fit(RATINGS, **small | {name: 3.0}), RATINGS)
 
@@ -279,7 +278,7 @@ def test_counts_are_whole_numbers(fit, name):
 SEEDED = [
     lambda s: fit_als(RATINGS, seed=s, **SHORT),
     lambda s: fit_ials(RATINGS, seed=s, **SHORT),
-    lambda s: fit_bayes(RATINGS, n_sweeps=3, seed=s, **SHORT),
+    lambda s: fit_bayes(RATINGS, n_burn_in=0, n_samples=3, seed=s, **SHORT),
     lambda s: random_split(RATINGS, seed=s),
     lambda s: error_interval([1, 2], [1, 3], seed=s),
     lambda s: mean_interval([1, 2], seed=s),
@@ -303,8 +302,11 @@ def test_a_seed_is_a_whole_number(seeded):
 @pytest.mark.parametrize('value', [-END, END - 1, -(10**12), 10**12])
 def test_a_moment_that_is_none_is_refused_by_those_who_read_it(value):
     ratings = replace(RATINGS, timestamp=np.full(len(RATINGS), value))
-    refused(lambda: fit_bayes(ratings, n_sweeps=3, **SHORT), 'no moment in seconds')
-    sound(fit_bayes(ratings, n_sweeps=3, time=False, **SHORT), ratings)
+    refused(
+        lambda: fit_bayes(ratings, n_burn_in=0, n_samples=3, **SHORT),
+        'no moment in seconds',
+    )
+    sound(fit_bayes(ratings, n_burn_in=0, n_samples=3, time=False, **SHORT), ratings)
     refused(lambda: time_split(ratings), 'same timestamp')
     assert len(leave_last_out(ratings).report()) == 1
 
@@ -314,7 +316,7 @@ def test_moments_at_the_ends_are_fitted(value):
     ratings = replace(
         RATINGS, timestamp=np.where(np.arange(len(RATINGS)) % 2, value, 5)
     )
-    post = fit_bayes(ratings, n_sweeps=5, **SHORT)
+    post = fit_bayes(ratings, n_burn_in=0, n_samples=5, **SHORT)
     assert finite(
         post.predict(ratings.user_ix, ratings.item_ix, ratings.timestamp, interval=0.9)
     )
@@ -369,7 +371,10 @@ def test_a_rating_in_a_file_is_a_number_of_a_sensible_size(value, tmp_path):
 ALL = drawn(3, timed=True)
 MODELS = {
     name: Recommender.fit(
-        drawn(3), name, **SHORT, **({'n_sweeps': 8} if name == 'bayes' else {})
+        drawn(3),
+        name,
+        **SHORT,
+        **({'n_burn_in': 0, 'n_samples': 8} if name == 'bayes' else {}),
     )
     for name in ('als', 'ials')
 }
@@ -377,8 +382,10 @@ MODELS |= dict(
     ease=Recommender.of(fit_ease(drawn(3)), drawn(3)),
     popularity=Recommender.of(popularity(drawn(3)), drawn(3)),
     biases=Recommender.of(damped_biases(drawn(3)), drawn(3)),
-    probit=Recommender.fit(ALL, 'bayes', n_sweeps=8, **SHORT),
-    normal=Recommender.fit(drawn(3), 'bayes', likelihood='normal', n_sweeps=8, **SHORT),
+    probit=Recommender.fit(ALL, 'bayes', n_burn_in=0, n_samples=8, **SHORT),
+    normal=Recommender.fit(
+        drawn(3), 'bayes', likelihood='normal', n_burn_in=0, n_samples=8, **SHORT
+    ),
 )
 TAKES = ['als', 'ials', 'biases', 'probit', 'normal']  # newcomers
 

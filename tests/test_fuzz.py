@@ -227,7 +227,9 @@ def test_a_posterior_of_a_strange_version(tmp_path, version):
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.posterior import Posterior
 
-    path = fit_bayes(fuzz.ratings(), n_factors=2, n_sweeps=3).save(tmp_path / 'p.npz')
+    path = fit_bayes(fuzz.ratings(), n_factors=2, n_burn_in=0, n_samples=3).save(
+        tmp_path / 'p.npz'
+    )
     with np.load(path) as z:
         arrays = dict(z)
     put_arrays(path, **arrays | dict(version=version))

@@ -206,25 +206,25 @@ def by_biases(ratings):
 
 @settings(max_examples=8, deadline=None)
 @given(SEEDS, st.sampled_from(['probit', 'normal']), st.booleans())
-def test_sweeps_make_the_ratings_more_probable(seed, likelihood, steadiness):
+def test_sampling_makes_the_ratings_more_probable(seed, likelihood, user_noise):
     ratings = drawn(seed, 30, 25, noise=0.3)
     post = fit_bayes(
         ratings,
         n_factors=3,
-        n_sweeps=60,
-        n_burn=30,
+        n_burn_in=30,
+        n_samples=30,
         likelihood=likelihood,
-        steadiness=steadiness,
+        user_noise=user_noise,
         seed=seed,
         progress=False,
     )
     first = fit_bayes(
         ratings,
         n_factors=3,
-        n_sweeps=1,
-        n_burn=0,
+        n_burn_in=0,
+        n_samples=1,
         likelihood=likelihood,
-        steadiness=steadiness,
+        user_noise=user_noise,
         seed=seed,
         progress=False,
     )

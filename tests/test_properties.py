@@ -127,9 +127,10 @@ def make(solver, ratings):
         ratings,
         solver,
         n_factors=3,
-        **{'bayes': dict(n_sweeps=6, time=False), 'keras': dict(n_iterations=2)}.get(
-            solver, dict(n_iterations=3)
-        ),
+        **{
+            'bayes': dict(n_burn_in=0, n_samples=6, time=False),
+            'keras': dict(n_iterations=2),
+        }.get(solver, dict(n_iterations=3)),
     )
 
 

@@ -529,7 +529,10 @@ def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
     fit, given = {
         'als': (fit_als, dict(reg=np.float32(0.1), damping=np.int64(3))),
         'ials': (fit_ials, dict(alpha=np.float32(0.3))),
-        'bayes': (fit_bayes, dict(n_burn=np.int64(1), n_sweeps=3, steadiness=np.True_)),
+        'bayes': (
+            fit_bayes,
+            dict(n_burn_in=np.int64(1), n_samples=2, user_noise=np.True_),
+        ),
     }[solver]
     fit(table, n_factors=2, checkpoint=tmp_path / 'c.npz', **given)
     assert (tmp_path / 'c.npz').exists()

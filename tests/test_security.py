@@ -31,7 +31,7 @@ table.to_parquet('r.parquet')
 ratings = load_ratings('r.csv', say=None)
 load_ratings('r.parquet', say=None), load_cached('r.csv', cache='kept', say=None), load_cached('r.csv', cache='kept', say=None), shard_file('r.csv', 'shards', 3).load()
 for solver in sys.argv[1:]:
-    few = {'bayes': dict(n_sweeps=4), 'keras': dict(n_iterations=1)}.get(solver, dict(n_iterations=2, checkpoint=Path('c.npz')))
+    few = {'bayes': dict(n_burn_in=0, n_samples=4), 'keras': dict(n_iterations=1)}.get(solver, dict(n_iterations=2, checkpoint=Path('c.npz')))
     Path('c.npz').unlink(missing_ok=True)
     model = Recommender.load(Recommender.fit(ratings, solver, n_factors=4, **few).save(f'{solver}.npz'))
     model.recommend(n=3), model.fold_in({model.items.index[0]: 5}), model.similar(model.items.index[0], min_ratings=0), model.evaluate(ratings)

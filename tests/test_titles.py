@@ -39,7 +39,7 @@ USER = 7
 SHORT = {
     'als': {'n_factors': 2, 'n_iterations': 2},
     'ials': {'n_factors': 2, 'n_iterations': 2},
-    'bayes': {'n_factors': 2, 'n_sweeps': 5, 'progress': False},
+    'bayes': {'n_factors': 2, 'n_burn_in': 0, 'n_samples': 5, 'progress': False},
 }
 
 

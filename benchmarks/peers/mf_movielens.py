@@ -10,11 +10,11 @@ ALS = {'n_factors': 64, 'reg': 0.08, 'damping': 4, 'n_iterations': 10}
 IALS = {'n_factors': 64, 'reg': 0.02, 'damping': 4, 'alpha': 0.4, 'n_iterations': 8}
 BAYES = {
     'n_factors': 14,
-    'n_sweeps': 300,
-    'n_burn': None,
+    'n_burn_in': 30,
+    'n_samples': 270,
     'likelihood': 'probit',
     'implicit': True,
-    'steadiness': True,
+    'user_noise': True,
 }
 MODELS = {
     'ALS': dict(
