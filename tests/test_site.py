@@ -1,9 +1,24 @@
-"""The site in a real browser, served under a subpath as a project page is, with nothing else on the network.
+"""The site in a real browser, with nothing else on the network.
 
-Build it first: `python tools/make_site.py`. Needs Debian's `chromium`, or the browser named in CHROMIUM.
+It is served under a subpath, as a project page is. Build it first, with
+`python tools/make_site.py`. Needs Debian's `chromium`, or the browser that the variable
+CHROMIUM names.
 """
 
-import functools, gzip, http.server, json, os, re, shutil, sys, threading
+from __future__ import annotations
+
+import ast
+import functools
+import gzip
+import http.server
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -23,7 +38,7 @@ if not (SITE / 'index.html').exists():
 if not BROWSER:
     pytest.skip('no chromium here', allow_module_level=True)
 sys.path.insert(0, str(ROOT / 'tools'))
-from book import chapters, settings
+from book import HIDDEN, chapters, read, settings, without_directives
 
 SETTINGS = settings()
 PAGES = sorted(
@@ -32,49 +47,62 @@ PAGES = sorted(
     if '_static' not in p.parts
 )
 CHAPTERS = [p.stem for p in chapters()]
+MODULES = sorted(p.stem for p in (ROOT / 'mf_movielens').glob('[a-z]*.py'))
 SOME = [
     'index.html',
     'play.html',
     '01_frames.html',
     '07_model.html',
     '06_baselines.html',
-    'api_metrics.html',
+    'reference.html',
+    'reference/metrics.html',
+    'reference/recommender.html',
     'bibliography.html',
 ]
 PREFIX = SETTINGS['doc_baseurl'] + '/'
+OPTIONS = [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+]
+PACKED = ('.html', '.js', '.css', '.json', '.svg', '.ipynb')
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    "The site below PREFIX, packed as it is by its public server, and counted."
+    """The site below PREFIX, packed as it is by its public server, and counted."""
 
     sent = 0
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         path = unquote(self.path.split('?')[0])
         file = SITE / path.removeprefix(PREFIX)
         if file.is_dir():
             file = file / 'index.html'
         if not path.startswith(PREFIX) or not file.is_file():
-            return self.send_error(404)
+            self.send_error(404)
+            return
         raw = file.read_bytes()
-        packed = file.suffix in ('.html', '.js', '.css', '.json', '.svg', '.ipynb')
-        body = gzip.compress(raw) if packed else raw
+        body = gzip.compress(raw) if file.suffix in PACKED else raw
         Handler.sent += len(body)
         self.send_response(200)
         self.send_header('Content-Type', self.guess_type(str(file)))
         self.send_header('Content-Length', str(len(body)))
         self.send_header('Cache-Control', 'max-age=600')
-        if packed:
+        if file.suffix in PACKED:
             self.send_header('Content-Encoding', 'gzip')
         self.end_headers()
         self.wfile.write(body)
 
 
 @pytest.fixture(scope='module')
-def base():
+def base() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://127.0.0.1:{server.server_port}{PREFIX}'
@@ -82,95 +110,98 @@ def base():
 
 
 @pytest.fixture(scope='module')
-def browser():
+def browser() -> Iterator[sync_api.Browser]:
     with sync_api.sync_playwright() as p:
-        b = p.chromium.launch(
-            executable_path=BROWSER,
-            args=[
-                '--no-sandbox',
-                '--disable-gpu',
-                '--disable-quic',
-                '--no-first-run',
-                '--disable-background-networking',
-                '--disable-component-update',
-                '--disable-sync',
-            ],
-        )
+        b = p.chromium.launch(executable_path=BROWSER, args=OPTIONS)
         yield b
         b.close()
 
 
-def watched(context):
-    "A tab; what goes wrong in it is in `.wrong`."
+def watched(context: sync_api.BrowserContext) -> sync_api.Page:
+    """Open a tab; what goes wrong in it is in `.wrong`."""
     page = context.new_page()
     page.wrong = []
-    page.on(
-        'console', lambda m: page.wrong.append(m.text) if m.type == 'error' else None
-    )
-    page.on('pageerror', lambda e: page.wrong.append(str(e)))
+
+    def on_console(message: sync_api.ConsoleMessage) -> None:
+        if message.type == 'error':
+            page.wrong.append(message.text)
+
+    def on_response(response: sync_api.Response) -> None:
+        if response.status >= 400:
+            page.wrong.append(f'{response.status}: {response.url}')
+
+    def on_request(request: sync_api.Request) -> None:
+        if not request.url.startswith(('http://127.0.0.1:', 'data:', 'blob:')):
+            page.wrong.append(f'asks the network for {request.url}')
+
+    page.on('console', on_console)
+    page.on('pageerror', lambda error: page.wrong.append(str(error)))
     page.on('requestfailed', lambda r: page.wrong.append(f'failed: {r.url}'))
-    page.on(
-        'response',
-        lambda r: (
-            page.wrong.append(f'{r.status}: {r.url}') if r.status >= 400 else None
-        ),
-    )
-    page.on(
-        'request',
-        lambda r: (
-            None
-            if r.url.startswith(('http://127.0.0.1:', 'data:', 'blob:'))
-            else page.wrong.append(f'asks the network for {r.url}')
-        ),
-    )
+    page.on('response', on_response)
+    page.on('request', on_request)
     return page
 
 
-def visit(page, url):
-    "Open an address and wait until scripts and formulas are done."
+def visit(page: sync_api.Page, url: str) -> sync_api.Page:
+    """Open an address and wait until scripts and formulas are done."""
     page.goto(url, wait_until='load')
     page.evaluate(
-        'async () => { await window.MathJax?.startup?.promise; await document.fonts.ready }'
+        'async () => { await window.MathJax?.startup?.promise;'
+        ' await document.fonts.ready }'
     )
     return page
+
+
+OpenTab = Callable[..., 'sync_api.Page']
 
 
 @pytest.fixture
-def tab(browser):
-    "A function that opens a page in a browser without a past."
+def tab(browser: sync_api.Browser) -> Iterator[OpenTab]:
+    """A function that opens a page in a browser without a past."""
     opened = []
 
-    def open_(url, width=1280, **how):
-        opened.append(
-            browser.new_context(viewport={'width': width, 'height': 900}, **how)
-        )
+    def open_tab(url: str, width: int = 1280, **options: object) -> sync_api.Page:
+        viewport = {'width': width, 'height': 900}
+        opened.append(browser.new_context(viewport=viewport, **options))
         page = watched(opened[-1])
-        return (
-            visit(page, url)
-            if how.get('java_script_enabled', True)
-            else page.goto(url) and page
-        )
+        if options.get('java_script_enabled', True):
+            return visit(page, url)
+        page.goto(url)
+        return page
 
-    yield open_
+    yield open_tab
     for context in opened:
         context.close()
 
 
 @pytest.fixture(scope='module')
-def reader(browser):
-    "A tab in which one page is read after the other."
+def reader(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
+    """A tab in which one page is read after the other."""
     context = browser.new_context(viewport={'width': 1280, 'height': 900})
     yield watched(context)
     context.close()
 
 
 @functools.cache
-def soup(page):
+def soup(page: str) -> bs4.BeautifulSoup:
     return bs4.BeautifulSoup((SITE / page).read_text(encoding='utf-8'), 'html.parser')
 
 
+# every page
+
+PROSE = """
+[...document.querySelectorAll('article :is(p, li, td, h1, h2, h3)')].map(e => {
+    e = e.cloneNode(true);
+    e.querySelectorAll('pre, code, mjx-container').forEach(x => x.remove());
+    return e.textContent;
+}).join(' ')
+"""
+
+
 @pytest.mark.parametrize('name', PAGES)
-def test_a_page_loads_without_a_fault_and_fits_a_telephone(name, base, reader):
+def test_a_page_loads_without_a_fault_and_fits_a_telephone(
+    name: str, base: str, reader: sync_api.Page
+) -> None:
     page = reader
     page.wrong.clear()
     page.set_viewport_size({'width': 1280, 'height': 900})
@@ -178,26 +209,71 @@ def test_a_page_loads_without_a_fault_and_fits_a_telephone(name, base, reader):
     assert page.wrong == []
     page.set_viewport_size({'width': 390, 'height': 844})
     assert page.evaluate('document.documentElement.scrollWidth') <= 390
-    prose = page.evaluate(
-        "[...document.querySelectorAll('article :is(p, li, td, h1, h2, h3)')].map(e => { e = e.cloneNode(true); e.querySelectorAll('pre, code, mjx-container').forEach(x => x.remove()); return e.textContent }).join(' ')"
-    )
+    prose = page.evaluate(PROSE)
     assert not re.search(r'\$\$|\\\(|\\\[|\\frac|\\hat', prose)
 
 
-def test_there_is_a_page_for_everything():
-    assert {f'{c}.html' for c in CHAPTERS} | {
-        'index.html',
-        'play.html',
-        'reference.html',
-        'bibliography.html',
-        'search.html',
-    } <= set(PAGES)
+# Code that is too wide: the lines of a block that scrolls sideways, folded ones too
+WIDE = """
+[...document.querySelectorAll('article div[class*=highlight-] pre')].filter(pre => {
+    if (pre.closest('.cell_output')) return false;
+    for (let e = pre; e; e = e.parentElement) if (e.tagName == 'DETAILS') e.open = true;
+    return pre.scrollWidth > pre.clientWidth;
+}).map(pre => pre.innerText.split('\\n').sort((a, b) => b.length - a.length)[0])
+"""
+
+
+@pytest.mark.xfail(reason='some lines are still longer than 88 columns', strict=False)
+@pytest.mark.parametrize('name', PAGES)
+def test_no_code_scrolls_sideways(name: str, base: str, reader: sync_api.Page) -> None:
+    reader.set_viewport_size({'width': 1280, 'height': 900})
+    visit(reader, base + name)
+    assert reader.evaluate(WIDE) == []
+
+
+def test_88_columns_fit_in_a_folded_cell_too(base: str, tab: OpenTab) -> None:
+    page = tab(base + '04_metrics.html')
+    fits = page.evaluate("""
+        [...document.querySelectorAll('div.cell_input pre')].map(pre => {
+            const details = pre.closest('details');
+            if (details) details.open = true;
+            pre.textContent = 'm'.repeat(88);
+            return pre.scrollWidth <= pre.clientWidth;
+        })
+    """)
+    assert len(fits) > 10
+    assert all(fits)
+
+
+def test_there_is_a_page_for_everything() -> None:
+    wanted = ['index', 'play', 'reference', 'bibliography', 'search', *CHAPTERS]
+    assert {f'{name}.html' for name in wanted} <= set(PAGES)
     linked = [a['href'] for a in soup('index.html').select('nav.bd-links a')]
     order = [h.removesuffix('.html') for h in linked if h[:2].isdigit()]
     assert order == CHAPTERS
 
 
-def test_links_and_anchors_lead_somewhere():
+def test_plumbing_is_under_the_hood() -> None:
+    parts = {}
+    for caption in soup('index.html').select('nav.bd-links p[role=heading]'):
+        links = caption.find_next_sibling('ul').select('a')
+        parts[caption.get_text(strip=True)] = [a['href'] for a in links]
+    plumbing = [f'{name}.html' for name in CHAPTERS if name >= '90']
+    assert plumbing
+    assert parts['Under the hood'] == plumbing
+    assert list(parts)[-2:] == ['Under the hood', 'Look up']
+
+
+def test_the_front_page_lists_every_chapter() -> None:
+    headings = soup('index.html').select('article h2')
+    (heading,) = [h for h in headings if 'chapters' in h.get_text()]
+    links = [a['href'] for a in heading.parent.select('a.reference.internal')]
+    assert [link for link in links if link[:2].isdigit()] == [
+        f'{name}.html' for name in CHAPTERS
+    ]
+
+
+def test_links_and_anchors_lead_somewhere() -> None:
     ids = {
         page: {e['id'] for e in soup(page).select('[id]')}
         | {e['name'] for e in soup(page).select('a[name]')}
@@ -210,119 +286,308 @@ def test_links_and_anchors_lead_somewhere():
             if re.match(r'[a-z]+:', to):
                 continue
             to = urljoin(page, to) if to else page
-            if not (SITE / unquote(to)).is_file():
-                dead.append((page, a['href']))
-            elif anchor and to in ids and unquote(anchor) not in ids[to]:
+            if not (SITE / unquote(to)).is_file() or (
+                anchor and to in ids and unquote(anchor) not in ids[to]
+            ):
                 dead.append((page, a['href']))
     assert dead == []
 
 
-@pytest.mark.parametrize('name', ['index', *CHAPTERS])
-def test_a_chapter_can_be_opened_edited_and_downloaded(name):
-    hrefs = {a['href'] for a in soup(f'{name}.html').select('a[href]')}
-    repository = SETTINGS['git_url'].removeprefix('https://github.com/')
-    assert (
-        f'https://colab.research.google.com/github/{repository}/blob/{SETTINGS["branch"]}/nbs/{name}.ipynb'
-        in hrefs
-    )
-    assert f'{SETTINGS["git_url"]}/edit/{SETTINGS["branch"]}/nbs/{name}.ipynb' in hrefs
-    assert f'{SETTINGS["git_url"]}/blob/{SETTINGS["branch"]}/nbs/{name}.ipynb' in {
-        h.replace('?plain=1', '') for h in hrefs
-    }
-    assert f'_sources/{name}.ipynb' in hrefs
-    assert (SITE / f'_sources/{name}.ipynb').read_bytes() == (
-        ROOT / f'nbs/{name}.ipynb'
-    ).read_bytes()
-
-
-def test_every_picture_says_what_it_shows():
+def test_every_picture_says_what_it_shows() -> None:
     images = [(page, img) for page in PAGES for img in soup(page).select('article img')]
-    assert len(images) > 15 and not [
+    assert len(images) > 15
+    # without one, the name of the file would stand there
+    short = [
         (page, img.get('src'))
         for page, img in images
         if len(img.get('alt', '').split()) < 8
-    ]  # without one, the name of the file would stand there
+    ]
+    assert short == []
 
 
-def test_formulas_are_set(base, tab):
+# where a page can be edited, and its source be found
+
+
+def repository_links(page: str, kind: str) -> set[str]:
+    """The paths in the repository to which the links of a page lead."""
+    start = f'{SETTINGS["git_url"]}/{kind}/{SETTINGS["branch"]}/'
+    hrefs = [a['href'] for a in soup(page).select('a[href]')]
+    paths = [h.removeprefix(start) for h in hrefs if h.startswith(start)]
+    return {re.split('[?#]', path)[0] for path in paths}
+
+
+@pytest.mark.parametrize('name', ['index', *CHAPTERS])
+def test_a_chapter_can_be_opened_edited_and_downloaded(name: str) -> None:
+    hrefs = {a['href'] for a in soup(f'{name}.html').select('a[href]')}
+    repository = SETTINGS['git_url'].removeprefix('https://github.com/')
+    colab = f'https://colab.research.google.com/github/{repository}'
+    assert f'{colab}/blob/{SETTINGS["branch"]}/nbs/{name}.ipynb' in hrefs
+    assert repository_links(f'{name}.html', 'edit') == {f'nbs/{name}.ipynb'}
+    assert f'nbs/{name}.ipynb' in repository_links(f'{name}.html', 'blob')
+    assert f'_sources/{name}.ipynb' in hrefs
+    downloaded = (SITE / f'_sources/{name}.ipynb').read_bytes()
+    assert downloaded == (ROOT / f'nbs/{name}.ipynb').read_bytes()
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_edit_links_lead_to_files_of_the_repository(page: str) -> None:
+    paths = repository_links(page, 'edit')
+    missing = [path for path in paths if not (ROOT / path).is_file()]
+    assert missing == []
+    if page in ('reference.html', 'genindex.html', 'search.html'):
+        assert paths == set()
+
+
+def notebook_of(module: str) -> str | None:
+    """The notebook that makes a module, by what nbdev is told."""
+    for path in chapters():
+        sources = [cell.source for cell in read(path).cells]
+        if any(re.search(rf'^#\| default_exp {module}$', s, re.M) for s in sources):
+            return path.name
+    return None
+
+
+@pytest.mark.parametrize('name', MODULES)
+def test_a_module_has_a_page_with_all_of_its_names(name: str) -> None:
+    module = importlib.import_module(f'mf_movielens.{name}')
+    page, notebook = f'reference/{name}.html', notebook_of(name)
+    ids = {e['id'] for e in soup(page).select('[id]')}
+    wanted = {f'mf_movielens.{name}.{n}' for n in module.__all__}
+    assert wanted - ids == set()
+    source = f'nbs/{notebook}' if notebook else f'mf_movielens/{name}.py'
+    assert repository_links(page, 'edit') == {source}
+    if notebook:
+        assert soup(page).select(f'article a[href="../{notebook[:-6]}.html"]')
+        assert soup(f'{notebook[:-6]}.html').select(f'article a[href="{page}"]')
+
+
+def test_the_source_of_a_function_is_linked_to_its_lines() -> None:
+    text = (ROOT / 'mf_movielens/metrics.py').read_text(encoding='utf-8')
+    page = str(soup('reference/metrics.html'))
+    found = re.findall(r'/mf_movielens/metrics\.py#L(\d+)-L\d+', page)
+    lines = text.splitlines()
+    firsts = [lines[int(first) - 1] for first in found]
+    assert len(firsts) >= 3
+    assert all(re.match(r'(def|class|@)', line) for line in firsts)
+
+
+def test_the_reference_has_tables_of_parameters_and_links_types() -> None:
+    entry = (
+        soup('reference/validation.html')
+        .find(id='mf_movielens.validation.check_int')
+        .parent
+    )
+    fields = [dt.get_text() for dt in entry.select('dl.field-list > dt')]
+    assert [f.strip(':') for f in fields] == ['Parameters', 'Returns', 'Raises']
+    links = {a['href'] for a in entry.select('a.external')}
+    assert 'https://docs.python.org/3/library/functions.html#int' in links
+    assert entry.select('.doctest')
+
+
+def test_prose_links_names_to_the_reference() -> None:
+    links = [
+        urldefrag(a['href'])
+        for name in ['index', 'play', *CHAPTERS]
+        for a in soup(f'{name}.html').select('article a[href*="#mf_movielens."]')
+    ]
+    assert len(links) > 10
+    assert all(to.startswith('reference/') for to, _ in links)
+
+
+# what is folded
+
+
+def code_cells(name: str) -> list[str]:
+    """The sources of the code cells of a chapter that are not plumbing."""
+    sources = []
+    for cell in read(ROOT / f'nbs/{name}.ipynb').cells:
+        is_shown = '#| echo: false' not in cell.source
+        if cell.cell_type == 'code' and is_shown and not HIDDEN.search(cell.source):
+            sources.append(cell.source)
+    return sources
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r'\s+', '', text)
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_library_cells_are_folded_and_nothing_is_lost(name: str) -> None:
+    page = soup(f'{name}.html')
+    folded = squeezed(''.join(e.get_text() for e in page.select('details pre')))
+    everything = squeezed(''.join(e.get_text() for e in page.select('article pre')))
+    for source in code_cells(name):
+        code = squeezed(without_directives(source))
+        if code.startswith('__all__'):
+            continue
+        assert code in everything
+        if re.search(r'^#\| export', source, re.M):
+            assert code in folded
+    assert page.select('details .cell_output') == []
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_what_only_asserts_is_folded(name: str) -> None:
+    for cell in soup(f'{name}.html').select('article div.cell'):
+        source = cell.select_one('.cell_input pre')
+        if not source or cell.select('details') or cell.select('.cell_output'):
+            continue
+        try:
+            body = ast.parse(source.get_text()).body
+        except SyntaxError:  # a line magic
+            continue
+        assert not all(isinstance(node, ast.Assert) for node in body), source
+    labels = [
+        summary.select_one('p').get_text(strip=True).partition(':')[0]
+        for summary in soup(f'{name}.html').select('div.cell details > summary')
+    ]
+    assert set(labels) <= {'Imports', 'Implementation', 'Checks'}
+
+
+def test_a_folded_cell_opens_by_keys_and_says_its_name(base: str, tab: OpenTab) -> None:
+    page = tab(base + '04_metrics.html')
+    summary = page.locator('div.cell details > summary').nth(1)
+    code = page.locator('div.cell details').nth(1).locator('pre')
+    assert summary.get_attribute('aria-label') is None
+    assert summary.inner_text().strip().startswith('Implementation')
+    assert not code.is_visible()
+    summary.focus()
+    page.keyboard.press('Enter')
+    assert code.is_visible()
+    page.keyboard.press('Enter')
+    assert not code.is_visible()
+
+
+VISIBLE = """
+[...document.querySelectorAll('div.cell details pre')].map(pre =>
+    pre.checkVisibility(
+        {contentVisibilityAuto: true, visibilityProperty: true, opacityProperty: true})
+    && pre.getBoundingClientRect().height > 10
+    && pre.scrollWidth <= pre.clientWidth)
+"""
+
+
+def test_paper_has_what_is_folded(base: str, tab: OpenTab) -> None:
+    page = tab(base + '16_recommender.html')
+    assert not any(page.evaluate(VISIBLE))
+    page.emulate_media(media='print')  # by the style sheet alone
+    page.wait_for_timeout(200)
+    seen = page.evaluate(VISIBLE)
+    assert len(seen) > 10
+    assert all(seen)
+
+
+def test_printing_opens_what_is_folded_and_closes_it_again(
+    base: str, tab: OpenTab
+) -> None:
+    page = tab(base + '16_recommender.html')
+    page.locator('div.cell details > summary').first.click()
+    before = page.evaluate(VISIBLE)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # where it is too old
+    assert all(page.evaluate(VISIBLE))
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(VISIBLE) == before
+    assert before[0]
+    assert not any(before[1:])
+
+
+# what a reader does
+
+
+def test_formulas_are_set(base: str, tab: OpenTab) -> None:
     page = tab(base + '05_factors.html')
     page.wait_for_selector('mjx-container')
-    assert (
-        page.locator('mjx-container').count() >= page.locator('.math').count() > 5
-        and page.locator('mjx-merror').count() == 0
-    )
+    n_formulas = page.locator('.math').count()
+    assert n_formulas > 5
+    assert page.locator('mjx-container').count() >= n_formulas
+    assert page.locator('mjx-merror').count() == 0
     assert page.locator('mjx-assistive-mml').count() > 5  # for those who listen
 
 
-def test_search_finds_fold_in(base, tab):
-    page = tab(base + 'search.html?q=fold_in')
+def search(page: sync_api.Page) -> str:
     page.wait_for_selector('#search-results li a')
-    found = ' '.join(page.locator('#search-results li a').all_inner_texts())
-    assert 'Recommender' in found and page.wrong == []
+    return ' '.join(page.locator('#search-results li a').all_inner_texts())
 
 
-def test_dark_can_be_chosen(base, tab):
+def test_search_finds_fold_in(base: str, tab: OpenTab) -> None:
+    page = tab(base + 'search.html?q=fold_in')
+    assert 'Recommender' in search(page)
+    assert page.wrong == []
+
+
+def test_search_finds_what_is_folded(base: str, tab: OpenTab) -> None:
+    names = [n for n in code_cells('04_metrics') if 'def rmse' in n]
+    assert names
+    assert 'Metrics' in search(tab(base + 'search.html?q=rmse'))
+
+
+def background(page: sync_api.Page) -> str:
+    return page.evaluate('getComputedStyle(document.body).backgroundColor')
+
+
+def test_dark_can_be_chosen(base: str, tab: OpenTab) -> None:
     page = tab(base + '01_frames.html', color_scheme='light')
-    background = lambda: page.evaluate(
-        'getComputedStyle(document.body).backgroundColor'
-    )
-    light = background()
+    light = background(page)
     page.locator('button.theme-switch-button:visible').first.click()
     page.locator('button.theme-change-button[data-mode=dark]:visible').first.click()
     page.wait_for_timeout(500)  # colours fade
-    assert page.get_attribute('html', 'data-theme') == 'dark' and background() != light
+    assert page.get_attribute('html', 'data-theme') == 'dark'
+    assert background(page) != light
     page.goto(base + '02_encoding.html')
     assert page.get_attribute('html', 'data-theme') == 'dark'  # and is remembered
 
 
-def test_the_copy_button_copies(base, tab):
+def test_the_copy_button_copies(base: str, tab: OpenTab) -> None:
     page = tab(base + 'index.html', permissions=['clipboard-read', 'clipboard-write'])
     block = page.locator('div.highlight', has_text='mf-movielens train').first
     block.hover()
     block.locator('button.copybtn').click()
     page.wait_for_timeout(200)
-    assert (
-        page.evaluate('navigator.clipboard.readText()')
-        == 'pip install . && mf-movielens train'
-    )
+    copied = page.evaluate('navigator.clipboard.readText()')
+    assert copied == 'pip install . && mf-movielens train'
 
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 @pytest.mark.parametrize('name', SOME)
-def test_nothing_keeps_people_out(name, scheme, base, tab):
+def test_nothing_keeps_people_out(
+    name: str, scheme: str, base: str, tab: OpenTab
+) -> None:
     axe = pytest.importorskip('axe_playwright_python.sync_playwright').Axe()
     page = tab(base + name, color_scheme=scheme)
-    found = axe.run(page).response['violations']
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.wait_for_timeout(400)  # what opens fades in
     grave = [
         (
-            v['id'],
-            v['impact'],
-            v['nodes'][0]['html'][:200],
-            v['nodes'][0].get('failureSummary', '')[:300],
+            violation['id'],
+            violation['impact'],
+            violation['nodes'][0]['html'][:200],
+            violation['nodes'][0].get('failureSummary', '')[:300],
         )
-        for v in found
-        if v['impact'] in ('serious', 'critical')
+        for violation in axe.run(page).response['violations']
+        if violation['impact'] in ('serious', 'critical')
     ]
     assert grave == []
 
 
-def test_the_front_page_is_light_and_needs_no_script(base, tab):
+def test_the_front_page_is_light_and_needs_no_script(base: str, tab: OpenTab) -> None:
     Handler.sent = 0
     tab(base + 'index.html').wait_for_load_state('networkidle')
     assert 0 < Handler.sent < 1_000_000
     page = tab(base + 'index.html', java_script_enabled=False)
-    assert (
-        page.locator('article h1').first.is_visible()
-        and page.locator('article img').first.is_visible()
-        and page.locator('article table').first.is_visible()
-    )
+    for element in ('h1', 'img', 'table'):
+        assert page.locator(f'article {element}').first.is_visible()
     page.locator('ul.doors a', has_text='Learn').click()
     page.wait_for_load_state()
     assert page.url.endswith('00_data.html')
 
 
-def test_films_are_recommended_in_the_page(base, tab, real_archive):
-    "The page says what Recommender.fold_in says, but for the rounding of factors to a byte."
+# films are recommended in the page
+
+
+def test_the_page_recommends_what_fold_in_recommends(
+    base: str, tab: OpenTab, real_archive: Path
+) -> None:
+    """It differs by no more than the rounding of factors to a byte."""
     from mf_movielens.data import load
     from mf_movielens.encoding import Ratings
     from mf_movielens.plots import natural_title
@@ -330,42 +595,40 @@ def test_films_are_recommended_in_the_page(base, tab, real_archive):
 
     ml = load('ml-100k')
     model = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles))
-    titles = json.loads((SITE / '_static/play.json').read_text(encoding='utf-8'))[
-        'titles'
-    ]
-    mine = {'Fargo (1996)': 5, 'Titanic (1997)': 1, 'Toy Story (1995)': 4}
-    theirs = (
-        model.fold_in(mine, n=1682)
-        .assign(title=lambda t: t.title.map(natural_title))
-        .set_index('title')
-        .score
+    play = json.loads((SITE / '_static/play.json').read_text(encoding='utf-8'))
+    history = {'Fargo (1996)': 5, 'Titanic (1997)': 1, 'Toy Story (1995)': 4}
+    folded = model.fold_in(history, n=1682)
+    expected = (
+        folded.assign(title=folded.title.map(natural_title)).set_index('title').score
     )
     page = tab(base + 'play.html')
     page.wait_for_selector('#recommended li')
     shown = page.evaluate(
-        f'play.recommend(new Map(Object.entries({json.dumps(mine)}).map(([t, s]) => [play.names.get(t.toLowerCase()), s])), 500)'
+        """history => play.model.recommend(new Map(Object.entries(history).map(
+            ([title, stars]) => [play.find(title), stars])), 500)""",
+        history,
     )
-    scores = {titles[i]: score for i, score in shown}
-    top = theirs[theirs.index.isin(scores)].head(10)
-    assert (
-        len(scores) == len(titles) - 3
-        and max(abs(scores[t] - s) for t, s in top.items()) < 0.003
-    )
+    scores = {play['titles'][i]: score for i, score in shown}
+    assert len(scores) == len(play['titles']) - 3
+    top = expected[expected.index.isin(scores)].head(10)
+    assert max(abs(scores[title] - score) for title, score in top.items()) < 0.003
     assert len({*list(scores)[:10]} & {*top.index}) >= 9
+
+
+def test_a_film_is_added_by_a_part_of_its_title(base: str, tab: OpenTab) -> None:
+    page = tab(base + 'play.html')
+    page.wait_for_selector('#recommended li')
     page.fill('#film', 'godfa')
     page.press('#film', 'Enter')
-    assert 'The Godfather (1972) added' in page.inner_text(
-        '#play [role=status]'
-    ) and 'The Godfather (1972)' in page.inner_text('#play ul.mine')
+    assert 'The Godfather (1972) added' in page.inner_text('#play [role=status]')
+    assert 'The Godfather (1972)' in page.inner_text('#play ul.history')
     page.fill('#film', 'no such film')
     page.press('#film', 'Enter')
-    assert (
-        'No film here is called' in page.inner_text('#play [role=status]')
-        and page.wrong == []
-    )
+    assert 'No film here is called' in page.inner_text('#play [role=status]')
+    assert page.wrong == []
 
 
-def test_a_point_of_the_map_has_a_name(base, tab):
+def test_a_point_of_the_map_has_a_name(base: str, tab: OpenTab) -> None:
     page = tab(base + 'play.html')
     page.wait_for_selector('#play svg circle')
     page.locator('#play svg circle').nth(3).hover(force=True)

@@ -1,59 +1,100 @@
-"What the tools need to know of the book: its addresses, from settings.ini, its chapters, and which cells are plumbing."
+"""What the tools need to know of the book: its chapters, its addresses, its cells.
+
+Addresses come from settings.ini. The site, the README and the tests read notebooks
+with the functions below.
+"""
+
+from __future__ import annotations
 
 import re
 from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / 'nbs'
+PACKAGE = ROOT / 'mf_movielens'
 HIDDEN = re.compile(r'^#\|\s*(hide|default_exp)', re.M)
+
+# The parts of the book, and the first chapter of each
 PARTS = {
-    'Ratings': range(0, 5),
-    'Five arrays': range(5, 10),
-    'Lists': range(10, 12),
-    'How sure?': range(12, 15),
-    'In use': range(15, 100),
+    'Ratings': 0,
+    'Matrix factorization': 5,
+    'Top-N recommendations': 10,
+    'Uncertainty': 12,
+    'Applications': 15,
+    'Under the hood': 90,
 }
 
 
-def settings():
-    "settings.ini, and what follows from it: `blob`, where the repository shows a file, and `raw`, where it serves one."
+def settings() -> dict[str, str]:
+    """Return settings.ini, with the addresses that follow from it.
+
+    `blob` is where the repository shows a file, `edit` where it lets one edit a file,
+    `raw` where it serves one, and `site` where the site is.
+    """
     config = ConfigParser(delimiters=['='])
     config.read(ROOT / 'settings.ini', encoding='utf-8')
-    s = dict(config['DEFAULT'])
-    raw = s['git_url'].replace('github.com', 'raw.githubusercontent.com')
-    return s | {
-        'blob': f'{s["git_url"]}/blob/{s["branch"]}',
-        'raw': f'{raw}/{s["branch"]}',
-        'site': s['doc_host'] + s['doc_baseurl'],
+    found = dict(config['DEFAULT'])
+    git_url, branch = found['git_url'], found['branch']
+    raw_url = git_url.replace('github.com', 'raw.githubusercontent.com')
+    return found | {
+        'blob': f'{git_url}/blob/{branch}',
+        'edit': f'{git_url}/edit/{branch}',
+        'raw': f'{raw_url}/{branch}',
+        'site': found['doc_host'] + found['doc_baseurl'],
     }
 
 
-def chapters():
-    "The paths of the numbered notebooks, in reading order."
+def chapters() -> list[Path]:
+    """Return the paths of the numbered notebooks, in reading order."""
     return sorted(NBS.glob('[0-9]*.ipynb'))
 
 
-def read(path):
+def chapters_by_part() -> dict[str, list[Path]]:
+    """Return the chapters of each part that has any, in reading order."""
+    parts: dict[str, list[Path]] = {}
+    for path in chapters():
+        number = int(path.stem[:2])
+        part = max((p for p in PARTS if PARTS[p] <= number), key=PARTS.__getitem__)
+        parts.setdefault(part, []).append(path)
+    return parts
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook."""
     return nbformat.read(path, as_version=4)
 
 
-def directive(cell, name):
-    "What stands behind `#| name:` in a cell, or None."
+def title_and_subtitle(path: Path) -> tuple[str, str]:
+    """Return the heading of a chapter and the line that is quoted below it."""
+    first = read(path).cells[0].source
+    title = re.search(r'^# (.*)$', first, re.M)
+    subtitle = re.search(r'^> (.*)$', first, re.M)
+    return title[1] if title else path.stem, subtitle[1] if subtitle else ''
+
+
+def directive(cell: NotebookNode, name: str) -> str | None:
+    """Return what stands behind `#| name:` in a cell, or None."""
     found = re.search(rf'^#\|\s*{name}\s*:\s*(.*)$', cell.source, re.M)
-    return found and found[1].strip()
+    return found[1].strip() if found else None
 
 
-def without_directives(source):
+def is_exported(cell: NotebookNode) -> bool:
+    """Tell whether nbdev writes the cell into the package."""
+    return bool(re.search(r'^#\|\s*(export|exporti)\b', cell.source, re.M))
+
+
+def without_directives(source: str) -> str:
+    """Return the source of a cell without its `#|` lines."""
     return re.sub(r'^#\|.*\n?', '', source, flags=re.M)
 
 
-def shown(cell):
-    "The cell; of one that hides its code, only the Markdown that it makes."
+def shown(cell: NotebookNode) -> NotebookNode:
+    """Return the cell, or the Markdown it makes where it hides its code."""
     if directive(cell, 'echo') != 'false':
         return cell
-    return nbformat.v4.new_markdown_cell(
-        '\n'.join(o.data['text/markdown'] for o in cell.outputs)
-    )
+    texts = [output.data['text/markdown'] for output in cell.outputs]
+    return nbformat.v4.new_markdown_cell('\n'.join(texts))

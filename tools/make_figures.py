@@ -157,7 +157,7 @@ def play(path=IMAGES.parent.parent / 'docs/_static/play.json', n=500):
     with plt.style.context('mf_movielens.book'):
         colours = [to_hex(c) for c in (*SHOWN.values(), '#999999')]
     data = dict(
-        k=model.factors.n_factors,
+        n_factors=model.factors.n_factors,
         reg=reg,
         damping=damping,
         alpha=alpha,

@@ -1,44 +1,91 @@
-"""Write README.md from nbs/index.ipynb; with --check, only say whether it is up to date."""
+"""Write the list of chapters into nbs/index.ipynb, and README.md from that notebook.
 
-import re, sys
+With --check, only tell whether both are up to date.
+"""
 
+from __future__ import annotations
+
+import re
+import sys
+
+import nbformat
+from book import (
+    HIDDEN,
+    NBS,
+    ROOT,
+    chapters_by_part,
+    read,
+    settings,
+    shown,
+    title_and_subtitle,
+    without_directives,
+)
 from nbconvert import MarkdownExporter
+from nbformat import NotebookNode
 
-from book import HIDDEN, NBS, ROOT, read, settings, shown, without_directives
-
-
-def readme():
-    "The text; links are made absolute, so that it also reads well on a package index."
-    nb, s = read(NBS / 'index.ipynb'), settings()
-    nb.cells = [shown(c) for c in nb.cells if not HIDDEN.search(c.source)]
-    for c in nb.cells:
-        c.source = without_directives(c.source)
-        for output in c.get('outputs', []):
-            output.get('data', {}).pop(
-                'text/html', None
-            )  # package indexes strip style sheets and show their text
-    nb.metadata['language_info'] = {'name': 'python'}
-    text, _ = MarkdownExporter().from_notebook_node(nb)
-    text = re.sub(r'(!\[[^\]]*\]\()(images/)', rf'\1{s["raw"]}/nbs/\2', text)
-    text = re.sub(r'(\]\()(?!https?:|#)(?:\.\./)([^)]+\))', rf'\1{s["blob"]}/\2', text)
-    text = re.sub(
-        r'(\]\()(?!https?:|#)([^)/]+\.ipynb\))', rf'\1{s["blob"]}/nbs/\2', text
-    )
-    return (
-        '<!-- made from nbs/index.ipynb by tools/make_readme.py -->\n\n'
-        + re.sub(r'\n{4,}', '\n\n', text).strip()
-        + '\n'
-    )
+FRONT = NBS / 'index.ipynb'
+HEADING = '## The chapters\n'
+MADE = '<!-- made from nbs/index.ipynb by tools/make_readme.py -->\n\n'
+RELATIVE = r'(\]\()(?!https?:|#)'
 
 
-def main():
-    path, text = ROOT / 'README.md', readme()
-    if '--check' not in sys.argv:
+def chapter_list() -> str:
+    """Return the list of chapters by parts, as their first lines name them."""
+    lines = [HEADING]
+    for part, paths in chapters_by_part().items():
+        lines.append(f'**{part}**\n')
+        for path in paths:
+            title, subtitle = title_and_subtitle(path)
+            lines.append(f'- [{title}]({path.name}): {subtitle}')
+        lines.append('')
+    return '\n'.join(lines).strip()
+
+
+def front_page() -> NotebookNode:
+    """Return the front page with the list of chapters as it should be."""
+    notebook = read(FRONT)
+    (cell,) = [c for c in notebook.cells if c.source.startswith(HEADING)]
+    cell.source = chapter_list()
+    return notebook
+
+
+def written(notebook: NotebookNode) -> str:
+    """Return the text of a notebook file, as nbdev writes it."""
+    return nbformat.writes(notebook).rstrip('\n') + '\n'
+
+
+def readme(notebook: NotebookNode) -> str:
+    """Return the front page as Markdown.
+
+    Links are made absolute, so that it also reads well on a package index; those strip
+    style sheets and show their text, so tables are without HTML.
+    """
+    addresses = settings()
+    cells = [shown(c) for c in notebook.cells if not HIDDEN.search(c.source)]
+    for cell in cells:
+        cell.source = without_directives(cell.source)
+        for output in cell.get('outputs', []):
+            output.get('data', {}).pop('text/html', None)
+    notebook.cells = cells
+    notebook.metadata['language_info'] = {'name': 'python'}
+    text, _ = MarkdownExporter().from_notebook_node(notebook)
+    blob, raw = addresses['blob'], addresses['raw']
+    text = re.sub(r'(!\[[^\]]*\]\()(images/)', rf'\1{raw}/nbs/\2', text)
+    text = re.sub(RELATIVE + r'(?:\.\./)([^)]+\))', rf'\1{blob}/\2', text)
+    text = re.sub(RELATIVE + r'([^)/]+\.ipynb\))', rf'\1{blob}/nbs/\2', text)
+    return MADE + re.sub(r'\n{4,}', '\n\n', text).strip() + '\n'
+
+
+def main() -> None:
+    """Write both, or tell which of them is not up to date."""
+    notebook = front_page()
+    texts = {FRONT: written(notebook), ROOT / 'README.md': readme(notebook)}
+    for path, text in texts.items():
+        if path.exists() and path.read_text(encoding='utf-8') == text:
+            continue
+        if '--check' in sys.argv:
+            sys.exit(f'{path.name} is out of date: run python tools/make_readme.py')
         path.write_text(text, encoding='utf-8')
-    elif not path.exists() or path.read_text(encoding='utf-8') != text:
-        sys.exit(
-            'README.md is not what nbs/index.ipynb says: run python tools/make_readme.py'
-        )
 
 
 if __name__ == '__main__':

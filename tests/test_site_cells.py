@@ -1,0 +1,85 @@
+"""Which cells of a chapter the site folds, and under what."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytest.importorskip('pybtex', reason="the site needs pip install -e '.[docs]'")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tools'))
+from book import PARTS, chapters, chapters_by_part
+from site_chapters import fold_label, prompt
+from site_reference import full_names, groups, link_names, modules
+
+OUTPUT = nbformat.v4.new_output('stream', text='a line')
+FOLDED = {
+    '#| export\ndef f():\n    return 1': 'Implementation',
+    '#| export\nimport numpy as np': 'Imports',
+    'import numpy as np\nfrom math import pi': 'Imports',
+    'assert 1 < 2\nassert 2 < 3': 'Checks',
+    'for x in (1, 2):\n    y = x + 1\n    assert y > x': 'Checks',
+    'with open("x") as f:\n    assert f.read()': 'Checks',
+    'try:\n    f()\nexcept ValueError as e:\n    assert "x" in str(e)': 'Checks',
+    'pd.testing.assert_frame_equal(a, b)': 'Checks',
+    'if real:\n    assert rmse < 0.95': 'Checks',
+    '#| code-fold: true\nx = f()\nassert x == 1': 'Checks',
+}
+OPEN = [
+    'x = f()\nassert x == 1',
+    'print(1)',
+    'for x in (1, 2):\n    f(x)',
+    'assert f()\nplot(x)',
+    '%timeit f()',
+    '#| code-fold: false\nassert 1 < 2',
+]
+
+
+@pytest.mark.parametrize(('source', 'label'), FOLDED.items())
+def test_a_cell_is_folded(source: str, label: str) -> None:
+    assert fold_label(nbformat.v4.new_code_cell(source)) == label
+
+
+@pytest.mark.parametrize('source', OPEN)
+def test_a_cell_stays_open(source: str) -> None:
+    assert fold_label(nbformat.v4.new_code_cell(source)) is None
+
+
+@pytest.mark.parametrize(
+    'source', [s for s, label in FOLDED.items() if 'code' not in s]
+)
+def test_a_cell_that_prints_is_not_a_check(source: str) -> None:
+    cell = nbformat.v4.new_code_cell(source, outputs=[OUTPUT])
+    assert fold_label(cell) in (None, 'Implementation')
+
+
+def test_a_prompt_names_what_is_defined() -> None:
+    source = 'A = 1\n\ndef _g(): pass\n\nclass C: pass'
+    assert prompt('Implementation', source) == 'Implementation: A, C'
+    assert prompt('Implementation', 'def _g(): pass') == 'Implementation: _g'
+    assert prompt('Checks', source) == 'Checks'
+
+
+def test_every_chapter_is_in_one_part_in_order() -> None:
+    parts = chapters_by_part()
+    assert [p for paths in parts.values() for p in paths] == chapters()
+    assert list(parts) == [part for part in PARTS if part in parts]
+    assert {p.name >= '90' for p in parts['Under the hood']} == {True}
+
+
+def test_the_first_mention_of_a_public_name_is_linked() -> None:
+    fit = '{py:obj}`Recommender.fit() <mf_movielens.recommender.Recommender.fit>`'
+    seen: set[str] = set()
+    assert link_names('`Recommender.fit()` fits', seen) == f'{fit} fits'
+    assert link_names('`Recommender.fit()` fits', seen) == '`Recommender.fit()` fits'
+    for text in ('# `rmse`', '[`rmse`](x.md)', '```\n`rmse`\n```', '`nothing`'):
+        assert link_names(text, set()) == text
+
+
+def test_every_module_is_in_one_group() -> None:
+    grouped = [module.name for members in groups().values() for module in members]
+    assert sorted(grouped) == [module.name for module in modules()]
+    assert len(full_names()) > 100

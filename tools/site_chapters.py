@@ -1,0 +1,235 @@
+"""The chapters of the site: notebooks as they are committed, made into pages.
+
+Plumbing is left out. Cells of the library are folded under *Implementation*, cells
+that only assert under *Checks*, and imports under *Imports*: the text reads through,
+and all of it is still there. `#| code-fold: true` folds another cell of checks, and
+`#| code-fold: false` keeps a cell open.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from book import (
+    HIDDEN,
+    ROOT,
+    chapters_by_part,
+    directive,
+    is_exported,
+    read,
+    settings,
+    shown,
+    without_directives,
+)
+from nbformat import NotebookNode
+from site_bibliography import Citations, link_citations
+from site_reference import link_names, modules
+
+# What of the repository is a page of the site
+OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md', 'docs/devices.md': 'devices.md'}
+IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
+MAX_NAMES = 6
+COMPOUND = (ast.For, ast.While, ast.With, ast.Try, ast.If)
+
+
+# Which cells are folded
+
+
+def is_plumbing(cell: NotebookNode) -> bool:
+    """Tell whether a cell is nothing for readers."""
+    if cell.cell_type != 'code':
+        return False
+    source = without_directives(cell.source)
+    return bool(HIDDEN.search(cell.source)) or source.startswith('__all__')
+
+
+def statements(source: str) -> list[ast.stmt]:
+    """Return the top-level statements of a cell; none where it is more than Python."""
+    try:
+        return ast.parse(source).body
+    except SyntaxError:  # a line magic
+        return []
+
+
+def is_assertion(node: ast.AST) -> bool:
+    """Tell whether a node asserts: `assert …`, or a call of `assert_frame_equal`."""
+    if isinstance(node, ast.Assert):
+        return True
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    name = ast.unparse(node.value.func).rpartition('.')[2]
+    return name.startswith(('assert_', 'test_'))
+
+
+def is_check(node: ast.stmt) -> bool:
+    """Tell whether a statement is there to assert something."""
+    if isinstance(node, COMPOUND):
+        return any(is_assertion(child) for child in ast.walk(node))
+    return is_assertion(node)
+
+
+def is_import(node: ast.stmt) -> bool:
+    """Tell whether a statement imports."""
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def fold_label(cell: NotebookNode) -> str | None:
+    """Return under what a code cell is folded, or None where it stays open."""
+    body = statements(without_directives(cell.source))
+    wish = directive(cell, 'code-fold')
+    if wish == 'false':
+        return None
+    if body and not cell.outputs and all(map(is_import, body)):
+        return IMPORTS
+    if is_exported(cell):
+        return IMPLEMENTATION
+    only_checks = all(is_check(node) or is_import(node) for node in body)
+    if wish == 'true' or (body and not cell.outputs and only_checks):
+        return CHECKS
+    return None
+
+
+def defined_names(source: str) -> list[str]:
+    """Return the names that a cell of the library defines, the public ones if any."""
+    names = []
+    for node in statements(source):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [t.id for t in node.targets if isinstance(t, ast.Name)]
+    return [name for name in names if not name.startswith('_')] or names
+
+
+def prompt(label: str, source: str) -> str:
+    """Return the line under which a source is folded."""
+    names = defined_names(source) if label == IMPLEMENTATION else []
+    if not names:
+        return label
+    more = ' …' if len(names) > MAX_NAMES else ''
+    return f'{label}: {", ".join(names[:MAX_NAMES])}{more}'
+
+
+def fold(cell: NotebookNode, label: str) -> None:
+    """Fold the source of a cell, never what it prints or plots."""
+    text = prompt(label, cell.source)
+    cell.metadata['tags'] = ['hide-input']
+    mystnb = cell.metadata.setdefault('mystnb', {})
+    mystnb |= {'code_prompt_show': text, 'code_prompt_hide': text, 'label': label}
+
+
+def can_take_in(cell: NotebookNode, label: str) -> bool:
+    """Tell whether a folded cell can take in the next one that is folded alike."""
+    is_like = cell.metadata.get('mystnb', {}).get('label') == label
+    return is_like and not cell.outputs
+
+
+# Pages
+
+
+def code_cell(cell: NotebookNode, page: str) -> NotebookNode:
+    """Return a code cell as the site shows it."""
+    label, alt = fold_label(cell), directive(cell, 'fig-alt')
+    if not alt and any('image/png' in o.get('data', {}) for o in cell.outputs):
+        sys.exit(f'{page}: a picture has no `#| fig-alt:`')
+    cell.source = without_directives(cell.source).strip('\n')
+    cell.metadata = NotebookNode()
+    if alt:
+        cell.metadata['mystnb'] = {'image': {'alt': alt}}
+    if label:
+        fold(cell, label)
+    return cell
+
+
+def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
+    """Return the cells of a notebook as the site shows them."""
+    blob, seen = settings()['blob'], set[str]()
+    cells: list[NotebookNode] = []
+
+    def site_link(found: re.Match[str]) -> str:
+        return f']({OWN_PAGES.get(found[1], f"{blob}/{found[1]}")})'
+
+    for cell in map(shown, (c for c in read(path).cells if not is_plumbing(c))):
+        if cell.cell_type == 'markdown':
+            text = link_citations(link_names(cell.source, seen), citations, path.stem)
+            cell.source = re.sub(r'\]\(\.\./([^)]+)\)', site_link, text)
+            cells.append(cell)
+            continue
+        cell = code_cell(cell, path.name)
+        label = cell.metadata.get('mystnb', {}).get('label')
+        if label and cells and can_take_in(cells[-1], label):
+            cells[-1].source += f'\n\n{cell.source}'
+            cells[-1].outputs = cell.outputs
+            fold(cells[-1], label)
+        else:
+            cells.append(cell)
+    return cells
+
+
+def chapter_page(path: Path, citations: Citations) -> NotebookNode:
+    """Return a chapter as MyST-NB takes it."""
+    notebook = read(path)
+    notebook.cells = page_cells(path, citations)
+    notebook.cells[0].source = add_ways(notebook.cells[0].source, path)
+    return notebook
+
+
+def add_ways(text: str, path: Path) -> str:
+    """Put the other places of a chapter under its first lines.
+
+    The theme's own buttons need a script; these links need none.
+    """
+    addresses = settings()
+    colab = addresses['git_url'].replace(
+        'https://github.com/', 'https://colab.research.google.com/github/'
+    )
+    ways = [
+        f'[Open in Colab]({colab}/blob/{addresses["branch"]}/nbs/{path.name})',
+        f'[on GitHub]({addresses["blob"]}/nbs/{path.name})',
+    ]
+    for module in modules():
+        if module.chapter == path:
+            name = f'mf_movielens.{module.name}'
+            ways.append(f'Reference: [`{name}`]({module.page}.md)')
+    line = f'\n{{.ways}}\n{" · ".join(ways)}\n'
+    return re.sub(r'^(> .*\n)', rf'\1{line}', text, count=1, flags=re.M)
+
+
+def front_page(path: Path, citations: Citations) -> NotebookNode:
+    """Return the front page, with the order of all pages."""
+    notebook = read(path)
+    notebook.cells = page_cells(path, citations)
+    first = notebook.cells[0]
+    # the list of what one can do becomes a row of boxes
+    first.source = first.source.replace('\n* **[', '\n{.doors}\n* **[', 1)
+    first.source = first.source.replace(')**: ', ')** ')
+    notebook.cells.append(nbformat.v4.new_markdown_cell(toctrees()))
+    return notebook
+
+
+def toctree(caption: str, pages: list[str]) -> str:
+    """Return a part of the table of contents."""
+    option = f':caption: {caption}\n' if caption else ''
+    listed = '\n'.join(pages)
+    return f'```{{toctree}}\n:hidden:\n{option}\n{listed}\n```\n'
+
+
+def toctrees() -> str:
+    """Return the order of the pages, in parts."""
+    look_up = ['devices', 'reference', 'Index of names <genindex>', 'bibliography']
+    look_up += ['contributing', 'changelog']
+    parts = [
+        toctree(part, [path.stem for path in paths])
+        for part, paths in chapters_by_part().items()
+    ]
+    return '\n'.join([toctree('', ['play']), *parts, toctree('Look up', look_up)])
+
+
+def repository_text(name: str) -> str:
+    """Return a page of the repository, with links that lead there."""
+    text = (ROOT / name).read_text(encoding='utf-8')
+    blob = settings()['blob']
+    return re.sub(r'\]\((?!https?:|#)([^)]+)\)', rf']({blob}/\1)', text)

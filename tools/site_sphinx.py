@@ -1,0 +1,130 @@
+"""What Sphinx is told of the package: where sources lie, and how names are written."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from functools import cached_property, partial
+from typing import Any
+
+from book import PACKAGE, chapters, settings
+from docutils import nodes
+from site_reference import full_names, modules
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+# Pages that are files of the repository
+FILES = {
+    'bibliography.md': 'docs/references.bib',
+    'changelog.md': 'CHANGELOG.md',
+    'contributing.md': 'CONTRIBUTING.md',
+    'devices.md': 'docs/devices.md',
+    'index.ipynb': 'nbs/index.ipynb',
+    'play.md': 'docs/play.md',
+}
+# What docstrings call the types of other packages
+TYPES = {
+    'DataFrame': 'pandas.DataFrame',
+    'Series': 'pandas.Series',
+    'Index': 'pandas.Index',
+    'Path': 'pathlib.Path',
+    'path-like': 'os.PathLike',
+    'csr_array': 'scipy.sparse.csr_array',
+    'Generator': 'numpy.random.Generator',
+    'Callable': 'collections.abc.Callable',
+}
+EDIT_BUTTONS = ('source-edit-button', 'source-file-button')
+ABBREVIATIONS = {
+    'np.': 'numpy.',
+    'npt.': 'numpy.typing.',
+    'pd.': 'pandas.',
+    'sparse.': 'scipy.sparse.',
+}
+
+
+def repository_paths() -> dict[str, str]:
+    """Return what one edits to change a page: a path in the repository."""
+    paths = dict(FILES)
+    paths |= {path.name: f'nbs/{path.name}' for path in chapters()}
+    paths |= {f'{module.page}.md': module.source for module in modules()}
+    paths[f'reference/{PACKAGE.name}.md'] = f'{PACKAGE.name}/__init__.py'
+    return paths
+
+
+def types() -> dict[str, str]:
+    """Return the types that numpydoc links, by the names that docstrings have."""
+    own = {name: full for name, full in full_names().items() if name[0].isupper()}
+    return TYPES | own
+
+
+def unwrapped(thing: Any) -> Any:
+    """Return the function below a property, a partial function or a decorator."""
+    if isinstance(thing, property):
+        return thing.fget
+    if isinstance(thing, (cached_property, partial)):
+        return thing.func
+    return inspect.unwrap(thing)
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Return the address of the source of an object."""
+    module = importlib.import_module(info['module'])
+    thing: Any = module
+    for name in info['fullname'].split('.'):
+        thing = inspect.getattr_static(thing, name, getattr(thing, name, None))
+        thing = getattr(thing, '__func__', thing)
+    thing = unwrapped(thing)
+    try:
+        lines, first = inspect.getsourcelines(thing)
+        path = inspect.getsourcefile(thing) or ''
+    except (OSError, TypeError):  # a constant
+        return None
+    if PACKAGE.name not in path:
+        return None
+    name = path[path.rindex(PACKAGE.name) :]
+    return f'{settings()["blob"]}/{name}#L{first}-L{first + len(lines) - 1}'
+
+
+def complete_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Node
+) -> nodes.Node | None:
+    """Look a name up again by its full name, where it is short or abbreviated."""
+    if node.get('refdomain') != 'py':
+        return None
+    name = node['reftarget']
+    full = full_names().get(name) or TYPES.get(name, name)
+    for short, module in ABBREVIATIONS.items():
+        if full.startswith(short):
+            full = module + full.removeprefix(short)
+    # intersphinx, which is asked next, looks for any object of the full name
+    node['reftarget'], node['reftype'] = full, 'obj'
+    if full == name:
+        return None
+    return env.domains['py'].resolve_xref(
+        env, node['refdoc'], app.builder, 'obj', full, node, content
+    )
+
+
+def remove_edit_buttons(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
+    """Offer to edit a page only where it is made from one file of the repository."""
+    file_name = f'{page}{context.get("page_source_suffix", "")}'
+    if file_name in app.config.html_context['repository_paths']:
+        return
+    for group in context['header_buttons']:
+        buttons = group.get('buttons', [])
+        buttons[:] = [b for b in buttons if b['label'] not in EDIT_BUTTONS]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the above."""
+    # after the theme has made its buttons
+    app.connect('html-page-context', remove_edit_buttons, priority=510)
+    app.connect('missing-reference', complete_name, priority=400)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}
