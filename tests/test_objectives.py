@@ -260,7 +260,9 @@ def test_no_other_biases_do_better_than_damped_ones(
     seed, n, m, user_damping, item_damping
 ):
     ratings, rng = drawn(seed, n, m), np.random.default_rng(seed)
-    f = damped_biases(ratings, user_damping + 0.1, item_damping + 0.1, n_sweeps=2000)
+    f = damped_biases(
+        ratings, user_damping + 0.1, item_damping + 0.1, n_iterations=2000
+    )
     b, c = f.user_bias.astype('float64'), f.item_bias.astype('float64')
     total = lambda b, c: (
         ((ratings.rating - f.mu - b[ratings.user_ix] - c[ratings.item_ix]) ** 2).sum()
