@@ -76,7 +76,7 @@ def fitted(cluster, fold):
 
 
 def test_close_to_our_own_and_better_than_without_biases(cluster, fold, fitted):
-    bare = fit_spark(fold.train, cluster, n_sweeps=0, n_blocks=2)
+    bare = fit_spark(fold.train, cluster, n_bias_iterations=0, n_blocks=2)
     found = {
         'biases, then Spark': error(fold, fitted.factors),
         'Spark alone': error(fold, bare.factors),
@@ -145,7 +145,7 @@ def test_a_table_of_any_ids(cluster, tmp_path):
     assert (
         models[0].ids == models[1].ids
         and set(models[0].ids[1].index) == set(table.isbn)
-        and models[0].about['low'] == 0.5
+        and models[0].settings['low'] == 0.5
     )
     for m in models:
         assert np.allclose(
@@ -161,7 +161,7 @@ def test_a_table_of_any_ids(cluster, tmp_path):
     kept = load_spark(models[0].save(tmp_path / 'model'), cluster)
     assert (
         kept.ids == models[0].ids
-        and kept.recommender().recommend('ü 3', n=4).item.tolist()
+        and kept.recommender().recommend('ü 3', 4).item.tolist()
         == lists[lists.user == 'ü 3'].sort_values('rank').item.tolist()
     )
 
