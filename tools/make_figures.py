@@ -1,10 +1,19 @@
-"""Draw the pictures of the front page, and gather what the page needs on which films are tried: `python tools/make_figures.py`.
+"""Draw the pictures of the front page, and gather what its page of films needs.
 
-The map and the factors are from real MovieLens 100K, the comparison from the tables of the benchmark.
+    python tools/make_figures.py [film_map] [comparison] [play]
+
+The map and the factors are from real MovieLens 100K, the comparison from the tables of
+the benchmark.
 """
 
-import base64, json, sys
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 
@@ -12,53 +21,33 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from book import NBS, PACKAGE, ROOT
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings
 from mf_movielens.plots import (
-    place_labels,
-    natural_title,
-    most_rated,
     item_axes,
+    most_rated,
+    natural_title,
+    place_labels,
     plot_comparison,
 )
 from mf_movielens.recommender import Recommender
 
-IMAGES = Path(__file__).resolve().parent.parent / 'nbs' / 'images'
-
-
-def comparison():
-    "Lists of every system against time; other libraries at the best of their settings, ours at the defaults, as in nbs/18_benchmark.ipynb."
-    table = pd.read_csv(IMAGES.parent.parent / 'mf_movielens/results/benchmark.csv')
-    table = table[
-        (table.task == 'ranking')
-        & ((table.system != 'mf_movielens') | (table.variant == 'default'))
-    ]
-    table = table.sort_values('ndcg', ascending=False).drop_duplicates(
-        ['system', 'model']
-    )
-    shown = {
-        'mf_movielens': 'ours',
-        'surprise': 'Surprise',
-        'lenskit': 'LensKit',
-        'keras_example': "Keras' example",
-    }
-    names = [
-        shown.get(s, s) + ('' if s == 'keras_example' else f', {m}')
-        for s, m in zip(table.system, table.model)
-    ]
-    fig = plot_comparison(
-        table.set_axis(names).rename(columns={'fit_s': 'seconds'}),
-        'ndcg',
-        'nDCG@10, mean of u1 to u5',
-        ['ours, iALS', 'ours, EASE graded'],
-    )
-    fig.savefig(IMAGES / 'comparison.png', dpi=150, metadata={'Software': None})
-
-
-TELLING = [
+IMAGES = NBS / 'images'
+PLAY = ROOT / 'docs/_static/play.json'
+STYLE = 'mf_movielens.book'
+SYSTEMS = {
+    'mf_movielens': 'ours',
+    'surprise': 'Surprise',
+    'lenskit': 'LensKit',
+    'keras_example': "Keras' example",
+}
+# Of the genres of a film, the first of these
+GENRES = [
     'Animation',
     "Children's",
     'Sci-Fi',
@@ -70,8 +59,9 @@ TELLING = [
     'Thriller',
     'Comedy',
     'Drama',
-]  # of a film's genres, the first of these
-SHOWN = {
+]
+MERGED = {'Animation': "Children's", 'Horror': 'Thriller', 'Western': 'other'}
+COLOURS = {
     'Drama': 'C3',
     'Comedy': 'C4',
     'Romance': 'C1',
@@ -80,102 +70,158 @@ SHOWN = {
     'Sci-Fi': 'C0',
     "Children's": 'C5',
     'War': 'C7',
+    'other': '#999999',
 }
 
 
-def placed(n):
-    "The best known films, by the first two axes of a model of their stars: titles, points and genres."
+class Films(NamedTuple):
+    """The films of the map: rows, titles, places on two axes, and genres."""
+
+    ratings: Ratings
+    rows: np.ndarray
+    titles: np.ndarray
+    points: np.ndarray
+    genres: np.ndarray
+
+
+def comparison() -> None:
+    """Draw the quality of the lists of every system against the time it takes.
+
+    Other libraries are shown at the best of their settings, ours at the defaults, as
+    in nbs/18_benchmark.ipynb.
+    """
+    table = pd.read_csv(PACKAGE / 'results/benchmark.csv')
+    is_other = table.system != 'mf_movielens'
+    table = table[(table.task == 'ranking') & (is_other | (table.variant == 'default'))]
+    table = table.sort_values('ndcg', ascending=False)
+    table = table.drop_duplicates(['system', 'model'])
+    names = [
+        SYSTEMS.get(system, system)
+        + ('' if system == 'keras_example' else f', {model}')
+        for system, model in zip(table.system, table.model)
+    ]
+    fig = plot_comparison(
+        table.set_axis(names).rename(columns={'fit_s': 'seconds'}),
+        'ndcg',
+        'nDCG@10, mean of u1 to u5',
+        ['ours, iALS', 'ours, EASE graded'],
+    )
+    fig.savefig(IMAGES / 'comparison.png', dpi=150, metadata={'Software': None})
+
+
+def shown_genre(films: pd.DataFrame) -> np.ndarray:
+    """Return the genre by which each film is shown."""
+    flags = films[GENRES]
+    first = flags.idxmax(axis=1).where(flags.any(axis=1), 'other')
+    return first.replace(MERGED).to_numpy()
+
+
+def known_films(n: int) -> Films:
+    """Return the films with the most ratings, at most `n`.
+
+    Places are the first two axes of a model of their ratings. A title that two films
+    share is kept once, since some films are in the table twice.
+    """
     ml = load('ml-100k')
     ratings = Ratings.from_frame(ml.ratings, titles=ml.titles)
     model = Recommender.fit(ratings, goal='rating')
     rows = most_rated(model, n)
-    rows = rows[
-        ~pd.Series(ratings.titles[rows]).duplicated().to_numpy()
-    ]  # some films are in the table twice
+    rows = rows[~pd.Series(ratings.titles[rows]).duplicated().to_numpy()]
     films = ml.movies.set_index('movie_id').loc[ratings.items.index[rows]]
-    genre = (
-        films[TELLING]
-        .idxmax(axis=1)
-        .where(films[TELLING].any(axis=1), 'other')
-        .replace({'Animation': "Children's", 'Horror': 'Thriller', 'Western': 'other'})
-    )
-    return (
-        ratings,
-        rows,
-        ratings.titles[rows],
-        item_axes(model.factors)[rows, :2],
-        genre.to_numpy(),
-    )
+    points = item_axes(model.factors)[rows, :2]
+    return Films(ratings, rows, ratings.titles[rows], points, shown_genre(films))
 
 
-def film_map(path=IMAGES / 'map.png', n=250):
-    _, _, titles, points, genre = placed(n)
-    with plt.style.context('mf_movielens.book'):
+def draw_points(ax: Axes, films: Films) -> None:
+    """Draw the points of the map, a colour for each genre."""
+    for name, colour in COLOURS.items():
+        across, up = films.points[films.genres == name].T
+        style = {'s': 30, 'linewidth': 0.5, 'edgecolor': 'white'}
+        ax.scatter(across, up, color=colour, label=name, **style)
+    ax.set(
+        xticks=[],
+        yticks=[],
+        xlabel='first axis of the latent factors',
+        ylabel='second axis',
+    )
+    ax.spines[:].set_visible(False)
+    ax.margins(0.04)
+
+
+def film_map(path: Path = IMAGES / 'map.png', n: int = 250) -> None:
+    """Draw the map of the front page; 128 colours make it a third of the size."""
+    films = known_films(n)
+    titles = [natural_title(title[: -len(' (1993)')]) for title in films.titles]
+    with plt.style.context(STYLE):
         fig, ax = plt.subplots(figsize=(9.6, 5.6))
-        for name, colour in {**SHOWN, 'other': '#999999'}.items():
-            ax.scatter(
-                *points[genre == name].T,
-                s=30,
-                color=colour,
-                label=name,
-                linewidth=0.5,
-                edgecolor='white',
-            )
-        ax.set(
-            xticks=[], yticks=[], xlabel='the first axis of tastes', ylabel='the second'
-        )
-        ax.spines[:].set_visible(False)
-        ax.margins(0.04)
+        draw_points(ax, films)
         legend = ax.legend(
             loc='upper left', bbox_to_anchor=(1, 1), title='genre', alignment='left'
         )
         fig.draw_without_rendering()
-        place_labels(
-            ax,
-            [natural_title(t[:-7]) for t in titles],
-            points,
-            [legend.get_window_extent()],
-            fontsize=8,
-        )
+        occupied = [legend.get_window_extent()]
+        place_labels(ax, titles, films.points, occupied, fontsize=8)
         fig.savefig(path, dpi=130, metadata={'Software': None})
-    Image.open(path).convert('P', palette=Image.Palette.ADAPTIVE, colors=128).save(
-        path, optimize=True
-    )  # a third of the size
+    adaptive = Image.Palette.ADAPTIVE
+    few_colours = Image.open(path).convert('P', palette=adaptive, colors=128)
+    few_colours.save(path, optimize=True)
 
 
-def play(path=IMAGES.parent.parent / 'docs/_static/play.json', n=500):
-    "What the page needs on which films are tried: titles, points, and the factors of a model that ranks, in a byte each."
-    ratings, rows, titles, points, genre = placed(n)
-    model = Recommender.fit(ratings)
-    Q = model.factors.item_factors
-    scale = np.abs(Q[rows]).max(0) / 127
-    text = lambda array: base64.b64encode(
-        np.ascontiguousarray(array).tobytes()
-    ).decode()
+def as_text(array: np.ndarray) -> str:
+    """Return the bytes of an array as text."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def rounded(values: np.ndarray) -> list[float]:
+    """Return values with as many digits as a map needs."""
+    return [round(float(value), 4) for value in values]
+
+
+def play(path: Path = PLAY, n: int = 500) -> None:
+    """Gather what the page needs on which films are tried.
+
+    It has titles, places, and the factors of a model that ranks, in a byte each.
+    """
+    films = known_films(n)
+    model = Recommender.fit(films.ratings)
+    factors = model.factors.item_factors
+    scale = np.abs(factors[films.rows]).max(0) / 127
     reg, damping, alpha = model.penalties
-    names = [*SHOWN, 'other']
-    with plt.style.context('mf_movielens.book'):
-        colours = [to_hex(c) for c in (*SHOWN.values(), '#999999')]
-    data = dict(
-        n_factors=model.factors.n_factors,
-        reg=reg,
-        damping=damping,
-        alpha=alpha,
-        genres=names,
-        colours=colours,
-        example=['Fargo (1996)', 'Alien (1979)'],
-        titles=[natural_title(t) for t in titles],
-        genre=[names.index(g) if g in names else len(names) - 1 for g in genre],
-        x=[round(float(x), 4) for x in points[:, 0]],
-        y=[round(float(y), 4) for y in points[:, 1]],
-        factors=text(np.round(Q[rows] / scale).astype('int8')),
-        factor_scale=text(scale.astype('float32')),
-        gram=text(Q.T @ Q),
-    )
+    genres = list(COLOURS)
+    with plt.style.context(STYLE):
+        colours = [to_hex(colour) for colour in COLOURS.values()]
+    data = {
+        'n_factors': model.factors.n_factors,
+        'reg': reg,
+        'damping': damping,
+        'alpha': alpha,
+        'genres': genres,
+        'colours': colours,
+        'example': ['Fargo (1996)', 'Alien (1979)'],
+        'titles': [natural_title(title) for title in films.titles],
+        'genre': [genres.index(g if g in genres else 'other') for g in films.genres],
+        'x': rounded(films.points[:, 0]),
+        'y': rounded(films.points[:, 1]),
+        'factors': as_text(np.round(factors[films.rows] / scale).astype('int8')),
+        'factor_scale': as_text(scale.astype('float32')),
+        'gram': as_text(factors.T @ factors),
+    }
     path.write_text(json.dumps(data, ensure_ascii=False), encoding='utf-8')
 
 
-if __name__ == '__main__':
+FIGURES: dict[str, Callable[[], None]] = {
+    'film_map': film_map,
+    'comparison': comparison,
+    'play': play,
+}
+
+
+def main() -> None:
+    """Make the figures that are named, or all."""
     IMAGES.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or ('film_map', 'comparison', 'play'):
-        globals()[name]()
+    for name in sys.argv[1:] or FIGURES:
+        FIGURES[name]()
+
+
+if __name__ == '__main__':
+    main()
