@@ -22,7 +22,7 @@ from mf_movielens.bayes import (
     fit_bayes,
     side_features,
 )
-from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.metrics import mae, rmse
 from mf_movielens.posterior import coverage_table, log_score
 from mf_movielens.splits import official_fold, random_split
@@ -128,22 +128,22 @@ def one(model, fold, seed, part, settings):
         fit_s=time.process_time() - started,
     )
     pairs = test.user_ix, test.item_ix
-    known = post.predict(*pairs, test.timestamp if post.moments else None)
-    still = post.predict(*pairs) if post.moments else known
+    known = post.predict(*pairs, test.timestamp if post.time else None)
+    still = post.predict(*pairs) if post.time else known
     np.savez(kept(model, fold, seed, part), known=known, still=still)
     row |= dict(
         rmse=rmse(test.rating, known),
         mae=mae(test.rating, known),
         log_score=log_score(post, test),
     )
-    if post.moments:
+    if post.time:
         row |= dict(
             rmse_still=rmse(test.rating, still),
             log_score_still=log_score(post, test, use_time=False),
         )
     if model in TOLD and part == 'test':
         for ending, use in (
-            (('', True), ('_still', False)) if post.moments else (('', True),)
+            (('', True), ('_still', False)) if post.time else (('', True),)
         ):
             for level, found in coverage_table(post, test, use_time=use).iterrows():
                 row |= {
@@ -162,11 +162,11 @@ def reliability(post, test, use_time=True):
     P = post.probabilities(
         test.user_ix,
         test.item_ix,
-        test.timestamp if use_time and post.moments else None,
-    )
+        test.timestamp if use_time and post.time else None,
+    ).to_numpy()
     events = {
-        f'{s:g}': (P[:, j], test.rating == s) for j, s in enumerate(post.stars)
-    } | {'4 or more': (P[:, post.stars >= 4].sum(1), test.rating >= 4)}
+        f'{s:g}': (P[:, j], test.rating == s) for j, s in enumerate(post.rating_values)
+    } | {'4 or more': (P[:, post.rating_values >= 4].sum(1), test.rating >= 4)}
     tables = [
         pd.DataFrame(
             {
@@ -323,7 +323,7 @@ def trace(seed, n_sweeps=600):
                 )
             )
             said.append(
-                post.expected(
+                post.credible_intervals(
                     test.user_ix[some], test.item_ix[some], test.timestamp[some]
                 )['mean'].to_numpy()
             )
@@ -393,8 +393,14 @@ def newcomers(seed):
             own = rng.permutation(np.flatnonzero(ratings.user_ix == user))
             some, rest = own[:n], own[n:]
             i, r = ratings.item_ix[rest], ratings.rating[rest]
-            new = post.fold_in(ratings.item_ix[some], ratings.rating[some], seed=seed)
-            said, ends = new.predict(0, i, interval=0.9), new.expected(0, i)
+            history = build_csr(
+                np.zeros(n, int),
+                ratings.item_ix[some],
+                ratings.rating[some],
+                (1, len(ratings.items)),
+            )
+            new = post.fold_in(history, seed=seed)
+            said, ends = new.prediction_intervals(0, i), new.credible_intervals(0, i)
             b, p = fit_users(
                 als,
                 np.zeros(n, int),

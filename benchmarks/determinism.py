@@ -14,10 +14,10 @@ THREADS = 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'
 def arrays(model):
     "The numbers of a fit, by name."
     from mf_movielens.factors import ARRAYS
-    from mf_movielens.posterior import Posterior, _arrays
+    from mf_movielens.posterior import Posterior
 
     return (
-        {k: v for k, v in _arrays(model).items() if np.asarray(v).dtype.kind in 'if'}
+        {k: v for k, v in model.to_arrays().items() if np.asarray(v).dtype.kind in 'if'}
         if isinstance(model, Posterior)
         else {k: getattr(model, k) for k in ARRAYS[:5]}
     )

@@ -254,7 +254,7 @@ def bayes(checkpoint=None):
 
 
 def last(draws):
-    return draws.factors(len(draws) - 1)
+    return draws.sample(len(draws) - 1)
 
 
 def drawn(path):

@@ -34,7 +34,7 @@ from mf_movielens.gibbs import (
     padded_regressors,
     sample_noise_precisions,
 )
-from .posterior import Posterior
+from .posterior import Posterior, TimeEffects
 from .storage import load_checkpoint, save_checkpoint
 from .validation import check_choice, check_int
 
@@ -370,27 +370,27 @@ class GibbsSampler:
         Returns
         -------
         dict of str to ndarray or float
-            By the names of the fields of `Posterior`.
+            By the names of the fields of `Posterior` and `TimeEffects`.
         """
         effects = np.zeros((0, self.users.factors.shape[1]), 'float32')
         if self.implicit_features is not None:
             effects = self.implicit_features.feature_effects()
         sample = dict(
-            user=self.users.factors.copy(),
-            item=self.items.factors.copy(),
-            sd=self.noise_precision**-0.5,
-            user_sd=(self.user_noise_precision**-0.5).astype('float32'),
-            user_shape=self.noise_shape,
-            cuts=np.zeros(0) if self.probit is None else self.probit.cutpoints,
-            user_mean=self.users.mean,
-            user_precision=self.users.precision,
-            user_implicit=effects,
+            user_samples=self.users.factors.copy(),
+            item_samples=self.items.factors.copy(),
+            noise_sd=self.noise_precision**-0.5,
+            user_noise_scale=(self.user_noise_precision**-0.5).astype('float32'),
+            noise_shape=self.noise_shape,
+            cutpoints=np.zeros(0) if self.probit is None else self.probit.cutpoints,
+            population_mean=self.users.mean,
+            population_precision=self.users.precision,
+            implicit_effects=effects,
         )
         if self.days is not None:
             sample |= dict(
-                day=self.days.factors.copy(),
-                mood=self.user_day_bias.astype('float32'),
-                mood_sd=self.user_day_sd,
+                day_samples=self.days.factors.copy(),
+                user_day_bias=self.user_day_bias.astype('float32'),
+                user_day_sd=self.user_day_sd,
             )
         return sample
 
@@ -410,13 +410,17 @@ class GibbsSampler:
         stacked = {
             name: np.stack([sample[name] for sample in samples]) for name in samples[0]
         }
+        time = None
+        if self.day_index is not None:
+            names = 'day_samples', 'user_day_bias', 'user_day_sd'
+            time = TimeEffects(self.day_index, *(stacked.pop(name) for name in names))
         return Posterior(
             self.likelihood,
             self.ratings.scale,
             self.categories.astype('float64'),
             self.mu,
             self.unit,
-            moments=self.day_index,
+            time=time,
             **stacked,
         )
 

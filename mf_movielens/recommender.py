@@ -22,6 +22,7 @@ from mf_movielens.encoding import (
     RatingsError,
     UnknownIdError,
     Vocabulary,
+    build_csr,
     _whole_id,
 )
 from mf_movielens.factors import (
@@ -30,7 +31,6 @@ from mf_movielens.factors import (
     _float32,
     _how_many,
     _level,
-    _link,
     _need,
     _penalty,
     _whole,
@@ -75,7 +75,7 @@ class Recommender:
     @property
     def goal(self):
         "'ranking': its scores put items in order; or 'rating': they are ratings, on the scale."
-        return 'ranking' if self.factors.link == 'score' else 'rating'
+        return self.factors.goal
 
     @property
     def is_bayesian(self):
@@ -276,9 +276,9 @@ def intervals(
     known = (u >= 0) & (i >= 0)
     pairs = u[known], i[known], _when(timestamp, u, known)
     found = (
-        self.factors.predict(*pairs, interval=level)
+        self.factors.prediction_intervals(*pairs, level=level)
         if of == 'rating'
-        else self.factors.expected(*pairs, level=level)
+        else self.factors.credible_intervals(*pairs, level=level)
     )
     return (
         found.set_index(np.flatnonzero(known))
@@ -297,11 +297,13 @@ def probabilities(
     "Tell how probable each rating is; `ValueError` if the model cannot, because it is not Bayesian."
     _need_bayes(self, 'gives no probabilities')
     u, i, index, _ = _pairs(self, user, item, unknown)
-    known, P = (u >= 0) & (i >= 0), np.full((len(u), len(self.factors.stars)), np.nan)
-    P[known] = self.factors.probabilities(
-        u[known], i[known], _when(timestamp, u, known)
+    known = (u >= 0) & (i >= 0)
+    found = self.factors.probabilities(u[known], i[known], _when(timestamp, u, known))
+    return (
+        found.set_index(np.flatnonzero(known))
+        .reindex(range(len(u)))
+        .set_index(pd.RangeIndex(len(u)) if index is None else index)
     )
-    return pd.DataFrame(P, index=index, columns=self.factors.stars.tolist())
 
 
 Recommender.intervals, Recommender.probabilities = intervals, probabilities
@@ -319,9 +321,7 @@ def _frame(self, ids, blocks):
     }
     if self.titles is not None:
         columns['title'] = self.titles[item]
-    return pd.DataFrame(
-        columns | {'score': _link(score, self.factors.link, self.factors.scale)}
-    )
+    return pd.DataFrame(columns | {'score': self.factors.to_ratings(score)})
 
 
 def _rows(self, users, unknown):
@@ -375,12 +375,7 @@ def _with_ends(frame, post, rows, blocks, level):
         np.concatenate([np.zeros(0, int), *(block[j] for block in blocks)])
         for j in (0, 2)
     )
-    ends = (
-        post.expected(rows[row], item, level=level)
-        if len(row)
-        else pd.DataFrame({'low': [], 'high': []})
-    )
-    return frame.assign(mean_low=ends.low.to_numpy(), mean_high=ends.high.to_numpy())
+    return frame.assign(**post.interval_columns(rows[row], item, level=level))
 
 
 Recommender.recommend = recommend
@@ -609,7 +604,13 @@ Recommender.fold_in = fold_in
 def _drawn_list(self, ids, mine, start, j, n, chosen, order):
     "The list of one newcomer, by rows that are drawn for her."
     own = slice(mine.start[j], mine.start[j + 1])
-    who = self.factors.fold_in(mine.other[own], mine.rating[own])
+    own_row = build_csr(
+        np.zeros(own.stop - own.start, int),
+        mine.other[own],
+        mine.rating[own],
+        (1, len(self.items)),
+    )
+    who = self.factors.fold_in(own_row)
     blocks = list(
         _lists(
             lambda _: who.scores([0], **order),
@@ -655,12 +656,12 @@ def explain(
 ):  # frame of part, item, title (if known), rating, and stars, which sum to the prediction, or score, if the model ranks: first what is so for all, then the ratings that carry most
     "Take a prediction or a score apart into what each of the user's ratings adds."
     f, row, (rows, stars) = self.factors, self.find(item), _history(self, user)
-    if f.link == 'sigmoid':
-        raise ValueError('a model with a sigmoid is no sum that can be taken apart')
     if self.is_bayesian:
         raise ValueError(
             'the mean of many draws is no sum that can be taken apart; a model that is one is fitted by als or ials'
         )
+    if f.link == 'sigmoid':
+        raise ValueError('a model with a sigmoid is no sum that can be taken apart')
     carried, base = (_carried_score if self.goal == 'ranking' else _carried_stars)(
         self, row, rows, stars
     )
@@ -823,7 +824,7 @@ def _errors(self, test):
     ) | {'mae': mae(test.rating, p)}
     if not self.is_bayesian:
         return found
-    ends = self.factors.predict(test.user_ix, test.item_ix, interval=0.9)
+    ends = self.factors.prediction_intervals(test.user_ix, test.item_ix, level=0.9)
     return found | {
         'inside_90': float(
             ((test.rating >= ends.low) & (test.rating <= ends.high)).mean()
@@ -944,9 +945,7 @@ def save(
     "Save everything in one file, in one step."
     titles = {} if self.titles is None else _pack('title', self.titles)
     if self.is_bayesian:
-        from mf_movielens.posterior import _arrays
-
-        factors = {f'draws_{k}': v for k, v in _arrays(self.factors).items()}
+        factors = {f'draws_{k}': v for k, v in self.factors.to_arrays().items()}
     else:
         factors = {a: getattr(self.factors, a) for a in ARRAYS}
     return put_arrays(
@@ -966,9 +965,11 @@ def save(
 
 def _restored_factors(a):
     if 'draws_user' in a:
-        from mf_movielens.posterior import _restored
+        from mf_movielens.posterior import Posterior
 
-        return _restored({k[6:]: v for k, v in a.items() if k.startswith('draws_')})
+        return Posterior.from_arrays(
+            {k[6:]: v for k, v in a.items() if k.startswith('draws_')}
+        )
     if not all(a[k].dtype.name in ('float32', 'float64') for k in ARRAYS[1:5]):
         raise ValueError('its factors are not numbers')
     return Factors(
@@ -1012,7 +1013,7 @@ def _restored(a):
     if (
         model.is_bayesian
         and f.likelihood == 'probit'
-        and not np.isin(rating, f.stars).all()
+        and not np.isin(rating, f.rating_values).all()
     ):
         raise ValueError('its ratings are not among its stars')
     if not isinstance(model.settings, dict) or 'fingerprint' not in model.settings:

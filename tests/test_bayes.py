@@ -10,13 +10,12 @@ from scipy import sparse
 from hypothesis import given, settings, strategies as st
 
 from mf_movielens.bayes import fit_bayes
-from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
+from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.factors import put_arrays
 from mf_movielens.posterior import (
-    FORMAT,
-    VERSION,
+    POSTERIOR_FORMAT,
+    POSTERIOR_VERSION,
     Posterior,
-    _arrays,
     coverage_table,
     log_score,
 )
@@ -69,6 +68,12 @@ def planted(seed=0, n_users=300, n_items=200, k=2):
     return ratings.take(~hidden), ratings.take(hidden), steady
 
 
+def history(items, ratings, n_items):
+    "The ratings of one new user."
+    rows = np.zeros(len(items), int)
+    return build_csr(rows, np.array(items), np.array(ratings), (1, n_items))
+
+
 FAST = dict(n_factors=3, n_burn_in=1, n_samples=11, progress=False)
 
 
@@ -79,8 +84,11 @@ def test_what_was_planted_is_found_and_the_ranges_hold():
     table = coverage_table(post, test)
     spread = 2.6 * np.sqrt(table.nominal * (1 - table.nominal) / len(test))
     assert ((table.covered - table.nominal).abs() < spread + 0.01).all()
-    assert np.corrcoef(np.log(post.user_sd.mean(0)), -np.log(steady) / 2)[0, 1] > 0.6
-    cuts = post.cuts.mean(0)
+    assert (
+        np.corrcoef(np.log(post.user_noise_scale.mean(0)), -np.log(steady) / 2)[0, 1]
+        > 0.6
+    )
+    cuts = post.cutpoints.mean(0)
     assert (np.diff(cuts) > 0).all() and abs(
         (cuts[-1] - cuts[0]) - 3
     ) < 0.5  # the noise has variance 1 in the middle of users
@@ -97,8 +105,8 @@ def test_neither_the_order_of_ratings_nor_threads_matter(seed, timed, likelihood
         fit_bayes(ratings, **FAST, likelihood=likelihood),
         fit_bayes(other, **FAST, likelihood=likelihood, n_threads=2),
     )
-    for name, value in _arrays(one).items():
-        assert np.array_equal(value, _arrays(two)[name]), name
+    for name, value in one.to_arrays().items():
+        assert np.array_equal(value, two.to_arrays()[name]), name
 
 
 @pytest.mark.parametrize(
@@ -121,8 +129,8 @@ def test_small_and_odd_shapes_are_finite(ratings, k, likelihood):
         likelihood=likelihood,
         progress=False,
     )
-    said = post.predict(
-        ratings.user_ix, ratings.item_ix, ratings.timestamp, interval=0.9
+    said = post.prediction_intervals(
+        ratings.user_ix, ratings.item_ix, ratings.timestamp, level=0.9
     )
     assert (
         np.isfinite(said).all(axis=None)
@@ -131,7 +139,9 @@ def test_small_and_odd_shapes_are_finite(ratings, k, likelihood):
     )
     assert (
         np.isfinite(post.scores(np.arange(len(ratings.users)), 'low')).all()
-        and np.isfinite(post.fold_in([0], ratings.rating[:1]).scores(0)).all()
+        and np.isfinite(
+            post.fold_in(history([0], ratings.rating[:1], post.shape[1])).scores(0)
+        ).all()
     )
 
 
@@ -145,14 +155,18 @@ def test_parts_can_be_switched_off():
         dict(user_noise=False),
     ):
         post = fit_bayes(ratings, **FAST, **off)
-        assert bool(post.user_implicit.size) == off.get('implicit', True) and (
-            post.moments is not None
+        assert bool(post.implicit_effects.size) == off.get('implicit', True) and (
+            post.time is not None
         ) == (off.get('time') is not False)
-        assert (post.user_sd == 1).all() == (off.get('user_noise') is False)
+        assert (post.user_noise_scale == 1).all() == (off.get('user_noise') is False)
         if off.get('time') == 'days':
-            assert post.day.any() and not post.mood.any() and not post.mood_sd.any()
+            assert (
+                post.time.day_samples.any()
+                and not post.time.user_day_bias.any()
+                and not post.time.user_day_sd.any()
+            )
         if off.get('time') == 'user_days':
-            assert post.mood.any() and not post.day.any()
+            assert post.time.user_day_bias.any() and not post.time.day_samples.any()
     with pytest.raises(RatingsError, match='no timestamps'):
         fit_bayes(replace(ratings, timestamp=None), time=True)
 
@@ -166,7 +180,7 @@ def test_an_unknown_moment_is_less_sure_than_a_known_one():
         ).astype('float32'),
     )
     post = fit_bayes(shifted, n_factors=2, n_burn_in=6, n_samples=54, progress=False)
-    entropy = lambda P: -(P * np.log(np.maximum(P, 1e-12))).sum(1).mean()
+    entropy = lambda P: -(P * np.log(np.maximum(P, 1e-12))).sum(axis=1).mean()
     u, i, t = shifted.user_ix[:200], shifted.item_ix[:200], shifted.timestamp[:200]
     assert entropy(post.probabilities(u, i)) > entropy(post.probabilities(u, i, t))
     assert np.allclose(
@@ -194,7 +208,7 @@ def test_a_fit_that_was_killed_goes_on_and_ends_the_same(tmp_path, kill_and_resu
     assert start('-', tmp_path / 'whole.npz').wait(180) == 0
     kill_and_resume(start, tmp_path / 'checkpoint.npz', tmp_path / 'out.npz')
     whole, resumed = (
-        _arrays(Posterior.load(tmp_path / name)) for name in ('whole.npz', 'out.npz')
+        Posterior.load(tmp_path / name).to_arrays() for name in ('whole.npz', 'out.npz')
     )
     for name, value in whole.items():
         assert np.array_equal(value, resumed[name]), name
@@ -212,7 +226,7 @@ def saved(tmp_path_factory):
 def test_a_file_that_was_changed_is_refused_or_answers(saved, tmp_path_factory, data):
     post, raw = Posterior.load(saved), saved.read_bytes()
     path = tmp_path_factory.mktemp('hostile') / 'posterior.npz'
-    arrays = _arrays(post)
+    arrays = post.to_arrays()
     name = data.draw(st.sampled_from(sorted(arrays)))
     value = np.asarray(arrays[name])
     change = data.draw(
@@ -243,7 +257,7 @@ def test_a_file_that_was_changed_is_refused_or_answers(saved, tmp_path_factory, 
         kept = arrays | {name: changed}
         if change == 'gone':
             del kept[name]
-        put_arrays(path, format=FORMAT, version=VERSION, **kept)
+        put_arrays(path, format=POSTERIOR_FORMAT, version=POSTERIOR_VERSION, **kept)
     try:
         again = Posterior.load(path)
     except ValueError as e:
@@ -260,7 +274,10 @@ def test_what_is_no_posterior_is_refused_in_one_sentence(tmp_path, saved):
         (lambda: put_arrays(path, x=np.ones(2)), 'not a saved posterior'),
         (
             lambda: put_arrays(
-                path, format=FORMAT, version=VERSION + 1, **_arrays(post)
+                path,
+                format=POSTERIOR_FORMAT,
+                version=POSTERIOR_VERSION + 1,
+                **post.to_arrays(),
             ),
             'newer version',
         ),
@@ -308,7 +325,7 @@ def test_ratings_that_are_no_stars_go_with_the_normal_model():
     with pytest.raises(RatingsError, match="likelihood='normal'"):
         fit_bayes(fine)
     post = fit_bayes(fine, **FAST, likelihood='normal')
-    assert post.predict(0, 0, interval=0.5).low[0] >= 0
+    assert post.prediction_intervals(0, 0, level=0.5).low[0] >= 0
     with pytest.raises(ValueError, match='different values'):
         post.probabilities(0, 0)
 
@@ -317,12 +334,16 @@ def test_side_features_may_be_of_any_kind_of_number_and_need_not_be_centred():
     ratings, rng = drawn(13), np.random.default_rng(0)
     flags, age = rng.random((30, 3)) < 0.5, rng.integers(18, 60, (30, 1))
     of = lambda X: fit_bayes(ratings, {'users': X}, **FAST)
-    for name, value in _arrays(of(flags)).items():
-        assert np.array_equal(value, _arrays(of(flags.astype('float64')))[name]), name
+    for name, value in of(flags).to_arrays().items():
+        assert np.array_equal(value, of(flags.astype('float64')).to_arrays()[name]), (
+            name
+        )
     for X in (age.astype('uint8'), pd.DataFrame(age)):
-        assert np.array_equal(of(X).user, of(age.astype('float64')).user)
+        assert np.array_equal(
+            of(X).user_samples, of(age.astype('float64')).user_samples
+        )
     assert np.allclose(
-        of(age).user, of(age + 100.0).user, atol=1e-3
+        of(age).user_samples, of(age + 100.0).user_samples, atol=1e-3
     )  # an age of nought is not the usual one
     for wrong, what in (
         (sparse.eye(30).tocsr(), 'sparse'),
@@ -356,7 +377,7 @@ def test_odd_settings_are_understood_or_refused():
             progress=False,
         ),
     )
-    assert np.array_equal(one.user, two.user) and len(one) == 2
+    assert np.array_equal(one.user_samples, two.user_samples) and len(one) == 2
     for wrong in (
         dict(time=1),
         dict(time='hours'),
@@ -375,7 +396,7 @@ def test_odd_settings_are_understood_or_refused():
 def test_a_day_of_which_nothing_is_known_is_like_no_moment_for_everybody():
     ratings = drawn(15)
     post = fit_bayes(ratings, **FAST)
-    for p in (post, post.fold_in([0, 3], [5, 1])):
+    for p in (post, post.fold_in(history([0, 3], [5, 1], post.shape[1]))):
         assert np.array_equal(
             p.probabilities(0, [1, 2], 10**9), p.probabilities(0, [1, 2])
         )
@@ -398,24 +419,26 @@ def test_tenths_are_stars_too():
     )
     post = fit_bayes(tenths, **FAST)
     assert (
-        np.allclose(post.at_least(4.1, 0, 0), post.probabilities(0, 0)[0, 3:].sum())
-        and post.fold_in([0], [4.1]).predict(0, 1).size == 1
+        np.allclose(
+            post.probability_at_least(4.1, 0, 0),
+            post.probabilities(0, 0).iloc[0, 3:].sum(),
+        )
+        and post.fold_in(history([0], [4.1], post.shape[1])).predict(0, 1).size == 1
     )
 
 
 @pytest.mark.parametrize('level', [0.5, 0.9, 0.99])
 def test_ranges_of_numbers_hold_what_they_say(level):
     from scipy.special import ndtr
-    from mf_movielens.posterior import _f
 
     ratings = replace(drawn(17), scale=(-100, 100))
     post = fit_bayes(ratings, **FAST, likelihood='normal', time=False)
     u, i = ratings.user_ix[:50], ratings.item_ix[:50]
-    ends = post.predict(u, i, interval=level)
+    ends = post.prediction_intervals(u, i, level=level)
     mass = np.mean(
         [
             ndtr((ends.high - f) / sd) - ndtr((ends.low - f) / sd)
-            for f, sd in (_f(post, s, u, i) for s in range(len(post)))
+            for f, sd in (post.latent_distribution(s, u, i) for s in range(len(post)))
         ],
         axis=0,
     )

@@ -11,7 +11,7 @@ from mf_movielens.als import fit_als, fit_users, objective
 from mf_movielens.baselines import damped_biases, global_mean, popularity
 from mf_movielens.bayes import fit_bayes
 from mf_movielens.data import synthetic
-from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
+from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.factors import Factors, top_items
 from mf_movielens.implicit import fit_ease, fit_ials, fit_ials_users, ials_objective
 from mf_movielens.metrics import (
@@ -107,7 +107,7 @@ def sound(model, ratings):
     "All scores and predictions of a fit are finite, and predictions lie on the scale."
     users = np.arange(len(ratings.users))
     assert finite(model.scores(users))
-    if model.link == 'score':
+    if model.goal == 'ranking':
         return
     said = model.predict(ratings.user_ix, ratings.item_ix)
     low, high = np.float32(ratings.scale)
@@ -162,7 +162,7 @@ def test_the_unit_of_the_ratings_makes_no_difference(solver, power):
     )
     minus = replace(stars, rating=stars.rating - 6, scale=(-5.0, -1.0))
     say = lambda r: FITS[solver](r).scores(np.arange(30)).astype('float64')
-    ours, unit = say(stars), 1 if FITS[solver](stars).link == 'score' else by
+    ours, unit = say(stars), 1 if FITS[solver](stars).goal == 'ranking' else by
     assert np.allclose(say(other) / unit, ours, atol=1e-4) and np.allclose(
         say(minus), ours - 6 * (unit != 1), atol=1e-4
     )
@@ -275,6 +275,8 @@ def test_counts_are_whole_numbers(fit, name):
     sound(fit(RATINGS, **small | {name: 3.0}), RATINGS)
 
 
+ONE_RATING = build_csr(np.zeros(1, int), np.zeros(1, int), np.array([3]), (1, 8))
+
 SEEDED = [
     lambda s: fit_als(RATINGS, seed=s, **SHORT),
     lambda s: fit_ials(RATINGS, seed=s, **SHORT),
@@ -284,7 +286,7 @@ SEEDED = [
     lambda s: mean_interval([1, 2], seed=s),
     lambda s: compare_errors([1, 2], [1, 3], [1, 2], seed=s),
     synthetic,
-    lambda s: MODELS['probit'].factors.fold_in([0], [3], seed=s),
+    lambda s: MODELS['probit'].factors.fold_in(ONE_RATING, seed=s),
 ]
 
 
@@ -318,7 +320,9 @@ def test_moments_at_the_ends_are_fitted(value):
     )
     post = fit_bayes(ratings, n_burn_in=0, n_samples=5, **SHORT)
     assert finite(
-        post.predict(ratings.user_ix, ratings.item_ix, ratings.timestamp, interval=0.9)
+        post.prediction_intervals(
+            ratings.user_ix, ratings.item_ix, ratings.timestamp, level=0.9
+        )
     )
     for when in (END - 1, -END, 1e300, NAN, 2e11):
         refused(lambda: post.predict(0, 0, when), 'no moment in seconds')
@@ -460,7 +464,7 @@ def test_levels_lie_between_nothing_and_all(name):
     refused(lambda: m.probabilities(0, 0, timestamp=[]), '0 timestamps for 1 pairs')
     assert finite(coverage_table(m.factors, ALL, levels=(1e-9, 0.999999)))
     for value in ODD[:4]:
-        assert finite(m.factors.at_least(value, 0, 0)) or value != value
+        assert finite(m.factors.probability_at_least(value, 0, 0)) or value != value
 
 
 @pytest.mark.parametrize('name', ['als', 'ials', 'probit'])
@@ -623,7 +627,7 @@ def test_lists_are_judged_or_refused():
 def test_factors_by_hand_are_asked_within_bounds():
     f = MODELS['als'].factors
     for n in (0, -1, 1.5, NAN, None):
-        refused(lambda: top_items(f, 0, n), f'n={n!r}')
+        refused(lambda: top_items(f, 0, n), f'k={n!r}')
     assert (
         len(top_items(f, 0, 10**12)[0]) == 8
         and len(top_items(f, 0, 3, range(8))[0]) == 0

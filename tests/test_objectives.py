@@ -12,7 +12,7 @@ from mf_movielens.baselines import damped_biases
 from mf_movielens.bayes import fit_bayes
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.implicit import fit_ease, fit_ials, ials_objective
-from mf_movielens.posterior import _f, log_score
+from mf_movielens.posterior import log_score
 
 SEEDS, SIZES, REGS, DAMPINGS = (
     st.integers(0, 10**6),
@@ -243,7 +243,8 @@ def test_sampling_makes_the_ratings_more_probable(seed, likelihood, user_noise):
                     - 0.5 * np.log(2 * np.pi)
                 )
                 for f, sd in (
-                    _f(p, s, ratings.user_ix, ratings.item_ix) for s in range(len(p))
+                    p.latent_distribution(s, ratings.user_ix, ratings.item_ix)
+                    for s in range(len(p))
                 )
             ]
         )
