@@ -1,693 +1,617 @@
-"Measure the Bayesian model by itself; `python benchmarks/bayes.py` does everything, `python benchmarks/bayes.py folds chains` a part."
+"""Measure Bayesian matrix factorization and write the tables of its chapters.
 
-import argparse, inspect, os, sys, time
+`python benchmarks/bayes.py` measures everything, `python benchmarks/bayes.py folds
+chains` two parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
 
 for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ.setdefault(name, '1')
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import nnls
-
-from mf_movielens.als import fit_als, fit_users
-from mf_movielens.bayes import (
-    _Chain,
-    _draw_of,
-    _quiet_blas,
-    _record,
-    _together,
-    fit_bayes,
-    side_features,
-)
-from mf_movielens.encoding import Ratings, Vocabulary, build_csr
-from mf_movielens.metrics import mae, rmse
-from mf_movielens.posterior import coverage_table, log_score
-from mf_movielens.splits import official_fold, random_split
 import run
-from worker import memory
 from run import FOLDS, KEPT, RESULTS, about_here, drawn, merged, movielens, save
+from scipy.optimize import nnls
+from worker import memory
 
-MADE, SEEDS = KEPT / 'bayes', (0, 1, 2)
-DEFAULT = inspect.signature(fit_bayes).parameters['n_factors'].default
+from mf_movielens.als import fit_als
+from mf_movielens.bayes import GibbsSampler, fit_bayes, side_features
+from mf_movielens.encoding import Ratings, Vocabulary, build_csr
+from mf_movielens.factors import Factors
+from mf_movielens.metrics import mae, rmse
+from mf_movielens.posterior import Posterior, coverage_table, log_score
+from mf_movielens.splits import official_fold
+
+PREDICTIONS = KEPT / 'bayes'
+SEEDS = (0, 1, 2)
+N_FACTORS = inspect.signature(fit_bayes).parameters['n_factors'].default
+
+# What differs from the full model; `side` is whether it has side features.
+PLAIN = dict(side=False, implicit=False, time=False, user_noise=False)
 NORMAL = dict(likelihood='normal')
-# what each has; `side` is whether it is told who the users and what the films are
-PLAIN = dict(side=False, implicit=False, time=False, steadiness=False)
-RATINGS, SIDE, ALL = dict(side=False, time=False), dict(time=False), {}
-MODELS = {
-    'plain, normal': PLAIN | NORMAL,
-    'plain': PLAIN,
-    'plain and steadiness': PLAIN | dict(steadiness=True),
-    'ratings': RATINGS,
-    'side': SIDE,
-    'all': ALL,
-    'all, normal': NORMAL,
-    'all but steadiness': dict(steadiness=False),
-    'all but implicit': dict(implicit=False),
-    'all but side': dict(side=False),
-    'all but days': dict(time='moods'),
-    'all but moods': dict(time='days'),
+MODELS: dict[str, dict[str, Any]] = {
+    'factors and biases, normal likelihood': PLAIN | NORMAL,
+    'factors and biases': PLAIN,
+    'factors and biases with user noise': PLAIN | dict(user_noise=True),
+    'ratings only': dict(side=False, time=False),
+    'full model without time': dict(time=False),
+    'full model': {},
+    'full model, normal likelihood': NORMAL,
+    'full model without user noise': dict(user_noise=False),
+    'full model without implicit feedback': dict(implicit=False),
+    'full model without side features': dict(side=False),
+    'full model without day factors': dict(time='user_days'),
+    'full model without user-day biases': dict(time='days'),
 }
-HEADS = ('ratings', 'side', 'all')  # with three seeds
-TOLD = (
-    'ratings',
-    'side',
-    'all',
-    'all, normal',
-    'all but steadiness',
-)  # whose intervals are counted
+# The models that are fitted with all seeds.
+MAIN_MODELS = ('ratings only', 'full model without time', 'full model')
+# The models whose intervals are counted.
+INTERVAL_MODELS = (
+    *MAIN_MODELS,
+    'full model, normal likelihood',
+    'full model without user noise',
+)
+BLENDED_MODELS: dict[str, dict[str, Any]] = {
+    'full model': {},
+    'full model, normal likelihood': NORMAL,
+    'full model, 8 factors': dict(n_factors=8),
+    'full model, 24 factors': dict(n_factors=24),
+}
+TRIED_MODELS: dict[str, dict[str, Any]] = {
+    '7 factors': dict(n_factors=7),
+    '10 factors': dict(n_factors=10),
+    '14 factors': {},
+    '20 factors': dict(n_factors=20),
+    '14 factors, without user noise': dict(user_noise=False),
+}
+
+
+class Job(NamedTuple):
+    """One fit: a model with its settings, a fold and its part, and a seed."""
+
+    model: str
+    settings: dict[str, Any]
+    fold: str
+    part: str = 'test'
+    seed: int = 0
+
+    def path(self, kind: str = '') -> Path:
+        """Where to keep what the fit gives."""
+        name = f'{kind or self.part}-{self.model}-{self.fold}-{self.seed}.npz'
+        return PREDICTIONS / name.replace(' ', '_').replace(',', '')
+
+
+class Fold(NamedTuple):
+    """Training ratings, held-out ratings, and side features."""
+
+    train: Ratings
+    test: Ratings
+    side: dict[str, np.ndarray]
 
 
 @lru_cache
-def loaded():
-    ml, ratings = movielens()
-    return ml, ratings, side_features(ml, ratings)
+def load_all() -> tuple[Any, Ratings, dict[str, np.ndarray]]:
+    """The data set, its ratings and its side features."""
+    data, ratings = movielens()
+    return data, ratings, side_features(data, ratings)
 
 
-def parts(fold, part='test'):
-    """Training and test ratings, and the side features. The part 'valid' is made of training ratings alone, in the way in which
-    the official folds are made: what is tested is the fold that comes next, and the other three are fitted to."""
-    ml, ratings, side = loaded()
+def load_fold(fold: str, part: str = 'test') -> Fold:
+    """Load a fold, or a fold of its training ratings.
+
+    The part 'valid' is made as the official folds are: of the training ratings of
+    `fold`, the test ratings of the next fold are held out.
+    """
+    data, ratings, side = load_all()
+    official = official_fold(data, ratings, fold)
     if part == 'test':
-        return *official_fold(ml, ratings, fold), side
-    after = FOLDS[(FOLDS.index(fold) + 1) % 5]
-    train, test = (
-        set(zip(p.user_ix.tolist(), p.item_ix.tolist()))
-        for p in (
-            official_fold(ml, ratings, fold).train,
-            official_fold(ml, ratings, after).test,
-        )
-    )
-    hidden = np.array(
-        [
-            pair in test
-            for pair in zip(ratings.user_ix.tolist(), ratings.item_ix.tolist())
-        ]
-    )
-    kept = (
-        np.array(
-            [
-                pair in train
-                for pair in zip(ratings.user_ix.tolist(), ratings.item_ix.tolist())
-            ]
-        )
-        & ~hidden
-    )
-    return ratings.take(kept), ratings.take(hidden), side
+        return Fold(official.train, official.test, side)
+    next_fold = FOLDS[(FOLDS.index(fold) + 1) % len(FOLDS)]
+    held_out = official_fold(data, ratings, next_fold).test
+    n_items = len(ratings.items)
+
+    def pairs(some: Ratings) -> np.ndarray:
+        return some.user_ix.astype('int64') * n_items + some.item_ix
+
+    is_held_out = np.isin(pairs(ratings), pairs(held_out))
+    is_train = np.isin(pairs(ratings), pairs(official.train)) & ~is_held_out
+    return Fold(ratings.take(is_train), ratings.take(is_held_out), side)
 
 
-def fitted(train, side, seed, settings, **more):
+def fit(fold: Fold, settings: dict[str, Any], seed: int) -> Posterior:
+    """Fit a model of the tables above."""
     settings = dict(settings)
-    told = settings.pop('side', True)
+    side = fold.side if settings.pop('side', True) else None
     return fit_bayes(
-        train,
-        side if told else None,
-        seed=seed,
-        n_threads=1,
-        progress=False,
-        **(settings | more),
+        fold.train, side, seed=seed, n_threads=1, progress=False, **settings
     )
 
 
-def kept(model, fold, seed, part):
-    return MADE / f'{part}-{model}-{fold}-{seed}.npz'.replace(' ', '_').replace(',', '')
-
-
-def one(model, fold, seed, part, settings):
-    "Fit, and keep what it says of the other part, with and without the moment; a row."
-    train, test, side = parts(fold, part)
+def fit_and_score(job: Job) -> dict[str, Any]:
+    """Fit a model, keep its predictions, and return a row of results."""
+    fold = load_fold(job.fold, job.part)
+    test = fold.test
     started = time.process_time()
-    post = fitted(train, side, seed, settings)
-    row = dict(
-        model=model,
-        part=part,
-        fold=fold,
-        seed=seed,
+    posterior = fit(fold, job.settings, job.seed)
+    row: dict[str, Any] = dict(
+        model=job.model,
+        part=job.part,
+        fold=job.fold,
+        seed=job.seed,
         fit_s=time.process_time() - started,
     )
-    pairs = test.user_ix, test.item_ix
-    known = post.predict(*pairs, test.timestamp if post.time else None)
-    still = post.predict(*pairs) if post.time else known
-    np.savez(kept(model, fold, seed, part), known=known, still=still)
-    row |= dict(
-        rmse=rmse(test.rating, known),
-        mae=mae(test.rating, known),
-        log_score=log_score(post, test),
-    )
-    if post.time:
-        row |= dict(
-            rmse_still=rmse(test.rating, still),
-            log_score_still=log_score(post, test, use_time=False),
-        )
-    if model in TOLD and part == 'test':
-        for ending, use in (
-            (('', True), ('_still', False)) if post.time else (('', True),)
-        ):
-            for level, found in coverage_table(post, test, use_time=use).iterrows():
-                row |= {
-                    f'{name}_{100 * level:.0f}{ending}': found[name]
-                    for name in ('nominal', 'covered', 'width')
-                }
-        if seed == 0:
-            reliability(post, test).assign(model=model, fold=fold).to_csv(
-                kept(model, fold, seed, 'reliability').with_suffix('.csv'), index=False
-            )
+    uses_time = posterior.time is not None
+    unknown = posterior.predict(test.user_ix, test.item_ix)
+    known = unknown
+    if uses_time:
+        known = posterior.predict(test.user_ix, test.item_ix, test.timestamp)
+    np.savez(job.path(), known=known, unknown=unknown)
+    row['rmse'] = rmse(test.rating, known)
+    row['mae'] = mae(test.rating, known)
+    row['log_score'] = log_score(posterior, test)
+    if uses_time:
+        row['rmse_time_unknown'] = rmse(test.rating, unknown)
+        row['log_score_time_unknown'] = log_score(posterior, test, use_time=False)
+    if job.model in INTERVAL_MODELS and job.part == 'test':
+        row |= interval_columns(posterior, test, '', use_time=True)
+        if uses_time:
+            row |= interval_columns(posterior, test, '_time_unknown', use_time=False)
+        if job.seed == 0:
+            table = reliability(posterior, test).assign(model=job.model, fold=job.fold)
+            table.to_csv(job.path('reliability').with_suffix('.csv'), index=False)
     return row
 
 
-def reliability(post, test, use_time=True):
-    "Counts by event and tenth of the predicted probability."
-    P = post.probabilities(
-        test.user_ix,
-        test.item_ix,
-        test.timestamp if use_time and post.time else None,
-    ).to_numpy()
+def interval_columns(
+    posterior: Posterior, test: Ratings, suffix: str, use_time: bool
+) -> dict[str, float]:
+    """Nominal mass, coverage and width of intervals of several levels."""
+    table = coverage_table(posterior, test, use_time=use_time)
+    return {
+        f'{name}_{100 * level:.0f}{suffix}': row[name]
+        for level, row in table.iterrows()
+        for name in ('nominal', 'covered', 'width')
+    }
+
+
+def reliability(posterior: Posterior, test: Ratings) -> pd.DataFrame:
+    """Counts and sums by event and tenth of the predicted probability."""
+    timestamp = None if posterior.time is None else test.timestamp
+    P = posterior.probabilities(test.user_ix, test.item_ix, timestamp).to_numpy()
+    values = posterior.rating_values
     events = {
-        f'{s:g}': (P[:, j], test.rating == s) for j, s in enumerate(post.rating_values)
-    } | {'4 or more': (P[:, post.rating_values >= 4].sum(1), test.rating >= 4)}
-    tables = [
-        pd.DataFrame(
+        f'{value:g}': (P[:, j], test.rating == value) for j, value in enumerate(values)
+    }
+    events['4 or more'] = (P[:, values >= 4].sum(1), test.rating >= 4)
+    tables = []
+    for event, (predicted, happened) in events.items():
+        table = pd.DataFrame(
             {
                 'event': event,
-                'tenth': np.minimum(p * 10, 9).astype(int),
+                'tenth': np.minimum(predicted * 10, 9).astype(int),
                 'n': 1,
-                'predicted': p,
-                'observed': hit.astype(float),
+                'predicted': predicted,
+                'observed': happened.astype(float),
             }
         )
-        .groupby(['event', 'tenth'])
-        .sum()
-        .reset_index()
-        for event, (p, hit) in events.items()
-    ]
+        tables.append(table.groupby(['event', 'tenth']).sum().reset_index())
     return pd.concat(tables)
 
 
-def many(jobs):
-    "Do jobs two at a time; rows in the order in which they end."
-    MADE.mkdir(parents=True, exist_ok=True)
+def run_jobs(jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
+    """Run two jobs at a time; yields rows in the order in which the jobs end."""
+    PREDICTIONS.mkdir(parents=True, exist_ok=True)
+    shown = ('model', 'part', 'fold', 'seed', 'rmse', 'rmse_time_unknown', 'fit_s')
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
-        for done in as_completed([pool.submit(*job) for job in jobs]):
+        for done in as_completed([pool.submit(fit_and_score, job) for job in jobs]):
             row = done.result() | about_here()
+            numbers = {name: row[name] for name in shown if name in row}
             print(
                 *(
-                    f'{k}={v:.4f}' if isinstance(v, float) else f'{k}={v}'
-                    for k, v in row.items()
-                    if k
-                    in ('model', 'part', 'fold', 'seed', 'rmse', 'rmse_still', 'fit_s')
+                    f'{name}={value:.4f}'
+                    if isinstance(value, float)
+                    else f'{name}={value}'
+                    for name, value in numbers.items()
                 ),
                 flush=True,
             )
             yield row
 
 
-def folds():
-    "Each model on each fold, the main ones with each seed -> bayes_folds.csv, bayes_reliability.csv."
+def measure_folds() -> None:
+    """Fit each model to each fold -> bayes_folds.csv, bayes_reliability.csv."""
+    jobs = [
+        Job(model, settings, fold, seed=seed)
+        for seed in SEEDS
+        for model, settings in MODELS.items()
+        for fold in FOLDS
+        if seed == 0 or model in MAIN_MODELS
+    ]
     rows = []
-    for row in many(
-        [
-            (one, model, fold, seed, 'test', settings)
-            for seed in SEEDS
-            for model, settings in MODELS.items()
-            for fold in FOLDS
-            if seed == 0 or model in HEADS
-        ]
-    ):
+    keys = ['model', 'part', 'fold', 'seed']
+    for row in run_jobs(jobs):
         rows.append(row)
-        if len(rows) % 10 == 0:
-            merged(
-                RESULTS / 'bayes_folds.csv',
-                pd.DataFrame(rows),
-                ['model', 'part', 'fold', 'seed'],
-            )
-    merged(
-        RESULTS / 'bayes_folds.csv',
-        pd.DataFrame(rows),
-        ['model', 'part', 'fold', 'seed'],
-    )
-    counted = (
-        pd.concat(
-            [pd.read_csv(path) for path in sorted(MADE.glob('reliability-*.csv'))]
-        )
-        .groupby(['model', 'event', 'tenth'])[['n', 'predicted', 'observed']]
-        .sum()
-        .reset_index()
-    )
-    save(
-        RESULTS / 'bayes_reliability.csv',
-        counted.assign(
-            predicted=counted.predicted / counted.n,
-            observed=counted.observed / counted.n,
-        ),
-    )
+        if len(rows) % 10 == 0 or len(rows) == len(jobs):
+            merged(RESULTS / 'bayes_folds.csv', pd.DataFrame(rows), keys)
+    tables = [pd.read_csv(path) for path in sorted(PREDICTIONS.glob('reliability-*'))]
+    sums = pd.concat(tables).groupby(['model', 'event', 'tenth'])
+    counted = sums[['n', 'predicted', 'observed']].sum().reset_index()
+    counted['predicted'] /= counted.n
+    counted['observed'] /= counted.n
+    save(RESULTS / 'bayes_reliability.csv', counted)
 
 
-BLEND = {
-    'all': ALL,
-    'all, normal': NORMAL,
-    'all, 8 factors': dict(n_factors=8),
-    'all, 24 factors': dict(n_factors=24),
-}
+def blended_row(fold: str, when: str) -> dict[str, Any]:
+    """The RMSE of a blend whose weights come from the validation ratings."""
+
+    def predictions(part: str) -> np.ndarray:
+        jobs = [Job(model, {}, fold, part) for model in BLENDED_MODELS]
+        return np.column_stack([np.load(job.path())[when] for job in jobs])
+
+    valid, test = load_fold(fold, 'valid').test, load_fold(fold).test
+    weights, _ = nnls(predictions('valid'), valid.rating.astype('float64'))
+    blended = np.clip(predictions('test') @ weights, *test.scale)
+    row = dict(fold=fold, time=when, rmse=rmse(test.rating, blended))
+    paths = [Job('full model', {}, fold, seed=seed).path() for seed in SEEDS]
+    if all(path.exists() for path in paths):
+        mean = np.mean([np.load(path)[when] for path in paths], axis=0)
+        row['rmse_three_chains'] = rmse(test.rating, mean)
+    return row | dict(zip(BLENDED_MODELS, weights)) | about_here()
 
 
-def blend():
-    "Weights for several models by least squares on the validation parts of each fold; with them the test parts -> bayes_blend.csv."
-    for part in ('valid', 'test'):
-        for _ in many(
-            [
-                (one, model, fold, 0, part, settings)
-                for model, settings in BLEND.items()
-                for fold in FOLDS
-                if not kept(model, fold, 0, part).exists()
-            ]
-        ):
-            pass
-    rows = []
-    for fold in FOLDS:
-        (_, valid, _), (train, test, _) = parts(fold, 'valid'), parts(fold)
-        for when in ('known', 'still'):
-            V, T = (
-                np.column_stack(
-                    [np.load(kept(model, fold, 0, part))[when] for model in BLEND]
-                )
-                for part in ('valid', 'test')
-            )
-            weights, _ = nnls(V, valid.rating.astype('float64'))
-            row = dict(
-                fold=fold,
-                moment='known' if when == 'known' else 'unknown',
-                rmse=rmse(test.rating, np.clip(T @ weights, *test.scale)),
-            )
-            chains = [
-                np.load(kept('all', fold, seed, 'test'))[when]
-                for seed in SEEDS
-                if kept('all', fold, seed, 'test').exists()
-            ]
-            if len(chains) == len(SEEDS):
-                row |= dict(
-                    rmse_three_chains=rmse(test.rating, np.mean(chains, axis=0))
-                )
-            rows.append(row | dict(zip(BLEND, weights)) | about_here())
-    save(RESULTS / 'bayes_blend.csv', pd.DataFrame(rows))
-    print(
-        pd.DataFrame(rows).groupby('moment').mean(numeric_only=True).round(4).T,
-        flush=True,
-    )
+def measure_blend() -> None:
+    """Blend models of different settings -> bayes_blend.csv."""
+    jobs = [
+        Job(model, settings, fold, part)
+        for part in ('valid', 'test')
+        for model, settings in BLENDED_MODELS.items()
+        for fold in FOLDS
+    ]
+    for _ in run_jobs([job for job in jobs if not job.path().exists()]):
+        pass
+    rows = [blended_row(fold, when) for fold in FOLDS for when in ('known', 'unknown')]
+    table = pd.DataFrame(rows)
+    save(RESULTS / 'bayes_blend.csv', table)
+    print(table.groupby('time').mean(numeric_only=True).round(4).T, flush=True)
 
 
-def trace(seed, n_sweeps=600):
-    "Records of one chain on u1, and what each sweep says of some test pairs."
-    train, test, side = parts('u1')
-    some, records, said = (
-        np.random.default_rng(0).choice(len(test), 200, replace=False),
-        [],
-        [],
-    )
-    chain = _Chain(
-        train, side, DEFAULT, 'probit', True, True, True, np.random.default_rng(seed)
-    )
-    with _quiet_blas():
-        for _ in range(n_sweeps):
-            chain.sweep(map)
-            post = _together(chain, [_draw_of(chain)])
-            records.append(
-                _record(chain)
-                | dict(
-                    chain=seed,
-                    rmse=rmse(
-                        test.rating,
-                        post.predict(test.user_ix, test.item_ix, test.timestamp),
-                    ),
-                )
-            )
-            said.append(
-                post.credible_intervals(
-                    test.user_ix[some], test.item_ix[some], test.timestamp[some]
-                )['mean'].to_numpy()
-            )
-    return pd.DataFrame(records), np.array(said)
+def trace_chain(seed: int, n_iterations: int = 600) -> tuple[pd.DataFrame, np.ndarray]:
+    """Records of one chain on u1, and its expected ratings of 200 test pairs."""
+    from threadpoolctl import threadpool_limits
+
+    train, test, side = load_fold('u1')
+    chosen = np.random.default_rng(0).choice(len(test), 200, replace=False)
+    pairs = test.user_ix[chosen], test.item_ix[chosen], test.timestamp[chosen]
+    sampler = GibbsSampler(train, side, N_FACTORS, time=True, seed=seed)
+    records, expected = [], []
+    with threadpool_limits(1, 'blas'):
+        for _ in range(n_iterations):
+            sampler.iterate()
+            posterior = sampler.to_posterior([sampler.current_sample()])
+            predicted = posterior.predict(test.user_ix, test.item_ix, test.timestamp)
+            error = rmse(test.rating, predicted)
+            records.append(sampler.record() | dict(chain=seed, rmse=error))
+            intervals = posterior.credible_intervals(*pairs)
+            expected.append(intervals['mean'].to_numpy())
+    return pd.DataFrame(records), np.array(expected)
 
 
-def chains():
-    "Four long chains on u1 -> bayes_trace.csv, and R-hat and effective sample sizes by ArviZ -> bayes_chains.csv."
+def measure_chains() -> None:
+    """Four long chains on u1 -> bayes_trace.csv, bayes_chains.csv (R-hat and ESS)."""
     from arviz_stats.base import array_stats
 
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
-        found = list(pool.map(trace, range(4)))
-    table = pd.concat([records for records, _ in found])
-    save(RESULTS / 'bayes_trace.csv', table[table.sweep % 3 == 0])
+        chains = list(pool.map(trace_chain, range(4)))
+    table = pd.concat([records for records, _ in chains])
+    save(RESULTS / 'bayes_trace.csv', table[table.iteration % 3 == 0])
+    names = [c for c in table if c not in ('iteration', 'chain', 'noise_sd')]
+    quantities = {name: [records[name] for records, _ in chains] for name in names}
+    for j in range(chains[0][1].shape[1]):
+        quantities[f'pair {j}'] = [expected[:, j] for _, expected in chains]
     rows = []
-    for sweeps, burn in ((300, 30), (600, 300)):
-        pick = lambda x: np.asarray(x)[burn:sweeps]
-        quantities = {
-            c: np.array([pick(records[c]) for records, _ in found])
-            for c in table.columns
-            if c not in ('sweep', 'chain', 'sd')
-        }
-        quantities |= {
-            f'pair {j}': np.array([pick(said[:, j]) for _, said in found])
-            for j in range(found[0][1].shape[1])
-        }
-        for name, draws in quantities.items():
+    for n_iterations, burn_in in ((300, 30), (600, 300)):
+        for quantity, values in quantities.items():
+            samples = np.array([np.asarray(v)[burn_in:n_iterations] for v in values])
             rows.append(
                 dict(
-                    sweeps=sweeps,
-                    burn=burn,
-                    quantity=name,
-                    mean=draws.mean(),
-                    sd=draws.std(),
-                    r_hat=float(array_stats.rhat(draws)),
-                    ess=float(array_stats.ess(draws)),
+                    iterations=n_iterations,
+                    burn_in=burn_in,
+                    quantity=quantity,
+                    mean=samples.mean(),
+                    sd=samples.std(),
+                    r_hat=float(array_stats.rhat(samples)),
+                    ess=float(array_stats.ess(samples)),
                 )
             )
-    save(RESULTS / 'bayes_chains.csv', pd.DataFrame(rows).assign(**about_here()))
-    print(
-        pd.DataFrame(rows)
-        .groupby(['sweeps', ~pd.DataFrame(rows).quantity.str.startswith('pair')])[
-            ['r_hat', 'ess']
-        ]
-        .describe()
-        .T.round(2)
-        .to_string(),
-        flush=True,
-    )
+    diagnostics = pd.DataFrame(rows)
+    save(RESULTS / 'bayes_chains.csv', diagnostics.assign(**about_here()))
+    is_pair = diagnostics.quantity.str.startswith('pair')
+    groups = diagnostics.groupby(['iterations', ~is_pair])[['r_hat', 'ess']]
+    print(groups.describe().T.round(2).to_string(), flush=True)
 
 
-def newcomers(seed):
-    "Two hundred users are hidden, and come back with a few of their ratings; rows by how many."
-    ml, ratings, side = loaded()
-    rng, enough = (
-        np.random.default_rng(seed),
-        np.flatnonzero(np.bincount(ratings.user_ix) >= 60),
+def top_10_columns(
+    name: str,
+    scores: np.ndarray,
+    history: np.ndarray,
+    rest: Ratings,
+    n_ratings_of_items: np.ndarray,
+) -> dict[str, float]:
+    """How good and how rare the first ten items are, by the user's other ratings."""
+    discounts = 1 / np.log2(np.arange(2, 12))
+    scores = np.array(scores, float)
+    scores[history] = -np.inf
+    top = np.argsort(-scores, kind='stable')[:10]
+    rating_of = dict(zip(rest.item_ix.tolist(), rest.rating.tolist()))
+    is_liked = np.array([rating_of.get(int(item), 0) >= 4 for item in top])
+    ideal = discounts[: min(10, int((rest.rating >= 4).sum()))].sum()
+    first_of_rest = np.argsort(-scores[rest.item_ix], kind='stable')[:10]
+    return {
+        f'ndcg_{name}': (is_liked * discounts).sum() / ideal if ideal else np.nan,
+        f'share_rare_{name}': (n_ratings_of_items[top] < 20).mean(),
+        f'mean_rating_{name}': rest.rating[first_of_rest].mean(),
+    }
+
+
+def new_user_row(
+    posterior: Posterior,
+    als: Factors,
+    history: Ratings,
+    rest: Ratings,
+    n_ratings_of_items: np.ndarray,
+    seed: int,
+) -> dict[str, float]:
+    """Fold one new user in, and compare both models by the user's other ratings."""
+    shape = (1, len(rest.items))
+    first_row = np.zeros(len(history), int)
+    as_row = build_csr(first_row, history.item_ix, history.rating, shape)
+    bayes, least_squares = posterior.fold_in(as_row, seed=seed), als.fold_in(as_row)
+    items, rating = rest.item_ix, rest.rating
+    inside = bayes.prediction_intervals(0, items)
+    mean_range = bayes.credible_intervals(0, items)
+    is_covered = (rating >= inside.low) & (rating <= inside.high)
+    row = dict(
+        n_ratings=len(history),
+        rmse_bayes=np.mean((inside['mean'] - rating) ** 2),
+        rmse_als=np.mean((least_squares.predict(0, items) - rating) ** 2),
+        covered=is_covered.mean(),
+        nominal=inside.mass.mean(),
+        expected_width=(mean_range.high - mean_range.low).mean(),
     )
-    gone = rng.choice(enough, 200, replace=False)
-    hidden = np.isin(ratings.user_ix, gone)
-    train = ratings.take(~hidden)
-    post, als, rows = fitted(train, side, seed, {}), fit_als(train), []
-    seen_all = np.bincount(train.item_ix, minlength=len(ratings.items))
+    scores = {by: bayes.scores(0, by) for by in ('mean', 'low', 'high')}
+    scores['als'] = least_squares.scores(0)
+    for name, of_items in scores.items():
+        row |= top_10_columns(name, of_items, history.item_ix, rest, n_ratings_of_items)
+    return row
+
+
+def compare_new_users(seed: int) -> pd.DataFrame:
+    """Hold out 200 users, and let them come back with a few of their ratings."""
+    _, ratings, side = load_all()
+    rng = np.random.default_rng(seed)
+    with_enough = np.flatnonzero(np.bincount(ratings.user_ix) >= 60)
+    users = rng.choice(with_enough, 200, replace=False)
+    is_held_out = np.isin(ratings.user_ix, users)
+    train = ratings.take(~is_held_out)
+    posterior = fit(Fold(train, train, side), {}, seed)
+    als = fit_als(train)
+    n_ratings_of_items = np.bincount(train.item_ix, minlength=len(ratings.items))
+    rows = []
     for n in (1, 2, 5, 10, 20, 50):
-        found = []
-        for user in gone:
+        of_users = []
+        for user in users:
             own = rng.permutation(np.flatnonzero(ratings.user_ix == user))
-            some, rest = own[:n], own[n:]
-            i, r = ratings.item_ix[rest], ratings.rating[rest]
-            history = build_csr(
-                np.zeros(n, int),
-                ratings.item_ix[some],
-                ratings.rating[some],
-                (1, len(ratings.items)),
+            history, rest = ratings.take(own[:n]), ratings.take(own[n:])
+            of_users.append(
+                new_user_row(posterior, als, history, rest, n_ratings_of_items, seed)
             )
-            new = post.fold_in(history, seed=seed)
-            said, ends = new.prediction_intervals(0, i), new.credible_intervals(0, i)
-            b, p = fit_users(
-                als,
-                np.zeros(n, int),
-                ratings.item_ix[some],
-                ratings.rating[some],
-                1,
-                0.08,
-                0.02,
-                4,
-            )
-            plain = np.clip(
-                als.mu + b[0] + als.item_bias[i] + als.item_factors[i] @ p[0],
-                *als.scale,
-            )
-            row = dict(
-                n=n,
-                bayes=np.mean((said['mean'] - r) ** 2),
-                als=np.mean((plain - r) ** 2),
-                inside=((r >= said.low) & (r <= said.high)).mean(),
-                mass=said.mass.mean(),
-                doubt=(ends.high - ends.low).mean(),
-            )
-            lists = {by: new.scores(0, by) for by in ('mean', 'low', 'high')} | {
-                'als': als.mu + b[0] + als.item_bias + als.item_factors @ p[0]
-            }
-            for by, x in lists.items():
-                x = np.array(x, float)
-                x[ratings.item_ix[some]] = -np.inf
-                best = np.argsort(-x, kind='stable')[:10]
-                stars = dict(zip(i.tolist(), r.tolist()))
-                gains = np.array(
-                    [stars.get(int(item), 0) >= 4 for item in best]
-                ) / np.log2(np.arange(2, 12))
-                most = (1 / np.log2(np.arange(2, 12)))[
-                    : min(10, int((r >= 4).sum()))
-                ].sum()
-                row |= {
-                    f'ndcg_{by}': gains.sum() / most if most else np.nan,
-                    f'rare_{by}': (seen_all[best] < 20).mean(),
-                }
-                own_best = np.argsort(-x[i], kind='stable')[:10]
-                row |= {f'stars_{by}': r[own_best].mean()}
-            found.append(row)
-        table = pd.DataFrame(found).mean()
-        rows.append(
-            table.to_dict()
-            | dict(seed=seed, bayes=table.bayes**0.5, als=table.als**0.5)
-        )
+        mean = pd.DataFrame(of_users).mean()
+        for model in ('rmse_bayes', 'rmse_als'):
+            mean[model] = mean[model] ** 0.5
+        rows.append(mean.to_dict() | dict(seed=seed))
     return pd.DataFrame(rows)
 
 
-def few():
-    "Users with few ratings, with and without what is known of the uncertainty -> bayes_few.csv."
+def measure_new_users() -> None:
+    """Compare new users with few ratings -> bayes_few.csv."""
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
-        table = pd.concat(pool.map(newcomers, SEEDS))
+        table = pd.concat(pool.map(compare_new_users, SEEDS))
     save(RESULTS / 'bayes_few.csv', table.assign(**about_here()))
-    print(table.groupby('n').mean(numeric_only=True).round(3).T.to_string(), flush=True)
+    means = table.groupby('n_ratings').mean(numeric_only=True)
+    print(means.round(3).T.to_string(), flush=True)
 
 
-def made_up(n, n_users, n_items, k, sweeps, implicit):
-    "Seconds of a sweep, and megabytes, on made-up ratings; in a fresh process."
-    u, i, r = drawn(n, n_users, n_items)
+def time_synthetic(
+    n_ratings: int, n_users: int, n_items: int, n_iterations: int, implicit: bool
+) -> dict[str, Any]:
+    """Seconds of an iteration and memory on synthetic ratings; in a fresh process."""
+    user_ix, item_ix, rating = drawn(n_ratings, n_users, n_items)
     ratings = Ratings(
-        u.astype('int32'),
-        i.astype('int32'),
-        r.astype('float32'),
+        user_ix.astype('int32'),
+        item_ix.astype('int32'),
+        rating.astype('float32'),
         Vocabulary(np.arange(n_users), 'user'),
         Vocabulary(np.arange(n_items)),
         (0.5, 5.0),
     )
     before = memory('VmRSS')
-    moments, started = [], time.perf_counter()
+    ends: list[float] = []
+    started = time.perf_counter()
     fit_bayes(
         ratings,
-        n_factors=k,
-        n_sweeps=sweeps,
-        n_draws=1,
+        n_factors=16,
+        n_burn_in=0,
+        n_samples=n_iterations,
+        n_kept_samples=1,
         implicit=implicit,
         n_threads=2,
-        on_sweep=lambda _: moments.append(time.perf_counter()),
+        on_iteration=lambda record: ends.append(time.perf_counter()),
         progress=False,
     )
     return dict(
-        n=n,
+        n_ratings=n_ratings,
         n_users=n_users,
         n_items=n_items,
-        factors=k,
+        n_factors=16,
         implicit=implicit,
-        sweeps=sweeps,
-        first_s=moments[0] - started,
-        sweep_s=float(np.median(np.diff(moments))),
-        sweep_s_min=float(np.diff(moments).min()),
+        iterations=n_iterations,
+        first_s=ends[0] - started,
+        iteration_s=float(np.median(np.diff(ends))),
+        iteration_s_min=float(np.diff(ends).min()),
         peak_mb=memory('VmHWM'),
         before_mb=before,
     )
 
 
-def scale():
-    "Time of a sweep on 100K, 1M and 10M ratings with 16 factors and both cores -> bayes_scale.csv."
-    rows = []
-    for n, n_users, n_items, sweeps in (
+def measure_scale() -> None:
+    """Time iterations on 100K, 1M and 10M synthetic ratings -> bayes_scale.csv."""
+    sizes = (
         (100_000, 943, 1_682, 20),
         (1_000_000, 6_040, 3_706, 8),
         (10_000_000, 69_878, 10_677, 4),
-    ):
+    )
+    rows = []
+    for size in sizes:
         for implicit in (False, True):
             with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-                rows.append(
-                    pool.submit(
-                        made_up, n, n_users, n_items, 16, sweeps, implicit
-                    ).result()
-                    | about_here()
-                )
+                done = pool.submit(time_synthetic, *size, implicit)
+                rows.append(done.result() | about_here())
             print(rows[-1], flush=True)
     save(RESULTS / 'bayes_scale.csv', pd.DataFrame(rows))
 
 
-TRIED = {
-    '7 factors': dict(n_factors=7),
-    '10 factors': dict(n_factors=10),
-    '14 factors': {},
-    '20 factors': dict(n_factors=20),
-    '14 factors, noise alike': dict(steadiness=False),
-}
-
-
-def tried():
-    "What the defaults were chosen by: settings on validation folds -> bayes_tried.csv."
-    rows = pd.DataFrame(
-        list(
-            many(
-                [
-                    (one, name, fold, 0, 'valid', settings)
-                    for name, settings in TRIED.items()
-                    for fold in FOLDS
-                ]
-            )
-        )
+def measure_tried() -> None:
+    """Try settings on the validation folds -> bayes_tried.csv."""
+    jobs = [
+        Job(model, settings, fold, 'valid')
+        for model, settings in TRIED_MODELS.items()
+        for fold in FOLDS
+    ]
+    rows = pd.DataFrame(list(run_jobs(jobs)))
+    means = rows.groupby('model', sort=False).agg(
+        folds=('rmse', 'size'),
+        rmse=('rmse', 'mean'),
+        rmse_time_unknown=('rmse_time_unknown', 'mean'),
+        log_score=('log_score', 'mean'),
+        date=('date', 'first'),
+        machine=('machine', 'first'),
     )
-    save(
-        RESULTS / 'bayes_tried.csv',
-        rows.groupby('model', sort=False)
-        .agg(
-            folds=('rmse', 'size'),
-            rmse=('rmse', 'mean'),
-            rmse_still=('rmse_still', 'mean'),
-            log_score=('log_score', 'mean'),
-            date=('date', 'first'),
-            machine=('machine', 'first'),
+    save(RESULTS / 'bayes_tried.csv', means.loc[list(TRIED_MODELS)].reset_index())
+
+
+# The same work as myFM does in an iteration.
+LIKE_MYFM = NORMAL | dict(n_factors=10, user_noise=False)
+RATINGS_ONLY = dict(time=False, implicit=False)
+MYFM = dict(rank=10)
+# What is compared, the system, its model, and its settings.
+SPEED_RUNS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ('ratings only', 'myfm', 'ratings only', MYFM),
+    ('ratings only', 'mf_movielens', 'Bayes', LIKE_MYFM | RATINGS_ONLY),
+    ('all features', 'myfm', 'all that is known', MYFM),
+    (
+        'all features',
+        'mf_movielens',
+        'Bayes, all that is known',
+        LIKE_MYFM | dict(time='days'),
+    ),
+    ('all features, default', 'mf_movielens', 'Bayes, all that is known', {}),
+)
+
+
+def iteration_settings(system: str, n_iterations: int) -> dict[str, int]:
+    """How many iterations a system is to make, in its own words."""
+    if system == 'myfm':
+        return dict(sweeps=n_iterations)
+    n_burn_in = n_iterations // 10
+    return dict(n_burn_in=n_burn_in, n_samples=n_iterations - n_burn_in)
+
+
+def fit_peer(
+    system: str, model: str, settings: dict[str, Any], fold: str
+) -> tuple[float, float]:
+    """Fit in a process of its own; seconds of the fit, and RMSE."""
+    data, out = run.data(f'{fold}-test'), KEPT / 'speed.npz'
+    job = dict(model=model, settings=settings, data=str(data), out=str(out))
+    report = run.work(system, run.peers()[system], [job])[0]
+    return report['fit_s'], run.figures('rating', data, out)['rmse']
+
+
+def time_iterations(n_times: int) -> Iterator[dict[str, Any]]:
+    """Milliseconds of an iteration, by the difference of a long and a short fit."""
+    for n, (what, system, model, settings) in (
+        (n, speed_run) for n in range(n_times) for speed_run in SPEED_RUNS
+    ):
+        short, long = (
+            fit_peer(system, model, settings | iteration_settings(system, i), 'u1')[0]
+            for i in (20, 80)
         )
-        .loc[list(TRIED)]
-        .reset_index(),
-    )
+        row = dict(part='iteration', what=what, system=system, run=n)
+        row['iteration_ms'] = 1000 * (long - short) / 60
+        print(row, flush=True)
+        yield row
 
 
-SAME = NORMAL | dict(
-    n_factors=10, steadiness=False
-)  # what myFM fits, so that a sweep is the same work
-
-
-def speed(times=3, rounds=(10, 20, 30, 40, 60, 100, 200)):
-    "Milliseconds of a sweep beside myFM, and the time until its final error -> bayes_speed.csv."
-    peers, rows = run.peers(), []
-
-    def job(system, model, settings, fold):
-        return run.work(
-            system,
-            peers[system],
-            [
-                dict(
-                    model=model,
-                    settings=settings,
-                    data=str(run.data(f'{fold}-test')),
-                    out=str(KEPT / 'speed.npz'),
-                )
-            ],
-        )[0]
-
-    def error(fold):
-        return run.figures('rating', run.data(f'{fold}-test'), KEPT / 'speed.npz')[
-            'rmse'
-        ]
-
-    pairs = {
-        'ratings only': (
-            ('myfm', 'ratings only', 'sweeps', dict(rank=10)),
-            (
-                'mf_movielens',
-                'Bayes',
-                'n_sweeps',
-                SAME | dict(time=False, implicit=False),
-            ),
-        ),
-        'all features': (
-            ('myfm', 'all that is known', 'sweeps', dict(rank=10)),
-            (
-                'mf_movielens',
-                'Bayes, all that is known',
-                'n_sweeps',
-                SAME | dict(time='days'),
-            ),
-            ('mf_movielens', 'Bayes, all that is known', 'n_sweeps', {}),
-        ),
-    }
-    for what, sides in pairs.items():
-        for time_ in range(times):
-            for system, model, word, settings in sides:
-                short, long = (
-                    job(system, model, settings | {word: sweeps}, 'u1')['fit_s']
-                    for sweeps in (20, 80)
-                )
-                rows.append(
-                    dict(
-                        part='sweep',
-                        what=what + ('' if settings else ', default'),
-                        system=system,
-                        run=time_,
-                        sweep_ms=1000 * (long - short) / 60,
-                    )
-                )
-                print(rows[-1], flush=True)
+def time_to_target(iterations: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Seconds and RMSE of myFM after 200 iterations, and of ours after several."""
+    fits = [('myfm', 'ratings only', MYFM, 200)]
+    fits += [('mf_movielens', 'Bayes', dict(time=False), n) for n in iterations]
     for fold in FOLDS:
-        report = job('myfm', 'ratings only', dict(rank=10, sweeps=200), fold)
-        rows.append(
-            dict(
+        for system, model, settings, n in fits:
+            all_settings = settings | iteration_settings(system, n)
+            seconds, error = fit_peer(system, model, all_settings, fold)
+            yield dict(
                 part='target',
                 what='ratings only',
-                system='myfm',
+                system=system,
                 fold=fold,
-                sweeps=200,
-                fit_s=report['fit_s'],
-                rmse=error(fold),
-            )
-        )
-        for sweeps in rounds:
-            report = job(
-                'mf_movielens', 'Bayes', dict(time=False, n_sweeps=sweeps), fold
-            )
-            rows.append(
-                dict(
-                    part='target',
-                    what='ratings only',
-                    system='mf_movielens',
-                    fold=fold,
-                    sweeps=sweeps,
-                    fit_s=report['fit_s'],
-                    rmse=error(fold),
-                )
+                iterations=n,
+                fit_s=seconds,
+                rmse=error,
             )
         print(fold, flush=True)
+
+
+def measure_speed() -> None:
+    """Time our sampler and that of myFM -> bayes_speed.csv."""
+    rows = [*time_iterations(3), *time_to_target((10, 20, 30, 40, 60, 100, 200))]
     table = pd.DataFrame(rows).assign(**about_here())
     save(RESULTS / 'bayes_speed.csv', table)
-    print(
-        table[table.part == 'sweep']
-        .groupby(['what', 'system'])
-        .sweep_ms.describe()
-        .round(1)
-        .to_string()
-    )
-    print(
-        table[table.part == 'target']
-        .groupby(['system', 'sweeps'])[['fit_s', 'rmse']]
-        .agg({'fit_s': 'median', 'rmse': 'mean'})
-        .round(4)
-        .to_string(),
-        flush=True,
-    )
+    by_what = table[table.part == 'iteration'].groupby(['what', 'system'])
+    print(by_what.iteration_ms.describe().round(1).to_string())
+    by_iterations = table[table.part == 'target'].groupby(['system', 'iterations'])
+    summary = by_iterations.agg({'fit_s': 'median', 'rmse': 'mean'})
+    print(summary.round(4).to_string(), flush=True)
 
 
-ALL_PARTS = {
-    'tried': tried,
-    'folds': folds,
-    'blend': blend,
-    'chains': chains,
-    'few': few,
-    'scale': scale,
-    'speed': speed,
+PARTS = {
+    'tried': measure_tried,
+    'folds': measure_folds,
+    'blend': measure_blend,
+    'chains': measure_chains,
+    'few': measure_new_users,
+    'scale': measure_scale,
+    'speed': measure_speed,
 }
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument(
-        'parts', nargs='*', default=list(ALL_PARTS), help=', '.join(ALL_PARTS)
-    )
-    for part in p.parse_args().parts:
-        ALL_PARTS[part]()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('parts', nargs='*', default=list(PARTS), help=', '.join(PARTS))
+    for part in parser.parse_args().parts:
+        PARTS[part]()
 
 
 if __name__ == '__main__':
