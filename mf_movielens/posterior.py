@@ -67,6 +67,13 @@ class TimeEffects:
         Bias of each user-day.
     user_day_sd : ndarray of shape (s,)
         Standard deviation of these biases.
+
+    Examples
+    --------
+    >>> index = DayIndex(np.array([3]), np.array([0]), np.array([0]), np.array([2]))
+    >>> time = TimeEffects(index, np.zeros((1, 1, 3)), np.zeros((1, 1)), np.ones(1))
+    >>> time.index.find([0], [3 * 86_400])
+    (array([0]), array([0]))
     """
 
     index: DayIndex
@@ -117,6 +124,25 @@ class Posterior:
     See Also
     --------
     mf_movielens.bayes.fit_bayes : Draws the samples.
+
+    Examples
+    --------
+    >>> from mf_movielens.bayes import fit_bayes
+    >>> frame = pd.DataFrame({'user_id': [1, 1, 2, 2], 'movie_id': [7, 8, 7, 9]})
+    >>> ratings = Ratings.from_frame(frame.assign(rating=[5, 2, 4, 1]), scale=(1, 5))
+    >>> posterior = fit_bayes(ratings, n_factors=2, n_samples=20, progress=False)
+    >>> posterior
+    20 posterior samples of 2 factors for 2 users and 3 items, probit
+    >>> posterior.predict([0, 1], [2, 1]).shape
+    (2,)
+    >>> posterior.probabilities(0, 2).columns.tolist()
+    [1.0, 2.0, 4.0, 5.0]
+    >>> posterior.prediction_intervals(0, [1, 2], level=0.8).columns.tolist()
+    ['mean', 'low', 'high', 'mass']
+    >>> posterior.scores(0, by='low').shape
+    (3,)
+    >>> posterior.fold_in(ratings.to_csr()[[1]]).shape
+    (1, 3)
     """
 
     likelihood: Likelihood
@@ -885,6 +911,15 @@ def coverage_table(
         A row for each level. The columns are nominal (the mean mass of the
         intervals), covered (the share of the ratings inside) and width (the mean
         width, in ratings).
+
+    Examples
+    --------
+    >>> from mf_movielens.bayes import fit_bayes
+    >>> frame = pd.DataFrame({'user_id': [1, 1, 2, 2], 'movie_id': [7, 8, 7, 9]})
+    >>> ratings = Ratings.from_frame(frame.assign(rating=[5, 2, 4, 1]), scale=(1, 5))
+    >>> posterior = fit_bayes(ratings, n_factors=2, n_samples=20, progress=False)
+    >>> coverage_table(posterior, ratings).index.tolist()
+    [0.5, 0.8, 0.9, 0.95]
     """
     levels = list(levels)
     timestamp = _timestamps_of(posterior, test, use_time)
@@ -922,6 +957,15 @@ def log_score(posterior: Posterior, test: Ratings, use_time: bool = True) -> flo
     ------
     RatingsError
         If a rating did not occur in the fit, so that it has no probability.
+
+    Examples
+    --------
+    >>> from mf_movielens.bayes import fit_bayes
+    >>> frame = pd.DataFrame({'user_id': [1, 1, 2, 2], 'movie_id': [7, 8, 7, 9]})
+    >>> ratings = Ratings.from_frame(frame.assign(rating=[5, 2, 4, 1]), scale=(1, 5))
+    >>> posterior = fit_bayes(ratings, n_factors=2, n_samples=20, progress=False)
+    >>> log_score(posterior, ratings) < 0
+    True
     """
     timestamp = _timestamps_of(posterior, test, use_time)
     table = posterior.probabilities(test.user_ix, test.item_ix, timestamp).to_numpy()

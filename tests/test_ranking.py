@@ -1,4 +1,6 @@
-"Ranking metrics, compared with trec_eval and scikit-learn."
+"""Top-N recommendations, and their metrics beside trec_eval and scikit-learn."""
+
+from __future__ import annotations
 
 from itertools import permutations, product
 
@@ -7,186 +9,233 @@ import pandas as pd
 import pytest
 import pytrec_eval
 from hypothesis import given, settings, strategies as st
+from scipy.sparse import csr_array
 from sklearn.metrics import ndcg_score
 
+import mf_movielens.ranking as ranking
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.ranking import (
     beyond_accuracy_metrics,
     catalog_coverage,
+    rank_blocks,
     rank_items,
     ranking_metrics,
+    relevance_threshold,
     top_k,
 )
 
+# Our metric, and what trec_eval calls it.
+TREC_NAMES = {
+    'ndcg': 'ndcg_cut_{k}',
+    'recall': 'recall_{k}',
+    'precision': 'P_{k}',
+    'ap': 'map_cut_{k}',
+    'rr': 'recip_rank',
+    'hit': 'success_{k}',
+}
 
-def ratings(table, scale=(1, 5)):
-    "`Ratings` of a table of stars, in which 0 stands for none."
-    u, i = np.nonzero(table)
+
+def ratings_of(table, scale=(1, 5)):
+    """Ratings of a table of stars, in which 0 stands for no rating."""
+    user_ix, item_ix = np.nonzero(table)
     return Ratings(
-        u.astype('int32'),
-        i.astype('int32'),
-        table[u, i].astype('float32'),
+        user_ix.astype('int32'),
+        item_ix.astype('int32'),
+        table[user_ix, item_ix].astype('float32'),
         Vocabulary(range(table.shape[0]), 'user'),
         Vocabulary(range(table.shape[1])),
         scale,
     )
 
 
+def scorer(table):
+    """The rows of a table of scores."""
+
+    def score(user_ix):
+        return table[user_ix]
+
+    return score
+
+
 @st.composite
 def cases(draw):
-    "(scores, stars that were seen, stars that are hidden, k); scores are often tied."
-    n, m = draw(st.integers(1, 6)), draw(st.integers(2, 12))
+    """(scores, seen stars, held-out stars, k); scores are often tied."""
+    n_users = draw(st.integers(1, 6))
+    n_items = draw(st.integers(2, 12))
+    shape = n_users, n_items
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    scores = rng.integers(0, draw(st.sampled_from([2, 5, 1000])), (n, m)).astype(
-        'float32'
-    )
-    part, stars = rng.random((n, m)), rng.integers(1, 6, (n, m))
-    seen, hidden = np.where(part < 0.3, stars, 0), np.where(part > 0.5, stars, 0)
-    seen[0, 0], hidden[0, 0], hidden[0, 1], seen[0, 1] = 3, 0, 5, 0
-    return scores, seen, hidden, draw(st.integers(1, m))
+    n_levels = draw(st.sampled_from([2, 5, 1000]))
+    scores = rng.integers(0, n_levels, shape).astype('float32')
+    part = rng.random(shape)
+    stars = rng.integers(1, 6, shape)
+    seen = np.where(part < 0.3, stars, 0)
+    held_out = np.where(part > 0.5, stars, 0)
+    # There is always one seen item, and one relevant item.
+    seen[0, :2] = 3, 0
+    held_out[0, :2] = 0, 5
+    return scores, seen, held_out, draw(st.integers(1, n_items))
 
 
 @given(cases())
 @settings(deadline=None, max_examples=300)
-def test_every_measure_is_that_of_trec_eval(case):
-    scores, seen, hidden, k = case
+def test_metrics_are_those_of_trec_eval(case):
+    scores, seen, held_out, k = case
     users = np.arange(len(scores))
-    lists = rank_items(lambda rows: scores[rows], users, ratings(seen), k)
-    ours = ranking_metrics(lists, users, ratings(hidden), k)
-    liked = {
-        str(u): {str(i): 1 for i in np.flatnonzero(hidden[u] >= 4)}
-        for u in users
-        if (hidden[u] >= 4).any()
+    recommended = rank_items(scorer(scores), users, ratings_of(seen), k)
+    found = ranking_metrics(recommended, users, ratings_of(held_out), k)
+    relevant = {
+        str(user): {str(item): 1 for item in np.flatnonzero(held_out[user] >= 4)}
+        for user in users
     }
+    relevant = {user: items for user, items in relevant.items() if items}
     run = {
-        q: {str(i): float(-place) for place, i in enumerate(lists[int(q)]) if i >= 0}
-        for q in liked
+        user: {
+            str(item): float(-rank)
+            for rank, item in enumerate(recommended[int(user)])
+            if item >= 0
+        }
+        for user in relevant
     }
-    judge = pytrec_eval.RelevanceEvaluator(
-        liked,
-        {f'{m}.{k}' for m in ('ndcg_cut', 'recall', 'P', 'map_cut', 'success')}
-        | {'recip_rank'},
-    )
-    theirs = judge.evaluate(run)
-    assert set(map(str, ours.index)) == set(liked)
-    for q in liked:
-        if not run[q]:
-            continue  # everything was seen: there is no list to judge, and trec_eval leaves the user out
-        a, b = ours.loc[int(q)], theirs[q]
-        assert np.allclose(
-            [a.ndcg, a.recall, a.precision, a.ap, a.rr, a.hit],
-            [
-                b[f'ndcg_cut_{k}'],
-                b[f'recall_{k}'],
-                b[f'P_{k}'],
-                b[f'map_cut_{k}'],
-                b['recip_rank'],
-                b[f'success_{k}'],
-            ],
-        )
+    names = {'ndcg_cut', 'recall', 'P', 'map_cut', 'success'}
+    measures = {f'{name}.{k}' for name in names} | {'recip_rank'}
+    evaluator = pytrec_eval.RelevanceEvaluator(relevant, measures)
+    expected = evaluator.evaluate(run)
+    assert set(map(str, found.index)) == set(relevant)
+    for user in relevant:
+        # trec_eval leaves out a user without recommendations, who has seen everything.
+        if not run[user]:
+            continue
+        for name, trec_name in TREC_NAMES.items():
+            value = expected[user][trec_name.format(k=k)]
+            assert np.isclose(found.loc[int(user), name], value), name
 
 
 @given(st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=100)
 def test_the_mean_over_all_orders_of_ties_is_that_of_scikit_learn(seed):
     rng = np.random.default_rng(seed)
-    scores, good, k = (
-        rng.integers(0, 3, 6),
-        rng.random(6) < 0.5,
-        int(rng.integers(1, 7)),
-    )
-    good[0] = True
-    groups = [np.flatnonzero(scores == s) for s in sorted(set(scores), reverse=True)]
-    orders = [
-        np.concatenate(order)
-        for order in product(*(list(permutations(g)) for g in groups))
+    scores = rng.integers(0, 3, 6)
+    is_relevant = rng.random(6) < 0.5
+    is_relevant[0] = True
+    k = int(rng.integers(1, 7))
+    ties = [np.flatnonzero(scores == s) for s in sorted(set(scores), reverse=True)]
+    orders = product(*(list(permutations(tie)) for tie in ties))
+    held_out = ratings_of(np.where(is_relevant, 5, 0)[None])
+    values = [
+        ranking_metrics([np.concatenate(order)], [0], held_out, k).ndcg.iloc[0]
+        for order in orders
     ]
-    hidden = ratings(np.where(good, 5, 0)[None])
-    ours = np.mean(
-        [
-            ranking_metrics(np.array([order]), [0], hidden, k).ndcg.iloc[0]
-            for order in orders
-        ]
-    )
-    assert np.isclose(ours, ndcg_score(good[None], scores[None], k=k))
+    expected = ndcg_score(is_relevant[None], scores[None], k=k)
+    assert np.isclose(np.mean(values), expected)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
 @settings(deadline=None)
-def test_of_equal_scores_the_lower_row_comes_first(seed, n):
-    x = np.random.default_rng(seed).integers(0, 4, (5, 12)).astype(float)
-    assert (top_k(x, n) == np.argsort(-x, axis=1, kind='stable')[:, :n]).all()
+def test_of_equal_scores_the_lower_column_comes_first(seed, k):
+    scores = np.random.default_rng(seed).integers(0, 4, (5, 12)).astype(float)
+    expected = np.argsort(-scores, axis=1, kind='stable')[:, :k]
+    assert (top_k(scores, k) == expected).all()
 
 
-def test_lists_hold_nothing_seen_and_nothing_outside_the_candidates():
+@given(cases(), st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_blocks_are_what_sorting_every_user_gives(case, has_candidates):
+    scores, seen, _, k = case
+    n_users, n_items = scores.shape
+    users = np.arange(n_users)[::-1]
+    candidates = np.arange(0, n_items, 2) if has_candidates else np.arange(n_items)
+    argument = candidates[::-1] if has_candidates else None
+    blocks = rank_blocks(scorer(scores), users, csr_array(seen), k, argument)
+    found = [
+        tuple(entry)
+        for block in blocks
+        for entry in zip(*(part.tolist() for part in block))
+    ]
+    expected = []
+    for position, user in enumerate(users):
+        unseen = [item for item in candidates if not seen[user, item]]
+        best = sorted(unseen, key=lambda item: (-scores[user, item], item))[:k]
+        expected += [
+            (position, rank, item, scores[user, item]) for rank, item in enumerate(best)
+        ]
+    assert found == expected
+
+
+def test_a_rating_of_zero_is_a_seen_item():
+    seen = csr_array(([0.0], ([0], [1])), shape=(1, 3))
+    scores = np.array([[0.1, 0.9, 0.5]])
+    assert rank_items(scorer(scores), [0], seen, 3).tolist() == [[2, 0, -1]]
+
+
+def test_nothing_is_recommended_that_was_seen_or_is_no_candidate():
     rng = np.random.default_rng(0)
     seen = np.where(rng.random((40, 30)) < 0.4, 4, 0)
-    lists = rank_items(
-        lambda rows: rng.random((len(rows), 30)),
-        range(40),
-        ratings(seen),
-        20,
-        candidates=[3, 5, 7, 7, 29],
-    )
-    assert set(np.unique(lists)) <= {-1, 3, 5, 7, 29}
-    assert all(
-        set(lists[u][lists[u] >= 0]) == {i for i in (3, 5, 7, 29) if not seen[u, i]}
-        for u in range(40)
-    )
+    scores = rng.random((40, 30))
+    candidates = [3, 5, 7, 7, 29]
+    found = rank_items(scorer(scores), range(40), ratings_of(seen), 20, candidates)
+    for user in range(40):
+        items = set(found[user].tolist()) - {-1}
+        assert items == {item for item in candidates if not seen[user, item]}
 
 
-def test_blocks_of_users_do_not_change_the_lists(monkeypatch):
-    import mf_movielens.ranking as ranking
-
+def test_recommendations_do_not_depend_on_the_size_of_blocks(monkeypatch):
     rng = np.random.default_rng(0)
-    scores, seen = (
-        rng.random((50, 20)),
-        ratings(np.where(rng.random((50, 20)) < 0.3, 3, 0)),
-    )
-    whole = rank_items(lambda rows: scores[rows], range(50), seen)
+    scores = rng.random((50, 20))
+    seen = ratings_of(np.where(rng.random((50, 20)) < 0.3, 3, 0))
+    whole = rank_items(scorer(scores), range(50), seen)
     monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 45)
-    assert (rank_items(lambda rows: scores[rows], range(50), seen) == whole).all()
+    assert (rank_items(scorer(scores), range(50), seen) == whole).all()
+    assert (rank_items(scorer(scores), range(50), seen.to_csr()) == whole).all()
 
 
-def test_whole_numbers_can_be_scores():
-    counts = np.arange(5)
-    assert rank_items(
-        lambda rows: np.tile(counts, (len(rows), 1)),
-        [0],
-        ratings(np.array([[0, 0, 0, 0, 3]])),
-        2,
-    ).tolist() == [[3, 2]]
+def test_integers_can_be_scores():
+    scores = np.arange(5)[None]
+    seen = ratings_of(np.array([[0, 0, 0, 0, 3]]))
+    assert rank_items(scorer(scores), [0], seen, 2).tolist() == [[3, 2]]
 
 
 @pytest.mark.parametrize(
     'scale, relevant',
     [((1, 5), [4, 5]), ((0.5, 5), [4, 4.5, 5]), ((1, 10), [8, 9, 10]), ((0, 1), [1])],
 )
-def test_what_counts_as_liked_goes_with_the_scale(scale, relevant):
-    steps = np.arange(*scale, 0.5 if scale[0] == 0.5 else 1).tolist() + [scale[1]]
-    test = Ratings.from_frame(
-        pd.DataFrame({'user_id': 0, 'movie_id': range(len(steps)), 'rating': steps}),
-        scale=scale,
-    )
-    found = ranking_metrics(np.arange(len(steps))[None], [0], test, k=1)
+def test_the_relevance_threshold_depends_on_the_scale(scale, relevant):
+    low, high = scale
+    step = 0.5 if low == 0.5 else 1
+    values = np.arange(low, high + step, step)
+    frame = pd.DataFrame({'user_id': 0, 'movie_id': range(len(values))})
+    held_out = Ratings.from_frame(frame.assign(rating=values), scale=scale)
+    found = ranking_metrics([np.arange(len(values))], [0], held_out, k=1)
+    assert values[values >= relevance_threshold(scale)].tolist() == relevant
     assert found.relevant.tolist() == [len(relevant)]
 
 
-def test_qualities_of_lists_do_not_depend_on_the_order_of_users():
+def test_beyond_accuracy_metrics_do_not_depend_on_the_order_of_users():
     rng = np.random.default_rng(0)
-    train, lists = (
-        ratings(np.where(rng.random((20, 15)) < 0.4, 3, 0)),
-        np.array([rng.permutation(15)[:4] for _ in range(20)]),
-    )
-    features, order = rng.random((15, 3)), rng.permutation(20)
-    found = beyond_accuracy_metrics(lists, range(20), train, features)
-    assert np.allclose(
-        found.loc[order], beyond_accuracy_metrics(lists[order], order, train, features)
-    ) and catalog_coverage(lists, 15) == catalog_coverage(lists[order], 15)
-    cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    pairs = [
-        cosine(features[a], features[b])
-        for n, a in enumerate(lists[0])
-        for b in lists[0][n + 1 :]
-    ]
-    assert np.isclose(found.diversity[0], 1 - np.mean(pairs))
+    train = ratings_of(np.where(rng.random((20, 15)) < 0.4, 3, 0))
+    recommended = np.array([rng.permutation(15)[:4] for _ in range(20)])
+    features = rng.random((15, 3))
+    order = rng.permutation(20)
+    found = beyond_accuracy_metrics(recommended, range(20), train, features)
+    shuffled = beyond_accuracy_metrics(recommended[order], order, train, features)
+    assert np.allclose(found.loc[order], shuffled)
+    coverage = catalog_coverage(recommended, 15)
+    assert coverage == catalog_coverage(recommended[order], 15)
+    assert coverage == len(set(recommended.ravel().tolist())) / 15
+
+
+def test_beyond_accuracy_metrics_are_what_their_definitions_say():
+    rng = np.random.default_rng(1)
+    stars = np.where(rng.random((20, 15)) < 0.4, 3, 0)
+    recommended = np.array([rng.permutation(15)[:4] for _ in range(20)])
+    features = rng.random((15, 3))
+    train = ratings_of(stars)
+    found = beyond_accuracy_metrics(recommended, range(20), train, features)
+    counts = (stars > 0).sum(axis=0)
+    for user, items in enumerate(recommended):
+        novelty = np.mean([-np.log2(counts[item] / 20) for item in items])
+        own = np.mean(counts[stars[user] > 0])
+        lift = np.mean(counts[items]) / own - 1
+        unit = features[items] / np.linalg.norm(features[items], axis=1)[:, None]
+        cosines = [unit[a] @ unit[b] for a in range(4) for b in range(a + 1, 4)]
+        expected = novelty, lift, 1 - np.mean(cosines)
+        assert np.allclose(found.loc[user], expected)
