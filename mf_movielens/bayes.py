@@ -34,7 +34,12 @@ from mf_movielens.gibbs import (
     padded_regressors,
     sample_noise_precisions,
 )
-from .posterior import Posterior, TimeEffects
+from mf_movielens.posterior import (
+    MAX_RATING_VALUES,
+    MAX_TIMESTAMP,
+    Posterior,
+    TimeEffects,
+)
 from .storage import load_checkpoint, save_checkpoint
 from .validation import check_choice, check_int
 
@@ -509,7 +514,7 @@ def _check_ratings(ratings: Any, likelihood: str) -> None:
         raise RatingsError(
             f'all ratings are {values[0]:g}, so there is nothing to predict'
         )
-    if likelihood == 'probit' and len(values) > 20:
+    if likelihood == 'probit' and len(values) > MAX_RATING_VALUES:
         raise RatingsError(
             f'the ratings take {len(values)} different values, too many for ordered '
             "categories; use likelihood='normal'"
@@ -529,7 +534,7 @@ def _check_time(time: bool | str | None, ratings: Ratings) -> bool | str:
     if ratings.timestamp is None:
         raise RatingsError(f'time={time!r}, but these ratings have no timestamps')
     for seconds in (np.min(ratings.timestamp), np.max(ratings.timestamp)):
-        if not -1e11 <= seconds <= 1e11:
+        if not -MAX_TIMESTAMP <= seconds <= MAX_TIMESTAMP:
             raise RatingsError(
                 f'the timestamp {seconds:g} is no moment in seconds since 1970; '
                 'if these are milliseconds, divide them by 1000'

@@ -39,6 +39,7 @@ from mf_movielens.validation import (
 
 # %% ../nbs/14_posterior.ipynb #460bde1d
 __all__ = [
+    'MAX_RATING_VALUES',
     'MAX_TIMESTAMP',
     'POSTERIOR_FORMAT',
     'POSTERIOR_VERSION',
@@ -602,7 +603,9 @@ def _evenly_spaced(n: int, k: int) -> list[int]:
     return [int(x) for x in np.linspace(0, n - 1, k)]
 
 # %% ../nbs/14_posterior.ipynb #94b7b748
+# Seconds since 1970: three thousand years before and after.
 MAX_TIMESTAMP = 10**11
+# More different ratings than these are numbers, not ordered categories.
 MAX_RATING_VALUES = 20
 
 
