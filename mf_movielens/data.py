@@ -62,6 +62,11 @@ class Source:
         Whether there is a second address.
     can_change : bool
         Whether GroupLens replaces the set from time to time.
+
+    Examples
+    --------
+    >>> SOURCES['ml-1m'].n_users
+    6040
     """
 
     name: str
@@ -395,6 +400,12 @@ class MovieLens:
         False for synthetic data.
     archive : Path, optional
         The zip file from which it was read.
+
+    Examples
+    --------
+    >>> movielens = synthetic()
+    >>> list(movielens.ratings)
+    ['user_id', 'movie_id', 'rating', 'timestamp']
     """
 
     ratings: pd.DataFrame

@@ -173,6 +173,12 @@ class Estimate(NamedTuple):
         What was measured.
     low, high : float
         Ends of the interval.
+
+    Examples
+    --------
+    >>> value, low, high = Estimate(0.9, low=0.85, high=0.95)
+    >>> high - value < 0.06
+    True
     """
 
     value: float

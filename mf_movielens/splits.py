@@ -47,6 +47,12 @@ class Split:
         How the ratings were split.
     leakage : str
         What the training part tells that would not be known in practice.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user_id': range(10), 'movie_id': 1, 'rating': 4.0})
+    >>> random_split(Ratings.from_frame(frame), 0.2).name
+    'random 0.2'
     """
 
     train: Ratings
