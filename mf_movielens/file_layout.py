@@ -566,13 +566,13 @@ def list_names(columns: Sequence[Hashable]) -> str:
 
 # %% ../nbs/96_file_layout.ipynb #6b71665c
 def _choose_column(
-    source: object, columns: list[Hashable], named: Hashable | None, role: str
+    table_name: str, columns: list[Hashable], named: Hashable | None, role: str
 ) -> Hashable | None:
     """The column of a role: as named, or the only one whose name tells it."""
     if named is False:
         return None
     if named is not None:
-        return _check_named(source, columns, named, role)
+        return _check_named(table_name, columns, named, role)
     found = columns_named_like(columns, role)
     if len(found) == 1:
         return found[0]
@@ -585,38 +585,39 @@ def _choose_column(
         f'Name it: {role}=…' if is_required else f'Name it: {role}=…, or {role}=False'
     )
     raise RatingsError(
-        f'{source}: it is not clear {question} holds the {things}. {way_out}. '
+        f'{table_name}: it is not clear {question} holds the {things}. {way_out}. '
         f'The columns are {list_names(columns)}',
         argument=role,
     )
 
 
 def _check_named(
-    source: object, columns: list[Hashable], named: Hashable, role: str
+    table_name: str, columns: list[Hashable], named: Hashable, role: str
 ) -> Hashable:
     n = columns.count(named)
     if n == 0:
         raise RatingsError(
-            f'{source}: there is no column {named!r}; '
+            f'{table_name}: there is no column {named!r}; '
             f'the columns are {list_names(columns)}',
             argument=role,
         )
     if n > 1:
         raise RatingsError(
-            f'{source}: {n} columns are called {named!r}; give each a name of its own'
+            f'{table_name}: {n} columns are called {named!r}; '
+            'give each a name of its own'
         )
     return named
 
 # %% ../nbs/96_file_layout.ipynb #3efa4b8f
 def _roles_by_place(
-    source: object, n_columns: int, named: Mapping[str, Hashable | None]
+    table_name: str, n_columns: int, named: Mapping[str, Hashable | None]
 ) -> dict[str, Hashable | None]:
     """What the columns of a file without a header are, as far as it is known."""
     n_usual = 2 if named['rating'] is False else 3
     is_usual = n_columns in (n_usual, n_usual + 1)
     if not is_usual and any(named[role] is None for role in _REQUIRED_ROLES):
         raise RatingsError(
-            f'{source} has no header and {n_columns} columns. Name their places, '
+            f'{table_name} has no header and {n_columns} columns. Name their places, '
             'from 0: user=0, item=1, rating=2',
             argument='user',
         )
@@ -638,7 +639,7 @@ def _to_place(column: Hashable) -> Hashable:
 
 # %% ../nbs/96_file_layout.ipynb #785adfda
 def find_roles(
-    source: object,
+    table_name: str,
     columns: Sequence[Hashable],
     named: Mapping[str, Hashable | None],
     has_header: bool = True,
@@ -647,7 +648,7 @@ def find_roles(
 
     Parameters
     ----------
-    source : object
+    table_name : str
         What messages call the table.
     columns : sequence
         Names of its columns; places from 0 if there is no header.
@@ -677,25 +678,27 @@ def find_roles(
     columns = list(columns)
     named = dict.fromkeys(ROLES) | dict(named)
     if not has_header:
-        named = _roles_by_place(source, len(columns), named)
+        named = _roles_by_place(table_name, len(columns), named)
     titles = columns_named_like(columns, 'titles')
     has_item = named['item'] is not None or columns_named_like(columns, 'item')
     if not has_item and len(titles) == 1:
         named['item'] = titles[0]
-    roles = {role: _choose_column(source, columns, named[role], role) for role in ROLES}
+    roles = {
+        role: _choose_column(table_name, columns, named[role], role) for role in ROLES
+    }
     if roles['titles'] == roles['item']:
         roles['titles'] = None
-    _refuse_double_roles(source, roles)
+    _refuse_double_roles(table_name, roles)
     return roles
 
 
-def _refuse_double_roles(source: object, roles: Mapping[str, Hashable | None]) -> None:
+def _refuse_double_roles(table_name: str, roles: Mapping[str, Hashable | None]) -> None:
     taken = [column for column in roles.values() if column is not None]
     for column in taken:
         shared = [role for role in roles if roles[role] == column]
         if len(shared) > 1:
             raise RatingsError(
-                f'{source}: column {column!r} is taken for {" and ".join(shared)}; '
+                f'{table_name}: column {column!r} is taken for {" and ".join(shared)}; '
                 'name a column for each',
                 argument=shared[0],
             )
