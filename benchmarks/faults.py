@@ -169,7 +169,7 @@ def shards(folder, write):
 
 
 def written(folder):
-    write_shards(ratings(), folder / 's', rows=1_500, seed=0)
+    write_shards(ratings(), folder / 's', shard_size=1_500, seed=0)
 
 
 def cut(folder):

@@ -301,7 +301,7 @@ def kinds(folder):
     base.mkdir()
     as_als, as_ials, as_bayes = (saved(s, base) for s in ('als', 'ials', 'bayes'))
     ratings().to_frame().to_parquet(base / 'r.parquet')
-    write_shards(ratings(), base / 'shards', rows=2, seed=0)
+    write_shards(ratings(), base / 'shards', shard_size=2, seed=0)
     fit_als(ratings(), n_factors=2, n_iterations=1, checkpoint=base / 'c.npz')
     settings = st.sampled_from(
         [

@@ -57,10 +57,10 @@ def n_steps(epoch: int) -> int:
 
 def check_shards(n_steps_in_all: int) -> None:
     """Refuse shards that cannot be read by that many processes."""
-    if not shards.dealt:
+    if not shards.is_shuffled:
         sys.exit(
-            f'{folder} keeps its ratings in their first order; '
-            'write_shards(…, seed=0) deals them out'
+            f'{folder} keeps its ratings in their original order; '
+            'write_shards(…, seed=0) shuffles them'
         )
     if not n_steps_in_all:
         sys.exit(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'OUT', 'Model', 'Number', 'By', 'Json', 'UserColumn', 'ItemColumn', 'RatingColumn', 'TimeColumn', 'Titles',
-           'Scale', 'Duplicates', 'Separator', 'MANY', 'Item', 'WrongUse', 'train', 'recommend', 'predict', 'similar',
-           'explain', 'info', 'evaluate', 'rate', 'main']
+           'Scale', 'Duplicates', 'Separator', 'OPTIONS', 'MANY', 'Item', 'WrongUse', 'train', 'recommend', 'predict',
+           'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/21_cli.ipynb #27693b05
 import json, os, re, shlex, sys, warnings
@@ -38,9 +38,9 @@ from mf_movielens.ranking import (
     rank_items,
     ranking_metrics,
 )
-from .reading import FLAGS, load_ratings
+from .reading import load_ratings
 from .recommender import ModelFileError, Recommender
-from .shards import ABOUT, Shards, load_cached
+from .shards import Shards, is_shard_folder, load_cached
 from .solvers import choose_solver
 from .splits import random_split
 
@@ -148,14 +148,42 @@ def _notes(to_stderr):
         yield
 
 
+# Arguments of `load_ratings`, as they are called on the command line.
+OPTIONS = dict(
+    user='--user-column',
+    item='--item-column',
+    rating='--rating-column',
+    timestamp='--timestamp-column',
+    titles='--titles',
+    scale='--scale',
+    duplicates='--duplicates',
+    sep='--separator',
+)
+
+
+def _in_options(error):
+    "The message of an error; arguments that it recommends are named as options."
+    if getattr(error, 'argument', None) is None:
+        return str(error)
+
+    def to_option(match):
+        name, text, word = match.groups()
+        value = text or ('none' if word == 'False' else word)
+        return f'{OPTIONS[name]} {value}'
+
+    # such as user=…, rating=False and duplicates='last'
+    pattern = rf"\b({'|'.join(OPTIONS)})=(?:'([^']+)'|(\w+|…))"
+    return re.sub(pattern, to_option, str(error))
+
+
 def _file(path, cache=False, **columns):
     if not Path(path).exists():
         raise WrongUse(
             f'there is no file and no data set {path!r}; the data sets are {", ".join(SOURCES)} and synthetic'
         )
-    if Path(path, ABOUT).exists():
+    if is_shard_folder(path):
         odd = ['--cache'] * cache + [
-            FLAGS.get(k, f'--{k}')
+            OPTIONS[k]
             for k, v in columns.items()
             if v and (k, v) != ('duplicates', 'raise')
         ]
@@ -177,7 +205,7 @@ def _ratings(data, cache=False, **columns):
     odd = [k for k, v in columns.items() if v and k != 'duplicates']
     if odd:
         raise WrongUse(
-            f'{FLAGS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known'
+            f'{OPTIONS[odd[0]]} goes with a file of your own; {data or "ml-100k"} has columns that are known'
         )
     if cache:
         raise WrongUse(
@@ -953,7 +981,7 @@ def main():
     except MemoryError as e:
         _fail(f'there is not enough memory: {e}', 1)
     except (WrongUse, UnknownIdError, DataError, RatingsError, ValueError) as e:
-        _fail(e, 2)
+        _fail(_in_options(e), 2)
 
 
 def _fail(error, code):

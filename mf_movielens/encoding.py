@@ -50,7 +50,25 @@ class UnknownIdError(LookupError):
 
 
 class RatingsError(ValueError):
-    """A table of ratings, or a list of ids, that cannot be used as it is."""
+    """A table of ratings, or a list of ids, that cannot be used as it is.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what can be done.
+    argument : str, optional
+        Name of the argument that helps, if there is one, such as 'duplicates'. A
+        program that calls it something else can translate the message.
+
+    Examples
+    --------
+    >>> RatingsError("say scale=(1, 5)", argument='scale').argument
+    'scale'
+    """
+
+    def __init__(self, message: str = '', argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 # %% ../nbs/02_encoding.ipynb #02584853
 class Vocabulary:
@@ -766,7 +784,8 @@ def _resolve_duplicates(
         raise RatingsError(
             f'{len(repeated):,} rows share their user and item with another, such as '
             f"user {user!r} with item {item!r}. Say duplicates='last' to keep the "
-            "last rating of each, or 'mean' to average them."
+            "last rating of each, or 'mean' to average them.",
+            argument='duplicates',
         )
     if duplicates == 'last':
         if columns.timestamp is not None:

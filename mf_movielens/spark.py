@@ -29,10 +29,11 @@ __all__ = ['SparkError', 'get_spark', 'fit_spark', 'SparkModel', 'load_spark']
 # %% ../nbs/20_spark.ipynb #50107b90
 from .encoding import Ratings, RatingsError, Vocabulary, scale_unit
 from .factors import Factors
-from .reading import _roles, _scale
+from .file_layout import find_roles
 from .recommender import Recommender
 from .shards import Shards
 from .validation import check_choice, check_list_length
+from .values import detect_scale
 
 # %% ../nbs/20_spark.ipynb #9107f05e
 __all__ = ['SparkError', 'SparkModel', 'fit_spark', 'get_spark', 'load_spark']
@@ -369,7 +370,7 @@ def _encode_table(
     where = source if isinstance(source, (str, Path)) else 'the table'
     table = _read_table(source, spark, where)
     named = dict.fromkeys(kinds) | columns | {'titles': False}
-    roles = _roles(where, list(table.columns), named)
+    roles = find_roles(str(where), list(table.columns), named)
     rows = _valid_rows(table, roles, where).persist()
     rows = _drop_duplicates(rows, duplicates, where)
     id_tables = []
@@ -391,7 +392,7 @@ def _detect_scale(rated: SparkFrame, low: float, high: float) -> tuple[float, fl
     values = rated.select('rating').distinct().limit(_MAX_LEVELS + 1).collect()
     if len(values) > _MAX_LEVELS:
         return low, high
-    return _scale(np.array([row[0] for row in values]))
+    return detect_scale([row[0] for row in values])
 
 
 def _model_table(

@@ -21,7 +21,7 @@ def test_two_processes_train_one_network(tmp_path):
     ml = load()
     train, test = random_split(Ratings.from_frame(ml.ratings))
     write_shards(
-        train, tmp_path / 'shards', rows=10_000, seed=0
+        train, tmp_path / 'shards', shard_size=10_000, seed=0
     )  # nine files, so that they change hands
     sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range(2)]
     places = [f'127.0.0.1:{s.getsockname()[1]}' for s in sockets]

@@ -63,7 +63,7 @@ def test_a_stream_is_what_the_file_holds_in_pieces_of_any_size(tmp_path, monkeyp
     columns = dict(user='who', item='what', rating='stars', timestamp='when')
     whole = load_ratings(tmp_path / 'a.csv', say=None, duplicates='last', **columns)
     for piece in (7, 100, 10**6):
-        monkeypatch.setattr('mf_movielens.reading.PIECE', piece)
+        monkeypatch.setattr('mf_movielens.reading.CHUNK_ROWS', piece)
         shards = shard_file(
             tmp_path / 'a.csv', tmp_path / f's{piece}', n_shards=3, **columns
         )
@@ -89,8 +89,8 @@ def test_a_stream_is_what_the_file_holds_in_pieces_of_any_size(tmp_path, monkeyp
     [
         ('user,item,rating\na,x,good\n', 'good'),
         ('user,item,rating\n', 'no'),
-        ('user,item,rating\na,,3\n', 'id is missing'),
-        ('user,item,rating\na,x,\n', 'missing'),
+        ('user,item,rating\na,,3\n', "line 2, column 'item': there is no value"),
+        ('user,item,rating\na,x,\n', "line 2, column 'rating': there is no value"),
         ('', 'empty'),
         ('user,item,rating\na,x,3,9\n', 'a.csv'),
         ('user,thing,rating\na,x,3\n', 'item='),
@@ -132,7 +132,7 @@ def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
 def test_training_wants_shards_that_were_dealt_out(tmp_path):
     from mf_movielens.training import train_net
 
-    with pytest.raises(RatingsError, match='dealt out'):
+    with pytest.raises(RatingsError, match='write them shuffled'):
         train_net(write_shards(RATINGS, tmp_path / 's'))
 
 

@@ -167,7 +167,7 @@ def test_a_table_of_any_ids(cluster, tmp_path):
 
 
 def test_shards_and_streams(cluster, fold, fitted, tmp_path):
-    shards = write_shards(fold.train, tmp_path / 's', rows=20_000)
+    shards = write_shards(fold.train, tmp_path / 's', shard_size=20_000)
     model = fit_spark(shards, cluster, n_blocks=2)
     assert abs(error(fold, model.factors) - error(fold, fitted.factors)) < 0.005
     kept = load_spark(
