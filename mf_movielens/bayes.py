@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.special import ndtri
 
 # %% auto #0
-__all__ = ['CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fit_bayes', 'side_features']
+__all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fit_bayes', 'side_features']
 
 # %% ../nbs/13_bayes.ipynb #73818dcf
 from .encoding import Ratings, RatingsError
@@ -37,6 +37,7 @@ from mf_movielens.gibbs import (
 from mf_movielens.posterior import (
     MAX_RATING_VALUES,
     MAX_TIMESTAMP,
+    Likelihood,
     Posterior,
     TimeEffects,
 )
@@ -47,9 +48,13 @@ if TYPE_CHECKING:
     from mf_movielens.data import MovieLens
 
 # %% ../nbs/13_bayes.ipynb #bcefdfd3
-__all__ = ['GibbsSampler', 'fit_bayes', 'side_features']
+__all__ = ['GibbsSampler', 'TimeChoice', 'fit_bayes', 'side_features']
 
 # %% ../nbs/13_bayes.ipynb #f5fa4b95
+# Day factors and user-day biases, or one of them.
+TimeChoice = bool | Literal['days', 'user_days']
+
+
 def _sort_ratings(ratings: Ratings, use_time: bool) -> Ratings:
     """Sort by user, time and item, so that the order of the ratings has no effect."""
     times = (ratings.timestamp,) if use_time else ()
@@ -104,70 +109,18 @@ def _make_tables(
     return tables
 
 # %% ../nbs/13_bayes.ipynb #86954960
-class GibbsSampler:
-    """The Bayesian matrix factorization model, its current sample, and one iteration.
-
-    `fit_bayes` runs it; use it directly to follow a chain or to change the model.
-    Arguments are taken as they are, without checks.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Training ratings.
-    side : mapping of str to ndarray of float
-        Side features, 'users' (n_users, …) and 'items' (n_items, …); either may be
-        absent.
-    n_factors : int
-        Number of latent factors.
-    likelihood : {'probit', 'normal'}
-        Ratings as ordered categories, or as numbers with normal noise.
-    implicit : bool
-        Whether implicit feedback is a group of features of users and of items.
-    user_noise : bool
-        Whether each user has a noise precision of their own.
-    time : bool or {'days', 'user_days'}
-        True for day factors and user-day biases; a name for one of them.
-    seed : int
-        Seed of all random numbers.
-
-    Attributes
-    ----------
-    users, items : HierarchicalFactors
-        Factors with the bias in the last column.
-    days : HierarchicalFactors or None
-        Factors of days, with time.
-    probit : OrderedProbit or None
-        Categories and cutpoints, with the probit likelihood.
-    noise_precision : float
-        Common precision of the noise; 1 with the probit likelihood.
-    user_noise_precision : ndarray of float, shape (n_users,)
-        By what each user's noise precision differs from it.
-    noise_shape : float
-        Shape of the gamma distribution of `user_noise_precision`; 0 without it.
-    user_day_bias : ndarray of float, shape (n_user_days,)
-        User-day biases; empty without time.
-    n_iterations : int
-        Number of iterations so far.
-
-    Examples
-    --------
-    >>> columns = {'user': [1, 1, 2], 'item': [5, 6, 6], 'rating': [1, 2, 3]}
-    >>> frame = pd.DataFrame(columns)
-    >>> sampler = GibbsSampler(Ratings.from_frame(frame), n_factors=2)
-    >>> sampler.iterate()
-    >>> sampler.users.factors.shape, sampler.n_iterations
-    ((2, 3), 1)
-    """
+class _SamplerState:
+    """The current sample of the model, and its starting values."""
 
     def __init__(
         self,
         ratings: Ratings,
         side: Mapping[str, np.ndarray] | None = None,
         n_factors: int = 14,
-        likelihood: str = 'probit',
+        likelihood: Likelihood = 'probit',
         implicit: bool = True,
         user_noise: bool = True,
-        time: bool | str = False,
+        time: TimeChoice = False,
         seed: int = 0,
     ) -> None:
         self.rng = np.random.default_rng(seed)
@@ -180,7 +133,7 @@ class GibbsSampler:
         self._start_target()
         self.prediction = self.compute_prediction()
 
-    def _start_time(self, time: bool | str) -> None:
+    def _start_time(self, time: TimeChoice) -> None:
         self.has_day_factors = time in (True, 'days')
         self.has_user_day_biases = time in (True, 'user_days')
         self.day_index: DayIndex | None = None
@@ -278,6 +231,10 @@ class GibbsSampler:
             predictions.append(x)
         return np.concatenate(predictions)
 
+# %% ../nbs/13_bayes.ipynb #df505635
+class _SamplerSteps(_SamplerState):
+    """The steps of an iteration."""
+
     def iterate(self, map_tasks: MapTasks = map) -> None:
         """Sample every part of the model once.
 
@@ -355,6 +312,62 @@ class GibbsSampler:
         gamma = self.rng.gamma(1 + n / 2)
         squares = self.user_day_bias @ self.user_day_bias
         self.user_day_precision = float(gamma / (0.1 + squares / 2))
+
+# %% ../nbs/13_bayes.ipynb #b8593687
+class GibbsSampler(_SamplerSteps):
+    """The Bayesian matrix factorization model, its current sample, and one iteration.
+
+    `fit_bayes` runs it; use it directly to follow a chain or to change the model.
+    Arguments are taken as they are, without checks.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Training ratings.
+    side : mapping of str to ndarray of float
+        Side features, 'users' (n_users, …) and 'items' (n_items, …); either may be
+        absent.
+    n_factors : int
+        Number of latent factors.
+    likelihood : {'probit', 'normal'}
+        Ratings as ordered categories, or as numbers with normal noise.
+    implicit : bool
+        Whether implicit feedback is a group of features of users and of items.
+    user_noise : bool
+        Whether each user has a noise precision of their own.
+    time : bool or {'days', 'user_days'}
+        True for day factors and user-day biases; a name for one of them.
+    seed : int
+        Seed of all random numbers.
+
+    Attributes
+    ----------
+    users, items : HierarchicalFactors
+        Factors with the bias in the last column.
+    days : HierarchicalFactors or None
+        Factors of days, with time.
+    probit : OrderedProbit or None
+        Categories and cutpoints, with the probit likelihood.
+    noise_precision : float
+        Common precision of the noise; 1 with the probit likelihood.
+    user_noise_precision : ndarray of float, shape (n_users,)
+        By what each user's noise precision differs from it.
+    noise_shape : float
+        Shape of the gamma distribution of `user_noise_precision`; 0 without it.
+    user_day_bias : ndarray of float, shape (n_user_days,)
+        User-day biases; empty without time.
+    n_iterations : int
+        Number of iterations so far.
+
+    Examples
+    --------
+    >>> columns = {'user': [1, 1, 2], 'item': [5, 6, 6], 'rating': [1, 2, 3]}
+    >>> frame = pd.DataFrame(columns)
+    >>> sampler = GibbsSampler(Ratings.from_frame(frame), n_factors=2)
+    >>> sampler.iterate()
+    >>> sampler.users.factors.shape, sampler.n_iterations
+    ((2, 3), 1)
+    """
 
     @property
     def user_day_sd(self) -> float:
@@ -521,7 +534,7 @@ def _check_ratings(ratings: Any, likelihood: str) -> None:
         )
 
 
-def _check_time(time: bool | str | None, ratings: Ratings) -> bool | str:
+def _check_time(time: TimeChoice | None, ratings: Ratings) -> TimeChoice:
     """Return what to use of the timestamps; refuse what is no time."""
     if time is None:
         time = ratings.timestamp is not None
@@ -781,10 +794,10 @@ def fit_bayes(
     n_factors: int = 14,
     n_burn_in: int = 30,
     n_samples: int = 270,
-    likelihood: str = 'probit',
+    likelihood: Likelihood = 'probit',
     implicit: bool = True,
     user_noise: bool = True,
-    time: bool | str | None = None,
+    time: TimeChoice | None = None,
     n_kept_samples: int | None = None,
     seed: int = 0,
     valid: Ratings | None = None,

@@ -208,7 +208,7 @@ def padded_regressors(factors: np.ndarray, last_column: float) -> np.ndarray:
     return regressors
 
 
-def _gather(regressors: Sequence[np.ndarray], block: RowBlock) -> np.ndarray:
+def _gather_regressors(regressors: Sequence[np.ndarray], block: RowBlock) -> np.ndarray:
     """Sum the regressors of each rating of a block over the tables."""
     gathered = regressors[0].take(block.other_rows[0], 0)
     for table, rows in zip(regressors[1:], block.other_rows[1:]):
@@ -242,7 +242,7 @@ def _sample_task(
     noise: np.ndarray,
 ) -> None:
     """Sample the rows of a task; updates `factors` and `residuals` in place."""
-    inputs = [_gather(regressors, block) for block in task]
+    inputs = [_gather_regressors(regressors, block) for block in task]
     grams, vectors = zip(
         *(
             _normal_equations(block, X, factors, residuals, rating_precision)
