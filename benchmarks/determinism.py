@@ -47,7 +47,8 @@ def makers(threads, n):
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.data import synthetic
     from mf_movielens.encoding import Ratings
-    from mf_movielens.implicit import fit_ease, fit_ials
+    from mf_movielens.ease import fit_ease
+    from mf_movielens.ials import fit_ials
     from mf_movielens.splits import random_split
     from mf_movielens.training import RECIPES, train_net
 

@@ -17,7 +17,7 @@ from mf_movielens.bayes import fit_bayes
 from mf_movielens.data import Source, synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.factors import Factors
-from mf_movielens.implicit import fit_ials
+from mf_movielens.ials import fit_ials
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 from mf_movielens.shards import Shards, load_cached, shard_file, write_shards

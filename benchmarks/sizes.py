@@ -66,7 +66,7 @@ class Laps:
 
 def way(path):
     "Every step from the file to the lists, in this process."
-    from mf_movielens.implicit import fit_ials
+    from mf_movielens.ials import fit_ials
     from mf_movielens.ranking import rank_items, ranking_metrics
     from mf_movielens.reading import load_ratings
     from mf_movielens.recommender import Recommender

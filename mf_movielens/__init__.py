@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mf_movielens.data import load
     from mf_movielens.encoding import Ratings, Vocabulary
     from mf_movielens.factors import Factors
-    from mf_movielens.implicit import fit_ease, fit_ials
+    from mf_movielens.ease import fit_ease
+    from mf_movielens.ials import fit_ials
     from mf_movielens.metrics import rmse
     from mf_movielens.posterior import Posterior
     from mf_movielens.ranking import rank_items, ranking_metrics
@@ -51,8 +52,8 @@ _MODULES = {
     'Vocabulary': 'encoding',
     'fit_als': 'als',
     'fit_bayes': 'bayes',
-    'fit_ease': 'implicit',
-    'fit_ials': 'implicit',
+    'fit_ease': 'ease',
+    'fit_ials': 'ials',
     'load': 'data',
     'load_ratings': 'reading',
     'random_split': 'splits',

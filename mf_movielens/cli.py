@@ -24,7 +24,7 @@ from .baselines import damped_biases, global_mean, popularity
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from .encoding import Ratings, RatingsError, UnknownIdError, _whole_id
 from .factors import put_file
-from .implicit import targets
+from .ials import targets
 from mf_movielens.metrics import (
     compare_errors,
     compare_means,

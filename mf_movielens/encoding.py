@@ -19,10 +19,10 @@ import pandas as pd
 
 # %% auto #0
 __all__ = ['ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_scale',
-           'build_csr', 'to_unit', 'from_unit', 'to_preference', 'scale_unit']
+           'build_csr', 'to_unit', 'from_unit', 'to_preference', 'check_preferences', 'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
-from .validation import check_choice
+from .validation import check_choice, to_float32
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -35,6 +35,7 @@ __all__ = [
     'UnknownIdError',
     'Vocabulary',
     'build_csr',
+    'check_preferences',
     'check_scale',
     'find_id_column',
     'from_unit',
@@ -938,7 +939,7 @@ def build_csr(
     if len(order) < 2**31:
         indptr = indptr.astype('int32')
     indices = column_ix[order].astype('int32', copy=False)
-    data = values[order].astype('float32', copy=False)
+    data = to_float32(values[order])
     return csr_array((data, indices, indptr), shape=shape)
 
 
@@ -1028,6 +1029,38 @@ def to_preference(rating: npt.ArrayLike, scale: tuple[float, float]) -> np.ndarr
     if low == high:
         return np.ones_like(values)
     return np.asarray(to_unit(values, scale), 'float32')
+
+
+def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
+    """Refuse ratings from which nobody can tell what is liked.
+
+    Parameters
+    ----------
+    preference : ndarray
+        (n,) targets, such as `to_preference` gives.
+    ratings : Ratings
+        What they come from.
+
+    Raises
+    ------
+    RatingsError
+        If no target is above 0, or the ratings look like counts.
+    """
+    low, high = ratings.scale
+    if not preference.any():
+        highest = f'{ratings.rating.max():g}'
+        raise RatingsError(
+            f'no rating is above {highest} on the scale {low:g} to {high:g}, so '
+            'nothing is known to be liked. If these are likes, let the scale be '
+            f'({highest}, {highest})'
+        )
+    if np.median(preference) < 0.1 and len(np.unique(ratings.rating)) > 20:
+        raise RatingsError(
+            f'half of these ratings lie at {np.median(ratings.rating):g} or below, the '
+            f'lower end of their scale, {low:g} to {high:g}, and would count as not '
+            'liked. Are they counts? Then take their logarithm, or read each row as a '
+            'like: rating=False in load_ratings'
+        )
 
 
 def scale_unit(scale: tuple[float, float]) -> float:

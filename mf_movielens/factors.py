@@ -19,7 +19,7 @@ __all__ = ['Link', 'Goal', 'ScoreOrder', 'put_arrays', 'get_arrays', 'LARGEST', 
            'PointPredictor', 'Factors', 'top_items', 'get_checkpoint']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
-from .encoding import scale_unit, to_preference
+from .encoding import Ratings, scale_unit, to_preference
 from .least_squares import Regularization, refit_rows
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
@@ -377,6 +377,44 @@ class Factors(PointPredictor):
         return (
             f'{self.n_factors} factors for {n_users:,} users and {n_items:,} items, '
             f'{self.link} link'
+        )
+
+    @classmethod
+    def for_ranking(
+        cls,
+        ratings: Ratings,
+        user_factors: np.ndarray,
+        item_factors: np.ndarray,
+        regularization: Regularization | None = None,
+    ) -> Factors:
+        """Make factors whose products put items in order, with the link 'score'.
+
+        Ties are broken by popularity: each item has a bias by its number of ratings,
+        a millionth at most, which is too small to change any other order.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What they were fitted to.
+        user_factors, item_factors : ndarray
+            (n_users, n_factors) and (n_items, n_factors).
+        regularization : Regularization, optional
+            That of the fit.
+
+        Returns
+        -------
+        Factors
+        """
+        n_ratings = np.bincount(ratings.item_ix, minlength=len(item_factors))
+        return cls(
+            mu=0.0,
+            user_bias=np.zeros(len(user_factors), 'float32'),
+            item_bias=(1e-6 * n_ratings / n_ratings.max()).astype('float32'),
+            user_factors=user_factors,
+            item_factors=item_factors,
+            scale=ratings.scale,
+            link='score',
+            regularization=regularization,
         )
 
     @property

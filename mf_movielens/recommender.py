@@ -37,7 +37,7 @@ from mf_movielens.factors import (
     get_arrays,
     put_arrays,
 )
-from .implicit import fit_ials_users, targets
+from .ials import fit_ials_users, targets
 from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
     _best,

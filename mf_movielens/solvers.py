@@ -19,7 +19,7 @@ __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 from .als import _unit, fit_als, fit_users
 from .encoding import Ratings, RatingsError
 from .factors import Factors, Goal, Predictor
-from .implicit import fit_ials
+from .ials import fit_ials
 from .validation import check_int, check_regularization
 
 # %% ../nbs/94_solvers.ipynb #9445cf15

@@ -95,7 +95,7 @@ def ratings():
 def everything(place):
     "(name, what to do, what would be written) of all that writes."
     from mf_movielens.als import fit_als
-    from mf_movielens.implicit import fit_ials
+    from mf_movielens.ials import fit_ials
     from mf_movielens.recommender import Recommender
     from mf_movielens.shards import load_cached, shard_file, write_shards
 

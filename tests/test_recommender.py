@@ -219,7 +219,7 @@ def test_a_saved_model_opens_without_tensorflow_or_matplotlib(tmp_path):
 
 def test_factors_of_other_origin(tmp_path):
     from mf_movielens.baselines import damped_biases, popularity
-    from mf_movielens.implicit import fit_ease
+    from mf_movielens.ease import fit_ease
     from mf_movielens.factors import Factors
 
     rng = np.random.default_rng(1)
@@ -514,7 +514,7 @@ def test_a_title_may_be_very_long():
 def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
     from mf_movielens.als import fit_als
     from mf_movielens.bayes import fit_bayes
-    from mf_movielens.implicit import fit_ials
+    from mf_movielens.ials import fit_ials
 
     table = Ratings.from_frame(
         pd.DataFrame(

@@ -75,11 +75,11 @@ MODELS = {
 def load():
     global mf
     import mf_movielens as mf
-    import mf_movielens.als, mf_movielens.baselines, mf_movielens.bayes, mf_movielens.encoding, mf_movielens.implicit, mf_movielens.recommender
+    import mf_movielens.als, mf_movielens.baselines, mf_movielens.bayes, mf_movielens.encoding, mf_movielens.ease, mf_movielens.ials, mf_movielens.recommender
 
     for settings, fit in (
         (ALS, mf.als.fit_als),
-        (IALS, mf.implicit.fit_ials),
+        (IALS, mf.ials.fit_ials),
         (BAYES, mf.bayes.fit_bayes),
     ):
         known = inspect.signature(fit).parameters
@@ -122,8 +122,8 @@ def factors(name, data, side, settings):
     if name == 'popularity':
         return mf.baselines.popularity(data)
     if name == 'iALS':
-        return mf.implicit.fit_ials(data, **settings)
-    return mf.implicit.fit_ease(data, kind=name.split()[1], **settings)
+        return mf.ials.fit_ials(data, **settings)
+    return mf.ease.fit_ease(data, kind=name.split()[1], **settings)
 
 
 def predict(name, model, u, i, *t):

@@ -1,0 +1,147 @@
+"Factors that rank: what must not change them, and what they must find."
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from mf_movielens.ease import fit_ease
+from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.least_squares import Regularization
+from mf_movielens.ranking import rank_items, ranking_metrics
+
+
+def planted(seed=0, n=120, m=60, n_kinds=3, stars=True):
+    "Users of a few kinds, who mostly choose items of their own kind, and like those."
+    rng = np.random.default_rng(seed)
+    same_kind = rng.integers(0, n_kinds, n)[:, None] == np.arange(m) % n_kinds
+    u, i = np.nonzero(rng.random((n, m)) < np.where(same_kind, 0.5, 0.05))
+    rating = np.ones(len(u))
+    if stars:
+        liked, other = rng.integers(4, 6, len(u)), rng.integers(1, 4, len(u))
+        rating = np.where(same_kind[u, i], liked, other)
+    ratings = Ratings(
+        u.astype('int32'),
+        i.astype('int32'),
+        rating.astype('float32'),
+        Vocabulary(range(n), 'user'),
+        Vocabulary(range(m)),
+        (1.0, 5.0) if stars else (1.0, 1.0),
+    )
+    return ratings, same_kind
+
+
+@pytest.mark.parametrize('fit', [lambda r: fit_ials(r, 8), fit_ease])
+@pytest.mark.parametrize('stars', [True, False])
+def test_planted_kinds_are_found(fit, stars):
+    ratings, same_kind = planted(stars=stars)
+    users = range(len(same_kind))
+    recommended = rank_items(fit(ratings).scores, users, ratings, 5)
+    assert np.take_along_axis(same_kind, recommended, 1).mean() > 0.95
+
+
+def test_no_other_rows_do_better():
+    "The objective rises whichever way the rows of the users are moved."
+    ratings, _ = planted()
+    f, rng = fit_ials(ratings, 6, n_iterations=3), np.random.default_rng(0)
+    least = ials_objective(f, ratings, 0.02, 4, 0.4)
+    for _ in range(20):
+        move = rng.normal(0, 0.02, f.user_factors.shape).astype('float32')
+        moved = replace(f, user_factors=f.user_factors + move)
+        assert ials_objective(moved, ratings, 0.02, 4, 0.4) > least
+
+
+def test_the_objective_is_that_of_all_pairs():
+    ratings, _ = planted(n=30, m=20)
+    f = fit_ials(ratings, 3)
+    x = f.user_factors @ f.item_factors.T
+    target, is_rated = np.zeros((30, 20)), np.zeros((30, 20))
+    target[ratings.user_ix, ratings.item_ix] = (ratings.rating - 1) / 4
+    is_rated[ratings.user_ix, ratings.item_ix] = 1
+    regularization = 0
+    for axis, table in ((1, f.user_factors), (0, f.item_factors)):
+        weight = 0.05 * is_rated.sum(axis) + 3
+        regularization += (weight * (table**2).sum(1)).sum()
+    errors = (is_rated * (x - target) ** 2).sum() + 0.2 * (x**2).sum()
+    found = ials_objective(f, ratings, 0.05, 3, 0.2)
+    assert np.isclose(found, errors + regularization, rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_order_of_the_ratings_changes_nothing(seed):
+    ratings, _ = planted()
+    shuffled = ratings.take(np.random.default_rng(seed).permutation(len(ratings)))
+    for fit, tolerance in ((lambda r: fit_ials(r, 4), 1e-3), (fit_ease, 1e-4)):
+        scores = [fit(r).scores(range(120)) for r in (ratings, shuffled)]
+        assert np.allclose(*scores, atol=tolerance)
+
+
+def test_same_seed_same_numbers_and_threads_do_not_matter():
+    ratings, _ = planted()
+    a = fit_ials(ratings, 4, n_threads=1)
+    b = fit_ials(ratings, 4, n_threads=3)
+    c = fit_ials(ratings, 4, seed=1)
+    assert (a.user_factors == b.user_factors).all()
+    assert (a.item_factors == b.item_factors).all()
+    assert (a.item_factors != c.item_factors).any()
+
+
+@pytest.mark.parametrize('stars', [True, False])
+def test_new_users_get_the_rows_of_known_users_with_the_same_ratings(stars):
+    ratings, _ = planted(stars=stars)
+    f = fit_ials(ratings, 8, reg=0.05, damping=2, alpha=0.3)
+    assert f.regularization == Regularization(0.05, 2, alpha=0.3)
+    together = f.fold_in(ratings.to_csr())
+    assert np.allclose(together.user_factors, f.user_factors, atol=1e-5)
+    alone = f.fold_in(ratings.to_csr()[[5]])
+    assert np.allclose(alone.user_factors[0], f.user_factors[5], atol=1e-5)
+    assert not alone.user_bias.any()
+
+
+def test_users_and_items_without_ratings_are_no_noise():
+    ratings, _ = planted()
+    kept = ratings.take((ratings.user_ix != 3) & (ratings.item_ix != 7))
+    for f in (fit_ials(kept, 8), fit_ease(kept)):
+        assert not f.user_factors[3].any()
+        assert not f.item_factors[7].any()
+        assert f.item_bias[7] == 0
+        # The item that most have chosen.
+        first = rank_items(f.scores, [3], kept, 1)[0, 0]
+        assert first == np.bincount(kept.item_ix).argmax()
+
+
+def test_what_cannot_be_fitted_is_refused():
+    ratings, _ = planted()
+    worst = replace(ratings, rating=np.ones(len(ratings), 'float32'))
+    disliked = ratings.take(ratings.rating < 4)
+    for call, words in (
+        (lambda: fit_ials(worst), 'nothing is known to be liked'),
+        (lambda: fit_ease(worst), 'nothing is known to be liked'),
+        (lambda: fit_ials(ratings, valid=disliked, patience=2), 'is liked'),
+        (lambda: fit_ials(ratings, alpha=0), 'alpha=0'),
+        (lambda: fit_ease(ratings, kind='log'), "kind='log'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_patience_keeps_the_best_iteration():
+    ratings, _ = planted()
+    is_valid = np.arange(len(ratings)) % 5 == 0
+    train, valid = ratings.take(~is_valid), ratings.take(is_valid)
+    records = []
+    f = fit_ials(
+        train, 8, n_iterations=30, valid=valid, patience=3, on_iteration=records.append
+    )
+    best = int(np.argmax([record['val_ndcg'] for record in records]))
+    assert len(records) == best + 4
+    shorter = fit_ials(train, 8, n_iterations=best + 1)
+    assert np.allclose(f.item_factors, shorter.item_factors, atol=1e-6)
+    users = np.unique(valid.user_ix)
+    recommended = rank_items(f.scores, users, train)
+    final = ranking_metrics(recommended, users, valid).ndcg.mean()
+    # At the end its users are refitted to the items.
+    assert abs(final - records[best]['val_ndcg']) < 0.03
