@@ -42,7 +42,7 @@ from mf_movielens.posterior import (
     TimeEffects,
 )
 from .storage import load_checkpoint, save_checkpoint
-from .validation import check_choice, check_int
+from .validation import check_choice, check_int, is_numeric_and_bounded
 
 if TYPE_CHECKING:
     from mf_movielens.data import MovieLens
@@ -667,6 +667,18 @@ def _fit_key(
 CHECKPOINT_INTERVAL = 20
 
 
+def _unstack_samples(
+    arrays: Mapping[str, np.ndarray], like: Mapping[str, Any], n_kept: int
+) -> list[dict[str, Any]]:
+    """Samples from the arrays of a checkpoint; each must have the shape of `like`."""
+    for name, value in like.items():
+        array = arrays[f'sample_{name}']
+        has_shape = array.shape == (n_kept, *np.shape(value))
+        if not has_shape or not is_numeric_and_bounded(array):
+            raise ValueError(f'sample_{name} is not as it was written')
+    return [{name: arrays[f'sample_{name}'][j] for name in like} for j in range(n_kept)]
+
+
 class _SamplingRun:
     """A sampler at work, with its records and kept samples, and its checkpoint."""
 
@@ -715,13 +727,8 @@ class _SamplingRun:
                 self.running.restore(arrays)
             done = self.sampler.n_iterations
             n_kept = sum(iteration <= done for iteration in self.iterations_to_keep)
-            self.samples = [
-                {
-                    name: arrays[f'sample_{name}'][j]
-                    for name in self.sampler.current_sample()
-                }
-                for j in range(n_kept)
-            ]
+            like = self.sampler.current_sample()
+            self.samples = _unstack_samples(arrays, like, n_kept) if n_kept else []
         except Exception as e:
             raise ValueError(
                 f'{path} is damaged: {e}. Remove it to start afresh.'

@@ -218,6 +218,46 @@ def test_a_killed_fit_continues_to_the_same_result(tmp_path, kill_and_resume):
     assert_same_samples(Posterior.load(through), Posterior.load(resumed))
 
 
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture(scope='module')
+def interrupted(tmp_path_factory):
+    """The arrays of a checkpoint after 40 iterations, and how to continue from it."""
+    path = tmp_path_factory.mktemp('interrupted') / 'checkpoint.npz'
+    chain = dict(n_factors=2, n_burn_in=5, n_samples=55, progress=False)
+
+    def interrupt(record):
+        if record['iteration'] == 41:
+            raise Interrupted
+
+    def resume(**more):
+        return fit_bayes(random_ratings(3), **chain, checkpoint=path, **more)
+
+    with pytest.raises(Interrupted):
+        resume(on_iteration=interrupt)
+    with np.load(path) as z:
+        return path, {name: z[name] for name in z.files}, resume
+
+
+@pytest.mark.parametrize('how', ['gone', 'short', 'nan', 'text'])
+@pytest.mark.parametrize(
+    'name',
+    ['users_factors', 'cutpoints', 'n_iterations', 'rng_state', 'sample_user_samples'],
+)
+def test_a_damaged_checkpoint_is_refused(interrupted, name, how):
+    path, arrays, resume = interrupted
+    arrays = dict(arrays)
+    array = arrays.pop(name)
+    if how != 'gone':
+        short = array[:-1] if array.ndim else np.repeat(array, 2)
+        arrays[name] = short if how == 'short' else damage(array, how)
+    save_arrays(path, **arrays)
+    with pytest.raises(ValueError, match='Remove it to start afresh'):
+        resume()
+
+
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     posterior = fit_bayes(random_ratings(9), **SHORT)
