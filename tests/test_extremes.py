@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mf_movielens.als import fit_als, fit_users, objective
+from mf_movielens.als import als_objective, fit_als
 from mf_movielens.baselines import damped_biases, global_mean, popularity
 from mf_movielens.bayes import fit_bayes
 from mf_movielens.data import synthetic
+from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
-from mf_movielens.factors import Factors, top_items
-from mf_movielens.implicit import fit_ease, fit_ials, fit_ials_users, ials_objective
+from mf_movielens.factors import top_items
+from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.least_squares import Regularization
 from mf_movielens.metrics import (
     compare_errors,
     error_interval,
@@ -23,8 +25,8 @@ from mf_movielens.metrics import (
 )
 from mf_movielens.posterior import coverage_table
 from mf_movielens.ranking import (
-    catalog_coverage,
     beyond_accuracy_metrics,
+    catalog_coverage,
     rank_items,
     ranking_metrics,
 )
@@ -479,18 +481,22 @@ def test_the_least_number_of_ratings_is_a_number(name):
 @pytest.mark.parametrize('name', ['als', 'ials'])
 def test_penalties_of_a_ready_model_are_looked_at(name):
     m, f, r = MODELS[name], MODELS[name].factors, drawn(3)
-    names, fold = (
-        (('reg', 'bias_reg', 'damping'), fit_users)
-        if name == 'als'
-        else (('reg', 'damping', 'alpha'), fit_ials_users)
+    names = (
+        ('reg', 'bias_reg', 'damping') if name == 'als' else ('reg', 'damping', 'alpha')
     )
-    total = objective if name == 'als' else ials_objective
+    total = als_objective if name == 'als' else ials_objective
+
+    def fold(rating=3, **weights):
+        one = np.zeros(1, 'int32')
+        history = build_csr(one, one, np.array([rating]), (1, len(f.item_bias)))
+        return replace(f, regularization=Regularization(**weights)).fold_in(history)
+
     for at in range(3):
         for value in ODD:
             penalties = dict(zip(names, m.penalties)) | {names[at]: value}
             for call in (
                 lambda: Recommender.of(f, r, **penalties),
-                lambda: fold(f, [0], [0], [3], 1, **penalties),
+                lambda: fold(**penalties),
                 lambda: total(f, r, **penalties),
             ):
                 refused(call, f'{names[at]}={value!r}')
@@ -503,10 +509,8 @@ def test_penalties_of_a_ready_model_are_looked_at(name):
             and finite(parts)
             and finite(n.similar(0, 3, 0))
         )
-    for bad in ([NAN], [INF], [1e300]):
-        refused(lambda: fold(f, [0], [0], bad, 1, *m.penalties), 'not finite')
-    for bad in (-1, 1.5, NAN, None):
-        refused(lambda: fold(f, [], [], [], bad, *m.penalties), f'n_users={bad!r}')
+    for bad in (NAN, INF, 1e300):
+        refused(lambda: fold(bad, **dict(zip(names, m.penalties))), 'not finite')
 
 
 def test_parts_of_a_split_are_neither_nothing_nor_all():

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import ndtr
 
-from mf_movielens.als import fit_als, objective
+from mf_movielens.als import als_objective, fit_als
 from mf_movielens.baselines import damped_biases
 from mf_movielens.bayes import fit_bayes
+from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
-from mf_movielens.implicit import fit_ease, fit_ials, ials_objective
+from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.posterior import log_score
 
 SEEDS, SIZES, REGS, DAMPINGS = (
@@ -97,7 +97,10 @@ def test_no_round_of_als_makes_its_sum_larger(
     unit, last = scale[1] ** 2, squares(f, ratings, reg, bias_reg, damping)
     falls([x / unit for x in (*(r['objective'] for r in noted), last)])
     assert np.isclose(
-        last, objective(f, ratings, reg, bias_reg, damping), rtol=1e-3, atol=1e-6 * unit
+        last,
+        als_objective(f, ratings, reg, bias_reg, damping),
+        rtol=1e-3,
+        atol=1e-6 * unit,
     )
 
 
