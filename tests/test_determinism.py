@@ -43,7 +43,7 @@ def made(determinism, tmp_path_factory):
 
 @pytest.mark.parametrize('name', MADE)
 def test_the_same_seed_gives_the_same_bits(name, determinism, made):
-    one, again, other = (
+    first, again, elsewhere = (
         determinism.opened(path)
         for path in (
             made[0] / f'{name}-0.npz',
@@ -51,24 +51,20 @@ def test_the_same_seed_gives_the_same_bits(name, determinism, made):
             made[1] / f'{name}-0.npz',
         )
     )
-    assert all(np.isfinite(v).all() for v in one.values())
-    assert (
-        determinism.difference(one, again)
-        == determinism.difference(one, other)
-        == 'same bits'
-    )
+    assert first
+    assert all(np.isfinite(array).all() for array in first.values())
+    assert determinism.difference(first, again) == 'same bits'
+    assert determinism.difference(first, elsewhere) == 'same bits'
 
 
-def test_a_difference_is_told_as_a_part_of_the_largest_number(determinism):
-    assert (
-        determinism.difference({'x': np.array([1.0, -4])}, {'x': np.array([1.2, -4])})
-        == '5e-02'
-    )
+def test_a_difference_is_relative_to_the_largest_number(determinism):
+    first, second = np.array([1.0, -4]), np.array([1.2, -4])
+    assert determinism.difference({'x': first}, {'x': second}) == '5e-02'
 
 
-def test_what_was_measured_is_all_of_it_and_the_bits_are_the_same(determinism):
+def test_the_table_holds_everything_and_the_bits_are_the_same(determinism):
     table = pd.read_csv(determinism.RESULTS / 'determinism.csv')
-    assert table.what.tolist() == MADE and (
-        table[['in_one_process', 'in_two_processes']] == 'same bits'
-    ).all(axis=None)
+    assert table.what.tolist() == MADE
+    assert (table.in_one_process == 'same bits').all()
+    assert (table.in_two_processes == 'same bits').all()
     assert all(x == 'same bits' or float(x) < 1e-4 for x in table.threads_1_and_2)

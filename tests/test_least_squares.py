@@ -1,6 +1,7 @@
 "The least-squares engine against dense solutions, and the log of a fit."
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_conjugate_gradients_approach_the_exact_solution(seed, k, has_gram):
         for n_steps in range(k + 1)
     ]
     sums = [objective(solution) for solution in steps]
-    assert all(after <= before + 1e-9 for before, after in zip(sums, sums[1:]))
+    assert all(after <= before + 1e-9 for before, after in pairwise(sums))
     assert np.allclose(steps[-1], exact, atol=1e-6)
 
 

@@ -1,6 +1,10 @@
-"Every solver makes small what it says it makes small; each sum is written here once more, pair by pair."
+"""Every solver minimizes the objective that it states.
+
+Each objective is written here once more, pair by pair.
+"""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings, strategies as st
@@ -14,16 +18,19 @@ from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.posterior import log_score
 
-SEEDS, SIZES, REGS, DAMPINGS = (
-    st.integers(0, 10**6),
-    st.integers(2, 25),
-    st.floats(1e-3, 3),
-    st.floats(0, 8),
-)
+SEEDS = st.integers(0, 10**6)
+SIZES = st.integers(2, 25)
+REGS = st.floats(1e-3, 3)
+DAMPINGS = st.floats(0, 8)
+SCALES = st.sampled_from([(1.0, 1.0), (0.0, 0.25), (-500.0, 250.0), (0.0, 1e-6)])
 
 
 def drawn(seed, n, m, share=0.5, noise=1.0, low=1.0, unit=1.0):
-    "Ratings of one to five stars, or on a scale of another beginning and unit, with a little taste in them; the last user and item may have none."
+    """Ratings from one latent factor and biases.
+
+    One to five stars, or on a scale that begins at `low` and has steps of `unit`.
+    Users and items at the end may have none.
+    """
     rng = np.random.default_rng(seed)
     u, i = np.nonzero(rng.random((n, m)) < share)
     if not len(u):
@@ -47,101 +54,86 @@ def drawn(seed, n, m, share=0.5, noise=1.0, low=1.0, unit=1.0):
 
 
 def squares(f, r, reg, bias_reg, damping):
-    "The sum of ALS, rating by rating and row by row."
+    "The objective of ALS, rating by rating and row by row."
     P, Q, b, c = (
         x.astype('float64')
         for x in (f.user_factors, f.item_factors, f.user_bias, f.item_bias)
     )
-    unit, total = (r.scale[1] - r.scale[0]) / 4, 0.0
+    unit = (r.scale[1] - r.scale[0]) / 4
+    total = 0.0
     for u, i, y in zip(r.user_ix, r.item_ix, r.rating.astype('float64')):
-        total += (
-            (y - f.mu - b[u] - c[i] - P[u] @ Q[i]) ** 2
-            + unit * reg * (P[u] @ P[u] + Q[i] @ Q[i])
-            + bias_reg * (b[u] ** 2 + c[i] ** 2)
-        )
-    return total + damping * (
-        unit * ((P**2).sum() + (Q**2).sum()) + (b**2).sum() + (c**2).sum()
-    )
+        total += (y - f.mu - b[u] - c[i] - P[u] @ Q[i]) ** 2
+        total += unit * reg * (P[u] @ P[u] + Q[i] @ Q[i])
+        total += bias_reg * (b[u] ** 2 + c[i] ** 2)
+    total += damping * unit * ((P**2).sum() + (Q**2).sum())
+    return total + damping * ((b**2).sum() + (c**2).sum())
 
 
-def falls(values, slack=1e-4):
-    assert all(b <= a * (1 + slack) + 1e-9 for a, b in zip(values, values[1:])), values
+def assert_falls(values, slack=1e-4):
+    for before, after in pairwise(values):
+        assert after <= before * (1 + slack) + 1e-9, values
 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    SEEDS,
-    SIZES,
-    SIZES,
-    st.integers(1, 12),
-    REGS,
-    st.floats(1e-3, 1),
-    DAMPINGS,
-    st.sampled_from([(1.0, 1.0), (0.0, 0.25), (-500.0, 250.0), (0.0, 1e-6)]),
+    SEEDS, SIZES, SIZES, st.integers(1, 12), REGS, st.floats(1e-3, 1), DAMPINGS, SCALES
 )
-def test_no_round_of_als_makes_its_sum_larger(
+def test_no_iteration_of_als_increases_its_objective(
     seed, n, m, k, reg, bias_reg, damping, scale
 ):
-    ratings, noted = drawn(seed, n, m, low=scale[0], unit=scale[1]), []
+    ratings, records = drawn(seed, n, m, low=scale[0], unit=scale[1]), []
+    weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
     f = fit_als(
         ratings,
         k,
-        reg,
-        bias_reg,
-        damping,
         n_iterations=6,
         seed=seed,
-        on_iteration=noted.append,
+        on_iteration=records.append,
         progress=False,
+        **weights,
     )
-    unit, last = scale[1] ** 2, squares(f, ratings, reg, bias_reg, damping)
-    falls([x / unit for x in (*(r['objective'] for r in noted), last)])
-    assert np.isclose(
-        last,
-        als_objective(f, ratings, reg, bias_reg, damping),
-        rtol=1e-3,
-        atol=1e-6 * unit,
-    )
+    last = squares(f, ratings, **weights)
+    square = scale[1] ** 2
+    path = [*(record['objective'] for record in records), last]
+    assert_falls([value / square for value in path])
+    found = als_objective(f, ratings, **weights)
+    assert np.isclose(last, found, rtol=1e-3, atol=1e-6 * square)
+
+
+def squares_of_all_pairs(f, ratings, reg, damping, alpha):
+    "The objective of iALS, with full tables of users and items."
+    P, Q = f.user_factors.astype('float64'), f.item_factors.astype('float64')
+    target, is_rated = np.zeros((2, len(P), len(Q)))
+    target[ratings.user_ix, ratings.item_ix] = (ratings.rating - 1) / 4
+    is_rated[ratings.user_ix, ratings.item_ix] = 1
+    scores = P @ Q.T
+    total = (is_rated * (target - scores) ** 2).sum() + alpha * (scores**2).sum()
+    for axis, table in ((1, P), (0, Q)):
+        total += ((reg * is_rated.sum(axis) + damping) * (table**2).sum(1)).sum()
+    return total
 
 
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, SIZES, SIZES, st.integers(1, 12), REGS, DAMPINGS, st.floats(1e-2, 2))
-def test_no_round_of_ials_makes_its_sum_larger(seed, n, m, k, reg, damping, alpha):
-    ratings, noted = drawn(seed, n, m), []
+def test_no_iteration_of_ials_increases_its_objective(
+    seed, n, m, k, reg, damping, alpha
+):
+    ratings, records = drawn(seed, n, m), []
     if ratings.rating.max() == 1:
         ratings = replace(ratings, rating=ratings.rating + 1)
+    weights = {'reg': reg, 'damping': damping, 'alpha': alpha}
     f = fit_ials(
         ratings,
         k,
-        reg,
-        damping,
-        alpha,
         n_iterations=6,
         seed=seed,
-        on_iteration=noted.append,
+        on_iteration=records.append,
         progress=False,
+        **weights,
     )
-    X, y, rated = (
-        f.user_factors.astype('float64') @ f.item_factors.T.astype('float64'),
-        np.zeros((n, m)),
-        np.zeros((n, m)),
-    )
-    y[ratings.user_ix, ratings.item_ix], rated[ratings.user_ix, ratings.item_ix] = (
-        (ratings.rating - 1) / 4,
-        1,
-    )
-    last = (
-        (rated * (y - X) ** 2).sum()
-        + alpha * (X**2).sum()
-        + sum(
-            ((reg * rated.sum(a) + damping) * (T.astype('float64') ** 2).sum(1)).sum()
-            for a, T in ((1, f.user_factors), (0, f.item_factors))
-        )
-    )
-    falls([*(r['objective'] for r in noted), last])
-    assert np.isclose(
-        last, ials_objective(f, ratings, reg, damping, alpha), rtol=1e-3, atol=1e-6
-    )
+    last = squares_of_all_pairs(f, ratings, **weights)
+    assert_falls([*(record['objective'] for record in records), last])
+    assert np.isclose(last, ials_objective(f, ratings, **weights), rtol=1e-3, atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
@@ -150,13 +142,19 @@ def test_no_other_weights_do_better_than_those_of_ease(seed, n, m, reg, step):
     ratings, rng = drawn(seed, n, m), np.random.default_rng(seed)
     if ratings.rating.max() == 1:
         ratings = replace(ratings, rating=ratings.rating + 1)
-    X, B = np.zeros((n, m)), fit_ease(ratings, reg).item_factors.T.astype('float64')
+    X = np.zeros((n, m))
     X[ratings.user_ix, ratings.item_ix] = (ratings.rating - 1) / 4
-    total = lambda B: ((X - X @ B) ** 2).sum() + reg * (B**2).sum()
-    assert not np.diag(B).any() and total(B) <= total(0 * B) * (1 + 1e-6)
+    weights = fit_ease(ratings, reg).item_factors.T.astype('float64')
+
+    def total(B):
+        return ((X - X @ B) ** 2).sum() + reg * (B**2).sum()
+
+    without = total(np.zeros((m, m)))
+    assert not np.diag(weights).any()
+    assert total(weights) <= without * (1 + 1e-6)
     for _ in range(10):
         move = rng.normal(0, step, (m, m)) * (1 - np.eye(m))
-        assert total(B + move) > total(B) - 1e-6 * total(0 * B)
+        assert total(weights + move) > total(weights) - 1e-6 * without
 
 
 @settings(max_examples=4, deadline=None)
@@ -186,76 +184,62 @@ def test_the_loss_of_the_network_is_lower_at_the_end(seed, decay, kind):
     )
 
 
-def by_biases(ratings):
-    "What damped biases with Gaussian noise give the ratings, in nats each: the probability of the star, and the density."
-    said = (
-        damped_biases(ratings)
-        .predict(ratings.user_ix, ratings.item_ix)
-        .astype('float64')
-    )
-    stars, sd = (
-        np.unique(ratings.rating).astype('float64'),
-        max(np.sqrt(np.mean((ratings.rating - said) ** 2)), 1e-3),
-    )
-    cuts, at = (
-        np.concatenate([[-np.inf], (stars[1:] + stars[:-1]) / 2, [np.inf]]),
-        np.searchsorted(stars, ratings.rating),
-    )
-    share = ndtr((cuts[at + 1] - said) / sd) - ndtr((cuts[at] - said) / sd)
-    return np.log(np.maximum(share, 1e-12)).mean(), -0.5 * np.log(
-        2 * np.pi * sd**2
-    ) - 0.5
+def scores_of_biases(ratings):
+    """Log scores of damped biases with Gaussian noise, in nats a rating.
+
+    Of the probability of the star, and of the density.
+    """
+    predicted = damped_biases(ratings).predict(ratings.user_ix, ratings.item_ix)
+    predicted = predicted.astype('float64')
+    sd = max(np.sqrt(np.mean((ratings.rating - predicted) ** 2)), 1e-3)
+    stars = np.unique(ratings.rating).astype('float64')
+    middles = (stars[1:] + stars[:-1]) / 2
+    cutpoints = np.concatenate([[-np.inf], middles, [np.inf]])
+    star = np.searchsorted(stars, ratings.rating)
+    above = ndtr((cutpoints[star] - predicted) / sd)
+    probability = ndtr((cutpoints[star + 1] - predicted) / sd) - above
+    by_star = np.log(np.maximum(probability, 1e-12)).mean()
+    return by_star, log_density(0, sd) - 0.5
+
+
+def log_density(error, sd):
+    return -0.5 * (error / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+
+
+def log_score_of_samples(posterior, ratings):
+    "Mean log density of the ratings, over the samples."
+    densities = []
+    for sample in range(len(posterior)):
+        mean, sd = posterior.latent_distribution(
+            sample, ratings.user_ix, ratings.item_ix
+        )
+        densities.append(log_density(ratings.rating - mean, sd).mean())
+    return np.mean(densities)
 
 
 @settings(max_examples=8, deadline=None)
 @given(SEEDS, st.sampled_from(['probit', 'normal']), st.booleans())
 def test_sampling_makes_the_ratings_more_probable(seed, likelihood, user_noise):
     ratings = drawn(seed, 30, 25, noise=0.3)
-    post = fit_bayes(
-        ratings,
-        n_factors=3,
-        n_burn_in=30,
-        n_samples=30,
-        likelihood=likelihood,
-        user_noise=user_noise,
-        seed=seed,
-        progress=False,
-    )
-    first = fit_bayes(
-        ratings,
-        n_factors=3,
-        n_burn_in=0,
-        n_samples=1,
-        likelihood=likelihood,
-        user_noise=user_noise,
-        seed=seed,
-        progress=False,
-    )
-    share = np.unique(ratings.rating, return_counts=True)[1] / len(ratings)
-    stars, density = by_biases(ratings)
+    settings = {
+        'n_factors': 3,
+        'likelihood': likelihood,
+        'user_noise': user_noise,
+        'seed': seed,
+        'progress': False,
+    }
+    posterior = fit_bayes(ratings, n_burn_in=30, n_samples=30, **settings)
+    first = fit_bayes(ratings, n_burn_in=0, n_samples=1, **settings)
+    by_star, density = scores_of_biases(ratings)
     if likelihood == 'probit':
-        assert log_score(post, ratings) > max(
-            (share * np.log(share)).sum(), stars, log_score(first, ratings)
-        )
+        share = np.unique(ratings.rating, return_counts=True)[1] / len(ratings)
+        of_shares = (share * np.log(share)).sum()
+        worse = of_shares, by_star, log_score(first, ratings)
+        assert log_score(posterior, ratings) > max(worse)
     else:
-        of = lambda p: np.mean(
-            [
-                np.mean(
-                    -0.5 * ((ratings.rating - f) / sd) ** 2
-                    - np.log(sd)
-                    - 0.5 * np.log(2 * np.pi)
-                )
-                for f, sd in (
-                    p.latent_distribution(s, ratings.user_ix, ratings.item_ix)
-                    for s in range(len(p))
-                )
-            ]
-        )
-        assert of(post) > max(
-            -0.5 * np.log(2 * np.pi * ratings.rating.var(dtype='float64')) - 0.5,
-            density,
-            of(first),
-        )
+        of_mean = log_density(0, ratings.rating.std(dtype='float64')) - 0.5
+        worse = of_mean, density, log_score_of_samples(first, ratings)
+        assert log_score_of_samples(posterior, ratings) > max(worse)
 
 
 @settings(max_examples=30, deadline=None)
@@ -264,17 +248,15 @@ def test_no_other_biases_do_better_than_damped_ones(
     seed, n, m, user_damping, item_damping
 ):
     ratings, rng = drawn(seed, n, m), np.random.default_rng(seed)
-    f = damped_biases(
-        ratings, user_damping + 0.1, item_damping + 0.1, n_iterations=2000
-    )
+    user_damping, item_damping = user_damping + 0.1, item_damping + 0.1
+    f = damped_biases(ratings, user_damping, item_damping, n_iterations=2000)
     b, c = f.user_bias.astype('float64'), f.item_bias.astype('float64')
-    total = lambda b, c: (
-        ((ratings.rating - f.mu - b[ratings.user_ix] - c[ratings.item_ix]) ** 2).sum()
-        + (user_damping + 0.1) * (b**2).sum()
-        + (item_damping + 0.1) * (c**2).sum()
-    )
+
+    def total(b, c):
+        error = ratings.rating - f.mu - b[ratings.user_ix] - c[ratings.item_ix]
+        dampings = user_damping * (b**2).sum() + item_damping * (c**2).sum()
+        return (error**2).sum() + dampings
+
     for _ in range(10):
-        assert (
-            total(b + rng.normal(0, 0.05, n), c + rng.normal(0, 0.05, m))
-            > total(b, c) - 1e-4
-        )
+        moved = b + rng.normal(0, 0.05, n), c + rng.normal(0, 0.05, m)
+        assert total(*moved) > total(b, c) - 1e-4
