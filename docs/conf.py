@@ -69,6 +69,7 @@ intersphinx_mapping = {
     name: (address, str(HERE / f'_inventories/{name}.inv'))
     for name, address in {
         'keras': 'https://keras.io',
+        'matplotlib': 'https://matplotlib.org/stable',
         'numpy': 'https://numpy.org/doc/stable',
         'pandas': 'https://pandas.pydata.org/docs',
         'python': 'https://docs.python.org/3',

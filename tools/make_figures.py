@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -136,7 +136,7 @@ def draw_points(ax: Axes, films: Films) -> None:
     """Draw the points of the map, a colour for each genre."""
     for name, colour in COLOURS.items():
         across, up = films.points[films.genres == name].T
-        style = {'s': 30, 'linewidth': 0.5, 'edgecolor': 'white'}
+        style: dict[str, Any] = {'s': 30, 'linewidth': 0.5, 'edgecolor': 'white'}
         ax.scatter(across, up, color=colour, label=name, **style)
     ax.set(
         xticks=[],

@@ -148,9 +148,9 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     sphinx = [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-j', 'auto']
     done = subprocess.run([*sphinx, str(PROC), str(OUT)])
+    finish()
     if done.returncode:
         sys.exit(done.returncode)
-    finish()
     folder = OUT.relative_to(ROOT)
     print(f'the site is in {folder}: python -m http.server -d {folder}')
 

@@ -252,7 +252,7 @@ def contents(has_package_page: bool) -> str:
     entries = [f'reference/{PACKAGE.name}'] if has_package_page else []
     if has_package_page:
         parts.append(
-            f'What most people need can be imported from '
+            'What most people need can be imported from '
             f'[{PACKAGE.name}](reference/{PACKAGE.name}.md) itself.'
         )
     for group, found in groups().items():

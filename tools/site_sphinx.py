@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from site_reference import full_names, modules
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.inspect import stringify_signature
 
 # Pages that are files of the repository
 FILES = {
@@ -32,8 +34,11 @@ TYPES = {
     'path-like': 'os.PathLike',
     'csr_array': 'scipy.sparse.csr_array',
     'Generator': 'numpy.random.Generator',
+    'Any': 'typing.Any',
     'Callable': 'collections.abc.Callable',
+    'Literal': 'typing.Literal',
 }
+FORWARD_REFERENCE = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")
 EDIT_BUTTONS = ('source-edit-button', 'source-file-button')
 ABBREVIATIONS = {
     'np.': 'numpy.',
@@ -86,6 +91,36 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
     return f'{settings()["blob"]}/{name}#L{first}-L{first + len(lines) - 1}'
 
 
+def process_signature(
+    app: Sphinx,
+    what: str,
+    name: str,
+    thing: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Write a signature as its source has it.
+
+    A protocol is not called. Keras hides the parameters of a network behind its own
+    `__new__`. In a union, Sphinx 9 writes how it finds an alias instead of the alias.
+    """
+    if getattr(thing, '_is_protocol', False):
+        return '', None
+    if what == 'class' and signature == '(*args, **kwargs)':
+        of_init = inspect.signature(thing.__init__)
+        parameters = list(of_init.parameters.values())[1:]
+        signature = stringify_signature(
+            of_init.replace(parameters=parameters, return_annotation=of_init.empty),
+            unqualified_typehints=True,
+        )
+    if signature:
+        signature = FORWARD_REFERENCE.sub(r'~\1', signature)
+    if returns:
+        returns = FORWARD_REFERENCE.sub(r'~\1', returns)
+    return signature, returns
+
+
 def complete_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Node
 ) -> nodes.Node | None:
@@ -126,5 +161,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the above."""
     # after the theme has made its buttons
     app.connect('html-page-context', remove_edit_buttons, priority=510)
+    app.connect('autodoc-process-signature', process_signature)
     app.connect('missing-reference', complete_name, priority=400)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}
