@@ -542,8 +542,8 @@ def test_search_finds_what_is_folded(base: str, tab: OpenTab) -> None:
     name = '04_metrics'
     page = bs4.BeautifulSoup(str(soup(f'{name}.html').article), 'html.parser')
     folded = ' '.join(details.extract().get_text() for details in page('details'))
-    words = set(re.findall(r'[a-z]{6,}', folded))
-    word = max(words - set(re.findall(r'[a-z]{6,}', page.get_text().lower())), key=len)
+    words = set(re.findall(r'\b[a-z]{6,}\b', folded))
+    word = max(words - set(re.findall(r'[a-z]+', page.get_text().lower())), key=len)
     title, _ = title_and_subtitle(ROOT / f'nbs/{name}.ipynb')
     assert title in search(tab(base + f'search.html?q={word}'))
 

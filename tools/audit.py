@@ -1,48 +1,51 @@
-"""Compare what is installed with known holes: `python tools/audit.py FOLDER`, where FOLDER is a `site-packages`; needs pip-audit.
+"""Compare what is installed with known vulnerabilities: `python tools/audit.py FOLDER`.
 
-Where no service that knows of holes can be reached, that is said, and is no error; on GitHub it is one.
+FOLDER is a `site-packages`; pip-audit has to be installed. Where no service that knows
+of vulnerabilities can be reached, that is printed and is no error; on GitHub it is one.
 """
 
-import json, os, subprocess, sys
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+PIP_AUDIT = [sys.executable, '-m', 'pip_audit', '-f', 'json']
 
 
-def main():
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'pip_audit',
-            '-f',
-            'json',
-            '--progress-spinner',
-            'off',
-            '--path',
-            sys.argv[1],
-        ],
-        capture_output=True,
-        text=True,
-    )
-    found = (
-        json.loads(done.stdout)['dependencies'] if done.stdout.startswith('{') else []
-    )
-    known = [d for d in found if 'skip_reason' not in d]
-    holes = [
-        f'{d["name"]} {d["version"]}: {v["id"]}, mended in {", ".join(v["fix_versions"]) or "no version yet"}'
-        for d in known
-        for v in d['vulns']
-    ]
-    if holes:
-        sys.exit('\n'.join(['known holes:', *holes]))
+def vulnerabilities(package: dict[str, Any]) -> list[str]:
+    """Return a line for each known vulnerability of a package."""
+    name = f'{package["name"]} {package["version"]}'
+    lines = []
+    for known in package['vulns']:
+        fixed_in = ', '.join(known['fix_versions']) or 'no version yet'
+        lines.append(f'{name}: {known["id"]}, fixed in {fixed_in}')
+    return lines
+
+
+def main() -> None:
+    """Look the packages up, and exit with what is known of them."""
+    command = [*PIP_AUDIT, '--progress-spinner', 'off', '--path', sys.argv[1]]
+    done = subprocess.run(command, capture_output=True, text=True)
+    is_json = done.stdout.startswith('{')
+    packages = json.loads(done.stdout)['dependencies'] if is_json else []
+    known = [package for package in packages if 'skip_reason' not in package]
+    found = [line for package in known for line in vulnerabilities(package)]
+    if found:
+        sys.exit('\n'.join(['known vulnerabilities:', *found]))
     if known:
-        return print(
-            f'{len(known)} packages without known holes; not looked up: {", ".join(d["name"] for d in found if d not in known) or "none"}'
-        )
-    said = 'SKIPPED: nothing can be looked up here' + (
-        f': {done.stderr.strip().splitlines()[-1][:200]}' if done.stderr.strip() else ''
-    )
+        skipped = [p['name'] for p in packages if p not in known]
+        print(f'{len(known)} packages without known vulnerabilities')
+        print(f'not looked up: {", ".join(skipped) or "none"}')
+        return
+    message = 'SKIPPED: nothing can be looked up here'
+    if done.stderr.strip():
+        message += f': {done.stderr.strip().splitlines()[-1][:200]}'
     if os.environ.get('GITHUB_ACTIONS'):
-        sys.exit(said)
-    print(said)
+        sys.exit(message)
+    print(message)
 
 
 if __name__ == '__main__':

@@ -1,77 +1,97 @@
-"""Say where notebooks that were run again differ from what is committed: `python tools/check_outputs.py FOLDER`.
+"""Find where notebooks that were run again differ from what is committed.
 
-FOLDER holds notebooks of the same names that were run on the real data. Words must be the same, numbers nearly so:
-another machine rounds otherwise. Times and sizes are no figures of the book; a cell that shows them in a table says
-`#| varies: times`, and then only its words are compared. Pictures are not compared; what they show is asserted in cells.
+    python tools/check_outputs.py FOLDER
+
+FOLDER holds notebooks of the same names that were run on the real data. Words must be
+the same, numbers nearly so: another machine rounds otherwise. Times and sizes are no
+figures of the book; a cell that shows them in a table says `#| varies: times`, and then
+only its words are compared. Pictures are not compared; what they show is asserted in
+cells.
 """
 
-import re, sys
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from book import NBS, directive, read
+from nbformat import NotebookNode
 
 NUMBER = re.compile(r'(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])')
 UNIT = re.compile(r'\s*(?:s|ms|µs|MB|KB|seconds?|times|min)\b')
+OBJECT = re.compile(r'<[^>]*at 0x[0-9a-f]+>|<Figure[^>]*>')
+SPACE = re.compile(r'[\s\\]+|-{3,}|\.{3}')
+RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 0.02, 0.0051
+
+Number = tuple[float, bool]
 
 
-def texts(cell):
-    "What a cell printed or showed, as text without the width of its columns."
-    plain = [
-        ''.join(o.get('text', ''))
-        if o.output_type == 'stream'
-        else o.get('data', {}).get('text/plain', '')
-        for o in cell.outputs
-        if o.get('name') != 'stderr'
-    ]
-    return re.sub(
-        r'<[^>]*at 0x[0-9a-f]+>|<Figure[^>]*>',
-        '<object>',
-        re.sub(r'[\s\\]+|-{3,}|\.{3}', ' ', '\n'.join(plain)),
-    ).strip()
+def output_text(output: NotebookNode) -> str:
+    """Return an output as plain text."""
+    if output.output_type == 'stream':
+        return str(output.get('text', ''))
+    return str(output.get('data', {}).get('text/plain', ''))
 
 
-def parts(text):
-    "Its words, and its numbers that are neither times nor sizes."
+def texts(cell: NotebookNode) -> str:
+    """Return what a cell printed or showed, without the width of its columns."""
+    outputs = [o for o in cell.outputs if o.get('name') != 'stderr']
+    text = '\n'.join(map(output_text, outputs))
+    return OBJECT.sub('<object>', SPACE.sub(' ', text)).strip()
+
+
+def parts(text: str) -> tuple[str, list[Number]]:
+    """Return the words of a text, and its numbers, each with whether it has a unit."""
     numbers = [
-        (float(m[0].replace(',', '')), bool(UNIT.match(text, m.end())))
-        for m in NUMBER.finditer(text)
+        (float(found[0].replace(',', '')), bool(UNIT.match(text, found.end())))
+        for found in NUMBER.finditer(text)
     ]
     return NUMBER.sub('#', text), numbers
 
 
-def differs(old, new, varies):
-    "Why two texts are not the same, or None."
-    (words, numbers), (new_words, new_numbers) = parts(old), parts(new)
+def differs(old: str, new: str, varies: str | None) -> str | None:
+    """Return why two texts are not the same, or None."""
+    words, numbers = parts(old)
+    new_words, new_numbers = parts(new)
     if words != new_words:
         return 'other words'
     if varies:
         return None
-    for (a, timed), (b, _) in zip(numbers, new_numbers):
-        if not timed and abs(a - b) > max(0.02 * abs(a), 0.0051):
+    for (a, has_unit), (b, _) in zip(numbers, new_numbers):
+        tolerance = max(RELATIVE_TOLERANCE * abs(a), ABSOLUTE_TOLERANCE)
+        if not has_unit and abs(a - b) > tolerance:
             return f'{a:g} became {b:g}'
+    return None
 
 
-def main():
-    folder, found, compared = Path(sys.argv[1]), [], 0
-    for path in sorted(folder.glob('*.ipynb')):
-        fresh = {c.id: c for c in read(path).cells}
-        for n, cell in enumerate(read(NBS / path.name).cells):
+def differences(cell: NotebookNode, fresh: NotebookNode) -> Iterator[str]:
+    """Give what differs between a cell and the same one that was run again."""
+    if cell.source != fresh.source:
+        yield 'the code differs'
+    committed, now = texts(cell), texts(fresh)
+    reason = differs(committed, now, directive(cell, 'varies'))
+    if reason:
+        yield f'{reason}\n  committed: {committed[:300]}\n  now:       {now[:300]}'
+
+
+def main() -> None:
+    """Compare all, and exit with what differs."""
+    n_compared, found = 0, []
+    for path in sorted(Path(sys.argv[1]).glob('*.ipynb')):
+        fresh = {cell.id: cell for cell in read(path).cells}
+        for number, cell in enumerate(read(NBS / path.name).cells):
             if cell.cell_type != 'code':
                 continue
-            if cell.source != fresh[cell.id].source:
-                found.append(f'{path.stem} {n}: the code is another')
-            why = differs(texts(cell), texts(fresh[cell.id]), directive(cell, 'varies'))
-            compared += bool(cell.outputs)
-            if why:
-                found.append(
-                    f'{path.stem} {n}: {why}\n  committed: {texts(cell)[:300]}\n  now:       {texts(fresh[cell.id])[:300]}'
-                )
-    print(f'{compared} outputs compared')
-    if not compared or found:
-        sys.exit(
-            '\n'.join(found or ['nothing was compared'])
-            + '\nRun python tools/run_notebooks.py and read what changed.'
-        )
+            n_compared += bool(cell.outputs)
+            for difference in differences(cell, fresh[cell.id]):
+                found.append(f'{path.stem} {number}: {difference}')
+    print(f'{n_compared} outputs compared')
+    if found or not n_compared:
+        lines = found or ['nothing was compared']
+        advice = 'Run python tools/run_notebooks.py and read what changed.'
+        sys.exit('\n'.join([*lines, advice]))
 
 
 if __name__ == '__main__':

@@ -126,10 +126,11 @@ def known_films(n: int) -> Films:
     ratings = Ratings.from_frame(ml.ratings, titles=ml.titles)
     model = Recommender.fit(ratings, goal='rating')
     rows = most_rated(model, n)
-    rows = rows[~pd.Series(ratings.titles[rows]).duplicated().to_numpy()]
+    titles = np.asarray(ratings.titles)
+    rows = rows[~pd.Series(titles[rows]).duplicated().to_numpy()]
     films = ml.movies.set_index('movie_id').loc[ratings.items.index[rows]]
     points = item_axes(model.factors)[rows, :2]
-    return Films(ratings, rows, ratings.titles[rows], points, shown_genre(films))
+    return Films(ratings, rows, titles[rows], points, shown_genre(films))
 
 
 def draw_points(ax: Axes, films: Films) -> None:

@@ -1,46 +1,60 @@
-"""One line of CSV on a run of the suite that passed: `python tools/versions_row.py lowest|newest NOTEBOOKS_LOG PYTEST_LOG [--write]`.
+"""Describe a run of the suite that passed as one line of CSV.
 
-With --write the line goes into the package's versions.csv, in the place of an older one on the same Python and versions.
+    python tools/versions_row.py lowest|newest NOTEBOOKS_LOG PYTEST_LOG [--write]
+
+With --write the line goes into the package's versions.csv, in the place of an older
+one on the same Python and versions.
 """
 
-import platform, re, sys
+from __future__ import annotations
+
+import platform
+import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from book import PACKAGE
 
-from book import ROOT
-
-PATH = ROOT / 'mf_movielens/results/versions.csv'
+PATH = PACKAGE / 'results/versions.csv'
 PACKAGES = ['tensorflow', 'keras', 'numpy', 'pandas', 'scipy', 'matplotlib', 'pyarrow']
 
+Row = dict[str, str]
 
-def row(requirements, notebooks, tests):
-    "What ran, as text: the logs are those of nbdev_test --timing and of pytest -q."
-    ran = re.findall(r'^\S+\.ipynb: \d+ secs$', notebooks, re.M)
-    *_, end = re.findall(r'^(?=.*\bpassed\b).* in \d.*$', tests, re.M)
-    said = {what: n for n, what in re.findall(r'(\d+) (passed|skipped)', end)}
+
+def row(requirements: str, notebooks: str, tests: str) -> Row:
+    """Return what ran; the logs are those of nbdev_test --timing and of pytest -q."""
+    n_notebooks = len(re.findall(r'^\S+\.ipynb: \d+ secs$', notebooks, re.M))
+    *_, last = re.findall(r'^(?=.*\bpassed\b).* in \d.*$', tests, re.M)
+    counts = {kind: n for n, kind in re.findall(r'(\d+) (passed|skipped)', last)}
     return {
         'python': platform.python_version(),
         'requirements': requirements,
-        **{p: version(p) for p in PACKAGES},
-        'notebooks': str(len(ran)),
-        'tests': said['passed'],
-        'skipped': said.get('skipped', '0'),
+        **{package: version(package) for package in PACKAGES},
+        'notebooks': str(n_notebooks),
+        'tests': counts['passed'],
+        'skipped': counts.get('skipped', '0'),
     }
 
 
-def merged(old, new):
-    "A table with the new row, in order of Python's version."
-    key = lambda r: ([int(n) for n in r['python'].split('.')[:2]], r['requirements'])
-    return sorted([r for r in old if key(r) != key(new)] + [new], key=key)
+def python_and_requirements(entry: Row) -> tuple[list[int], str]:
+    """Return what identifies a row: the version of Python, and lowest or newest."""
+    numbers = [int(number) for number in entry['python'].split('.')[:2]]
+    return numbers, entry['requirements']
 
 
-def main():
-    requirements, notebooks, tests = (
-        sys.argv[1],
-        *(Path(p).read_text(encoding='utf-8') for p in sys.argv[2:4]),
-    )
+def merged(old: list[Row], new: Row) -> list[Row]:
+    """Return a table with the new row, in order of Python's version."""
+    key = python_and_requirements
+    others = [entry for entry in old if key(entry) != key(new)]
+    return sorted([*others, new], key=key)
+
+
+def main() -> None:
+    """Print the row, and write it if asked to."""
+    requirements, *logs = sys.argv[1:4]
+    notebooks, tests = (Path(log).read_text(encoding='utf-8') for log in logs)
     new = row(requirements, notebooks, tests)
     print(','.join(new.values()))
     if '--write' not in sys.argv:
