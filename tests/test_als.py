@@ -142,6 +142,15 @@ def test_a_new_user_gets_the_row_that_minimizes_the_objective(
     assert np.allclose(new.user_bias[0], exact[k], atol=1e-3 * size)
 
 
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+    ratings = drawn(6)
+    first, again, other = (fit_als(ratings, 3, seed=seed) for seed in (1, 1, 2))
+    assert (first.user_factors == again.user_factors).all()
+    assert (first.item_factors == again.item_factors).all()
+    assert (first.user_factors != other.user_factors).any()
+    assert (first.item_factors != other.item_factors).any()
+
+
 CHILD = """
 import sys, time
 from mf_movielens.data import synthetic
