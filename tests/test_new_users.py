@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.special import ndtr
 from scipy.stats import gamma, multivariate_normal
 
-from mf_movielens.bayes import fit_bayes
+from mf_movielens.bayes import GibbsSampler, fit_bayes
 from mf_movielens.encoding import Ratings, Vocabulary
 
 DAY = 86_400
-N_DRAWS = 3000
+N_SAMPLES = 3000
 N_ITEMS = 8
 SCALE = (1, 5)
 
@@ -37,55 +38,60 @@ def fitted(likelihood, timed):
     return fit_bayes(
         ratings,
         n_factors=1,
-        n_sweeps=2,
+        n_burn_in=0,
+        n_samples=1,
         likelihood=likelihood,
         time=timed,
         progress=False,
     )
 
 
-def known_posterior(likelihood, timed, shape, bias_sd):
-    "The same item rows and population in each of many draws."
+def tiled(part):
+    return np.stack([part] * N_SAMPLES)
+
+
+def known_posterior(likelihood, timed, shape, user_day_sd):
+    "The same item rows and population in each of many samples."
     rng = np.random.default_rng(1)
     fit = fitted(likelihood, timed)
+    is_probit = likelihood == 'probit'
     parts = {
-        'item': rng.normal(0, 0.8, (N_ITEMS, 2)),
-        'user': np.zeros((1, 2)),
-        'sd': np.array(1.0 if likelihood == 'probit' else 0.6),
-        'user_sd': np.ones(1),
-        'user_shape': np.array(shape),
-        'cuts': np.array([-1.5, -0.4, 0.5, 1.4])[: fit.cuts.shape[1]],
-        'user_mean': np.array([0.4, -0.3]),
-        'user_precision': np.array([[2.0, 0.6], [0.6, 1.5]]),
-        'user_implicit': rng.normal(0, 0.5, (N_ITEMS, 2)),
+        'item_samples': rng.normal(0, 0.8, (N_ITEMS, 2)),
+        'user_samples': np.zeros((1, 2)),
+        'noise_sd': np.array(1.0 if is_probit else 0.6),
+        'user_noise_scale': np.ones(1),
+        'noise_shape': np.array(shape),
+        'cutpoints': np.array([-1.5, -0.4, 0.5, 1.4] if is_probit else []),
+        'population_mean': np.array([0.4, -0.3]),
+        'population_precision': np.array([[2.0, 0.6], [0.6, 1.5]]),
+        'implicit_effects': rng.normal(0, 0.5, (N_ITEMS, 2)),
     }
+    parts = {name: tiled(part) for name, part in parts.items()}
     if timed:
-        parts |= {
-            'day': np.zeros(fit.day.shape[1:]),
-            'mood': np.zeros(fit.mood.shape[1:]),
-            'mood_sd': np.array(bias_sd),
-        }
-    tiled = {name: np.stack([part] * N_DRAWS) for name, part in parts.items()}
-    if likelihood == 'normal':
-        return replace(fit, mu=3.2, unit=1.1, **tiled)
-    return replace(fit, **tiled)
+        parts['time'] = replace(
+            fit.time,
+            day_samples=tiled(np.zeros(fit.time.day_samples.shape[1:])),
+            user_day_bias=tiled(np.zeros(fit.time.user_day_bias.shape[1:])),
+            user_day_sd=tiled(np.array(user_day_sd)),
+        )
+    if not is_probit:
+        parts |= {'mu': 3.2, 'unit': 1.1}
+    return replace(fit, **parts)
 
 
 class Quadrature:
     "The posterior of a new user's row and noise precision, by sums over grids."
 
-    def __init__(self, posterior, item_ix, rating, bias_sd):
-        first = {
-            name: getattr(posterior, name)[0].astype('float64')
-            for name in ('item', 'user_mean', 'user_precision', 'user_implicit', 'cuts')
-        }
-        self.sd, self.bias_sd = float(posterior.sd[0]), bias_sd
+    def __init__(self, posterior, item_ix, rating, user_day_sd):
+        self.sd = float(posterior.noise_sd[0])
+        self.user_day_sd = user_day_sd
         self.mu, self.unit = posterior.mu, posterior.unit
-        self.items, self.cuts = first['item'], first['cuts']
-        implicit = first['user_implicit'][item_ix].sum(0) / np.sqrt(len(item_ix))
-        self.mean = first['user_mean'] + implicit
-        self.covariance = np.linalg.inv(first['user_precision'])
-        shape = posterior.user_shape[0]
+        self.items = posterior.item_samples[0]
+        self.cutpoints = posterior.cutpoints[0]
+        implicit = posterior.implicit_effects[0, item_ix].sum(0)
+        self.mean = posterior.population_mean[0] + implicit / np.sqrt(len(item_ix))
+        self.covariance = np.linalg.inv(posterior.population_precision[0])
+        shape = posterior.noise_shape[0]
         self.precision = np.ones(1)
         prior = np.ones(1)
         if shape:
@@ -102,7 +108,7 @@ class Quadrature:
         return np.column_stack([self.items[item_ix, 0], np.ones(len(item_ix))])
 
     def noise_variance(self):
-        return self.sd**2 / self.precision + self.bias_sd**2
+        return self.sd**2 / self.precision + self.user_day_sd**2
 
     def weigh_normal(self, item_ix, target):
         "Rows given each precision are normal: their means, and their covariances."
@@ -126,7 +132,7 @@ class Quadrature:
         grid = self.mean + steps @ np.linalg.cholesky(self.covariance).T
         prior = np.exp(-0.5 * (steps**2).sum(1))
         f = grid @ self.inputs(item_ix).T + self.items[item_ix, 1]
-        ends = np.concatenate([[-np.inf], self.cuts, [np.inf]])
+        ends = np.concatenate([[-np.inf], self.cutpoints, [np.inf]])
         weight = []
         for sd in np.sqrt(self.noise_variance()):
             chance = ndtr((ends[category + 1] - f) / sd) - ndtr(
@@ -150,13 +156,13 @@ class Quadrature:
         mean = weight @ log
         return mean, weight @ (log - mean) ** 2
 
-    def probabilities(self, item, cuts):
+    def probabilities(self, item, cutpoints):
         "Of each rating of an item."
         x = np.array([self.items[item, 0], 1.0])
         f = self.rows @ x + self.items[item, 1]
         spread = np.einsum('k,ijkl,l->ij', x, self.spreads, x)
         sd = np.sqrt(spread + self.noise_variance()[:, None])
-        below = [(self.weight * ndtr((cut - f) / sd)).sum() for cut in cuts]
+        below = [(self.weight * ndtr((cut - f) / sd)).sum() for cut in cutpoints]
         return np.diff([0, *below, 1])
 
 
@@ -164,39 +170,45 @@ RATED = np.array([0, 2, 3, 5, 6])
 GIVEN = np.array([5, 1, 4, 4, 2.0])
 
 
-def fold_in_errors(posterior, bias_sd, seed):
-    """Errors of the draws' moments, in units that let each be compared with a number.
+def history(item_ix, rating):
+    rows = np.zeros(len(item_ix), int)
+    return csr_array((rating, (rows, item_ix)), shape=(1, N_ITEMS))
+
+
+def fold_in_errors(posterior, user_day_sd, seed):
+    """Errors of the samples' moments, in units that let each be compared with a number.
 
     Means are measured in standard errors, variances as parts of the exact one.
     """
-    exact = Quadrature(posterior, RATED, GIVEN, bias_sd)
-    new = posterior.fold_in(RATED, GIVEN, seed=seed, n_rounds=40)
-    rows = new.user[:, 0].astype('float64')
+    exact = Quadrature(posterior, RATED, GIVEN, user_day_sd)
+    new = posterior.fold_in(history(RATED, GIVEN), seed=seed, n_iterations=40)
+    rows = new.user_samples[:, 0].astype('float64')
     mean, covariance = exact.row_moments()
     scale = np.sqrt(np.diag(covariance))
     means = (rows.mean(0) - mean) / scale * np.sqrt(len(rows))
     spreads = (np.cov(rows.T) - covariance) / np.outer(scale, scale)
     found = {'mean': np.abs(means).max(), 'covariance': np.abs(spreads).max()}
     if len(exact.precision) > 1:
-        log_precision = -2 * np.log(new.user_sd[:, 0])
+        log_precision = -2 * np.log(new.user_noise_scale[:, 0])
         mean, variance = exact.log_precision_moments()
         error = (log_precision.mean() - mean) / np.sqrt(variance / len(rows))
         found['log precision'] = np.abs(error)
         found['its variance'] = np.abs(log_precision.var() / variance - 1)
-    cuts = exact.cuts
+    cutpoints = exact.cutpoints
     if posterior.likelihood == 'normal':
-        cuts = (np.arange(1.5, 5) - exact.mu) / exact.unit
-    probabilities = new.probabilities(0, [1])[0] - exact.probabilities(1, cuts)
-    return found | {'probabilities': np.abs(probabilities).max()}
+        cutpoints = (np.arange(1.5, 5) - exact.mu) / exact.unit
+    probabilities = new.probabilities(0, 1).to_numpy()[0]
+    errors = probabilities - exact.probabilities(1, cutpoints)
+    return found | {'probabilities': np.abs(errors).max()}
 
 
 @pytest.mark.parametrize('likelihood', ['normal', 'probit'])
 @pytest.mark.parametrize('shape', [0.0, 2.0])
-@pytest.mark.parametrize('bias_sd', [0.0, 0.9])
-def test_a_new_user_is_drawn_from_the_exact_posterior(likelihood, shape, bias_sd):
+@pytest.mark.parametrize('user_day_sd', [0.0, 0.9])
+def test_a_new_user_is_drawn_from_the_exact_posterior(likelihood, shape, user_day_sd):
     "Noise and the user-day bias, of which each rating has its own, are kept apart."
-    posterior = known_posterior(likelihood, bias_sd > 0, shape, bias_sd)
-    errors = fold_in_errors(posterior, bias_sd, seed=0)
+    posterior = known_posterior(likelihood, user_day_sd > 0, shape, user_day_sd)
+    errors = fold_in_errors(posterior, user_day_sd, seed=0)
     limits = {'mean': 4.5, 'covariance': 0.15, 'probabilities': 0.015}
     limits |= {'log precision': 4.5, 'its variance': 0.25}
     for name, error in errors.items():
@@ -243,7 +255,7 @@ def planted(seed, n_items=30):
 
 def predictions(posterior, user_ix):
     "Mean predictions of all items, with neither day nor user-day bias."
-    items, rows = posterior.item, posterior.user[:, user_ix]
+    items, rows = posterior.item_samples, posterior.user_samples[:, user_ix]
     products = np.einsum('smk,sk->sm', items[:, :, :-1], rows[:, :-1])
     return (products + items[:, :, -1] + rows[:, -1:]).mean(0)
 
@@ -254,22 +266,19 @@ def compare_with_the_table(likelihood, seed):
     posterior = fit_bayes(
         ratings,
         n_factors=1,
-        n_sweeps=150,
+        n_burn_in=15,
+        n_samples=135,
         likelihood=likelihood,
-        time='moods',
+        time='user_days',
         progress=False,
     )
-    known, new, noise = [], [], []
-    for user_ix in ON_THEIR_OWN_DAYS:
-        own = ratings.user_ix == user_ix
-        folded = posterior.fold_in(ratings.item_ix[own], ratings.rating[own])
-        known.append(predictions(posterior, user_ix))
-        new.append(predictions(folded, 0))
-        ratio = folded.user_sd[:, 0] / posterior.user_sd[:, user_ix]
-        noise.append(np.log(ratio).mean())
-    known, new = np.ravel(known), np.ravel(new)
+    users = np.array(ON_THEIR_OWN_DAYS)
+    folded = posterior.fold_in(ratings.to_csr()[users])
+    known = np.ravel([predictions(posterior, u) for u in users])
+    new = np.ravel([predictions(folded, j) for j in range(len(users))])
     slope = np.polyfit(known, new, 1)[0]
-    return slope, np.std(new - known) / np.std(known), np.mean(noise)
+    ratio = folded.user_noise_scale / posterior.user_noise_scale[:, users]
+    return slope, np.std(new - known) / np.std(known), np.log(ratio).mean()
 
 
 @pytest.mark.parametrize('likelihood', ['normal', 'probit'])
@@ -279,3 +288,18 @@ def test_a_new_user_gets_the_row_of_a_known_user_with_the_same_ratings(likelihoo
     assert abs(slope - 1) < 0.05
     assert difference < 0.2
     assert abs(noise) < 0.02
+
+
+def test_implicit_effects_are_those_of_the_fit():
+    "Their sum over the n rated items is divided by the root of n, in fit and fold-in."
+    ratings = planted(seed=1)
+    sampler = GibbsSampler(ratings, n_factors=2)
+    for _ in range(3):
+        sampler.iterate()
+    effects = sampler.current_sample()['implicit_effects']
+    n_ratings = np.bincount(ratings.user_ix)
+    total = (ratings.to_csr() > 0).astype(float) @ effects
+    expected = total / np.sqrt(n_ratings)[:, None]
+    contribution = sampler.implicit_features.contribution
+    assert np.abs(expected).mean() > 0.01
+    assert np.allclose(contribution, expected, atol=1e-4)

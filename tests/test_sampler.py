@@ -2,10 +2,10 @@
 
 *Joint distribution tests* ([Geweke 2004](https://doi.org/10.1198/016214504000001132)):
 draw parameters from their prior; then draw data given the parameters and let the
-sampler make one sweep given the data, again and again. If every step of the sweep
-leaves the posterior as it is, then the parameters keep the distribution of the prior,
-and a term that is missing from one step moves them. Many short runs are compared with
-their own beginnings: a paired difference shows slow drifts, such as that of the shape.
+sampler make one iteration given the data, again and again. If every step leaves the
+posterior as it is, then the parameters keep the distribution of the prior, and a term
+that is missing from one step moves them. Many short runs are compared with their own
+beginnings: a paired difference shows slow drifts best, such as that of the shape.
 """
 
 import numpy as np
@@ -14,7 +14,15 @@ from scipy import stats
 from scipy.special import ndtr
 
 from mf_movielens import bayes, gibbs
+from mf_movielens.bayes import GibbsSampler
 from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.gibbs import (
+    FeatureGroup,
+    HierarchicalFactors,
+    OrderedProbit,
+    sample_noise_precisions,
+    sample_wishart,
+)
 
 N_USERS, N_ITEMS = 5, 4
 N_CUTPOINTS = 2
@@ -23,129 +31,30 @@ USER_FEATURES = np.array([[0, 1], [1, 0], [1, 1], [0, 0], [1, 1.0]])
 # Priors of the model, as the chapter states them: a row is normal around its mean, with
 # a Wishart precision; regularization and noise have exponential distributions.
 MEAN_SHAPE = 10
-MEAN_BIAS_PRECISION = 10
-# Priors that the tests narrow, so that no draw is too extreme for 32 bits, and so that
-# cutpoints have a prior at all.
-ROW_SCATTER = 4.0
+MEAN_USER_DAY_PRECISION = 10
+# Priors that the tests narrow, so that no sample is too extreme for 32 bits, and so
+# that cutpoints have a prior at all.
+PRIOR_SCALE = 4.0
 MORE_DEGREES = 6
 CUTPOINT_LIMIT = 1.5
 SHAPE_RANGE = (1.0, 60.0)
 
-# ---- all that the tests reach into ----
-draw_cutpoints = gibbs._draw_cuts
-draw_utilities = gibbs._draw_likings
-draw_user_precision = gibbs._draw_steadiness
-draw_wishart = gibbs._wishart
-CUTPOINT_STEP = bayes, '_draw_cuts'
-PRECISION_STEP = bayes, '_draw_steadiness'
-WISHART_STEP = gibbs, '_wishart'
+
+def new_sampler(likelihood, rng):
+    sampler = GibbsSampler(
+        small_ratings(),
+        {'users': USER_FEATURES},
+        n_factors=1,
+        likelihood=likelihood,
+        time=True,
+    )
+    sampler.rng = rng
+    for table in sampler.tables.values():
+        table.prior_scale = PRIOR_SCALE
+    return sampler
 
 
-class Features:
-    "Features of rows: their coefficients, and what they add to the prior mean."
-
-    def __init__(self, group):
-        self.group = group
-        self.n_coefficients = len(group.s)
-
-    @property
-    def coefficients(self):
-        return self.group.W
-
-    @property
-    def regularization(self):
-        return self.group.ridge
-
-    @property
-    def effect(self):
-        return self.group.part
-
-    def set(self, coefficients, regularization):
-        self.group.W = coefficients
-        self.group.ridge = regularization
-        self.group.part = self.group.back @ coefficients.astype('float32')
-
-
-class Table:
-    "The rows of users, items or days, and their population."
-
-    def __init__(self, table):
-        self.table = table
-        self.has_mean = table.centred
-        self.features = [Features(group) for group in table.features]
-
-    @property
-    def rows(self):
-        return self.table.rows
-
-    @property
-    def mean(self):
-        return self.table.mean
-
-    @property
-    def precision(self):
-        return self.table.precision
-
-    def set(self, rows, mean, precision):
-        self.table.rows[:] = rows
-        self.table.mean = mean
-        self.table.precision = precision
-
-    def draw_population(self, rng):
-        self.table.draw_population(rng)
-
-
-def new_table(n_rows, features, rng):
-    "A table of a bias and a factor whose rows have no ratings but one."
-    one = np.zeros(1, 'int32')
-    return Table(gibbs._Table(n_rows, 2, one, [(one, 1)], rng, [features]))
-
-
-class Sampler:
-    "A chain on a small table of ratings, and its state in plain terms."
-
-    def __init__(self, likelihood, rng):
-        parts = small_ratings(), {'users': USER_FEATURES}, 1, likelihood
-        self.chain = bayes._Chain(*parts, True, True, True, rng)
-        self.tables = dict(
-            zip(('users', 'items', 'days'), map(Table, self.chain.tables))
-        )
-        for table in self.tables.values():
-            table.table.least = ROW_SCATTER
-        self.is_probit = likelihood == 'probit'
-        # the chain has an order of its own
-        ratings = self.chain.ratings
-        self.places = ratings.user_ix, ratings.item_ix, self.chain.day
-        self.user_day = self.chain.evening
-
-    def sweep(self):
-        self.chain.sweep(map)
-
-    def set(
-        self, user_day_bias, bias_precision, shape, user_precision, precision, cuts
-    ):
-        chain = self.chain
-        chain.mood, chain.mood_precision = user_day_bias, bias_precision
-        chain.shape, chain.steady, chain.common = shape, user_precision, precision
-        chain.cuts, chain.sweeps = cuts, 0
-
-    def set_data(self, latent, category, prediction, precision):
-        self.chain.target = latent.astype('float32')
-        self.chain.category = category
-        self.chain.f = prediction.astype('float32')
-        self.chain.tau = precision.astype('float32')
-
-    user_day_bias = property(lambda self: self.chain.mood)
-    bias_precision = property(lambda self: self.chain.mood_precision)
-    shape = property(lambda self: self.chain.shape)
-    user_precision = property(lambda self: self.chain.steady)
-    precision = property(lambda self: self.chain.common)
-    cutpoints = property(lambda self: self.chain.cuts)
-    latent = property(lambda self: self.chain.target)
-    prediction = property(lambda self: self.chain.f)
-
-
-# ---- the model, told a second time ----
+# The model, told a second time
 def small_ratings():
     "Four users rate three items on three days; the last user and item have no ratings."
     user_ix, item_ix = np.nonzero(np.ones((N_USERS - 1, N_ITEMS - 1)))
@@ -174,18 +83,19 @@ def wishart(rng, n_columns, scatter, degrees):
 
 
 def draw_table(rng, table, scatter, degrees):
-    n_rows, n_columns = table.rows.shape
-    precision = wishart(rng, n_columns, scatter, degrees)
-    mean = np.zeros(n_columns)
+    n_rows, n_columns = table.factors.shape
+    table.precision = wishart(rng, n_columns, scatter, degrees)
+    table.mean = np.zeros(n_columns)
     if table.has_mean:
-        mean = normal_rows(rng, precision, 1)[0]
-    rows = mean + normal_rows(rng, precision, n_rows)
-    for features in table.features:
-        regularization = rng.exponential()
-        draws = normal_rows(rng, precision, features.n_coefficients)
-        features.set(draws / np.sqrt(regularization), regularization)
-        rows = rows + features.effect
-    table.set(rows, mean, precision)
+        table.mean = normal_rows(rng, table.precision, 1)[0]
+    for group in table.features:
+        group.reg = rng.exponential()
+        draws = normal_rows(rng, table.precision, len(group.coefficients))
+        group.coefficients = draws / np.sqrt(group.reg)
+        group.update_contribution()
+    contributions = sum(group.contribution for group in table.features)
+    noise = normal_rows(rng, table.precision, n_rows)
+    table.factors[:] = table.mean + contributions + noise
 
 
 def draw_shape(rng):
@@ -197,43 +107,53 @@ def draw_shape(rng):
 
 def draw_parameters(rng, sampler):
     for table in sampler.tables.values():
-        n_columns = table.rows.shape[1]
-        draw_table(rng, table, ROW_SCATTER, n_columns + MORE_DEGREES)
-    bias_precision = rng.exponential(MEAN_BIAS_PRECISION)
-    biases = rng.normal(size=len(sampler.user_day_bias)) / np.sqrt(bias_precision)
+        n_columns = table.factors.shape[1]
+        draw_table(rng, table, PRIOR_SCALE, n_columns + MORE_DEGREES)
+    sampler.user_day_precision = rng.exponential(MEAN_USER_DAY_PRECISION)
+    biases = rng.normal(size=len(sampler.user_day_bias))
+    sampler.user_day_bias = biases / np.sqrt(sampler.user_day_precision)
     shape = draw_shape(rng)
-    user_precision = rng.gamma(shape, 1 / shape, N_USERS)
-    precision, cutpoints = rng.exponential(), np.zeros(0)
-    if sampler.is_probit:
-        precision = 1.0
+    sampler.noise_shape = shape
+    sampler.user_noise_precision = rng.gamma(shape, 1 / shape, N_USERS)
+    if sampler.probit is None:
+        sampler.noise_precision = rng.exponential()
+    else:
         limits = -CUTPOINT_LIMIT, CUTPOINT_LIMIT
-        cutpoints = np.sort(rng.uniform(*limits, N_CUTPOINTS))
-    sampler.set(biases, bias_precision, shape, user_precision, precision, cutpoints)
+        sampler.probit.cutpoints = np.sort(rng.uniform(*limits, N_CUTPOINTS))
+    # the first iteration computes the predictions afresh, the others do not
+    sampler.n_iterations = 1
 
 
 def predicted_parts(sampler):
     "(whole prediction, user-day bias, what the day adds) of each rating."
-    rows = [table.rows.astype('float64') for table in sampler.tables.values()]
-    user, item, day = (r[ix] for r, ix in zip(rows, sampler.places))
-    user_day_bias = sampler.user_day_bias[sampler.user_day]
+    rows = [table.factors.astype('float64') for table in sampler.tables.values()]
+    # the sampler has sorted the ratings
+    ratings = sampler.ratings
+    places = ratings.user_ix, ratings.item_ix, sampler.day_ix
+    user, item, day = (r[ix] for r, ix in zip(rows, places))
+    user_day_bias = sampler.user_day_bias[sampler.user_day_ix]
     by_day = day[:, 1] + (user[:, 0] + item[:, 0]) * day[:, 0]
     timeless = user[:, 1] + item[:, 1] + user[:, 0] * item[:, 0]
     return timeless + by_day + user_day_bias, user_day_bias, by_day
 
 
 def noise_precision(sampler):
-    return sampler.precision * sampler.user_precision[sampler.places[0]]
+    of_users = sampler.noise_precision * sampler.user_noise_precision
+    return of_users[sampler.ratings.user_ix]
 
 
 def draw_data(rng, sampler):
     prediction, _, _ = predicted_parts(sampler)
     precision = noise_precision(sampler)
-    latent = prediction + rng.normal(size=len(prediction)) / np.sqrt(precision)
-    category = np.searchsorted(sampler.cutpoints, latent)
-    sampler.set_data(latent, category, prediction, precision)
+    target = prediction + rng.normal(size=len(prediction)) / np.sqrt(precision)
+    sampler.prediction = prediction.astype('float32')
+    sampler.rating_precision = precision.astype('float32')
+    sampler.target = target.astype('float32')
+    if sampler.probit is not None:
+        sampler.probit.category = np.searchsorted(sampler.probit.cutpoints, target)
 
 
-# ---- what is compared ----
+# What is compared
 def table_moments(name, table):
     "Numbers whose distribution is that of the prior, of one table."
     precision = table.precision
@@ -241,12 +161,12 @@ def table_moments(name, table):
     for j, value in enumerate(np.diag(precision)):
         found[f'{name}: log precision {j}'] = np.log(value)
     found[f'{name}: correlation'] = precision[0, 1] / np.sqrt(np.diag(precision).prod())
-    residual = table.rows - table.mean
-    for j, features in enumerate(table.features):
-        residual = residual - features.effect
-        squares = squared_norm(features.coefficients, precision)
-        found[f'{name}: log regularization {j}'] = np.log(features.regularization)
-        found[f'{name}: coefficients {j}'] = squares * features.regularization
+    residual = table.factors - table.mean
+    for j, group in enumerate(table.features):
+        residual = residual - group.contribution
+        squares = squared_norm(group.coefficients, precision)
+        found[f'{name}: log regularization {j}'] = np.log(group.reg)
+        found[f'{name}: coefficients {j}'] = squares * group.reg
         found[f'{name}: log coefficients {j}'] = np.log(squares)
     found[f'{name}: rows'] = squared_norm(residual, precision)
     if table.has_mean:
@@ -265,24 +185,26 @@ def moments(sampler):
     found = {}
     for name, table in sampler.tables.items():
         found |= table_moments(name, table)
-    biases = sampler.user_day_bias
-    found['log bias precision'] = np.log(sampler.bias_precision)
-    found['user-day biases'] = sampler.bias_precision * biases @ biases
-    found['log shape'] = np.log(sampler.shape)
-    found['log user precision'] = np.log(sampler.user_precision).sum()
-    found['log user precision, no ratings'] = np.log(sampler.user_precision[-1])
-    found['log precision'] = np.log(sampler.precision)
-    if sampler.is_probit:
-        found |= {f'cutpoint {j}': c for j, c in enumerate(sampler.cutpoints)}
-        found['log gap'] = np.log(np.diff(sampler.cutpoints)).sum()
-        found['cutpoints, squared'] = sampler.cutpoints @ sampler.cutpoints
+    biases, precision = sampler.user_day_bias, sampler.user_day_precision
+    found['log user-day precision'] = np.log(precision)
+    found['user-day biases'] = precision * biases @ biases
+    log_precision = np.log(sampler.user_noise_precision)
+    found['log shape'] = np.log(sampler.noise_shape)
+    found['log user precision'] = log_precision.sum()
+    found['log user precision, no ratings'] = log_precision[-1]
+    found['log precision'] = np.log(sampler.noise_precision)
+    if sampler.probit is not None:
+        cutpoints = sampler.probit.cutpoints
+        found |= {f'cutpoint {j}': c for j, c in enumerate(cutpoints)}
+        found['log gap'] = np.log(np.diff(cutpoints)).sum()
+        found['cutpoints, squared'] = cutpoints @ cutpoints
     return found | residual_moments(sampler)
 
 
 def residual_moments(sampler):
     precision = noise_precision(sampler)
     prediction, user_day_bias, by_day = predicted_parts(sampler)
-    residual = np.sqrt(precision) * (sampler.latent - prediction)
+    residual = np.sqrt(precision) * (sampler.target - prediction)
     found = {
         'residuals': residual.sum(),
         'residuals, squared': residual @ residual,
@@ -307,10 +229,14 @@ def assert_not_moved(names, before, after, limit):
     assert not moved
 
 
-def limited_precision(squares, rows, shape, n_rows, rng):
+def limited_precisions(squares, user_ix, shape, n_users, rng):
     "The step of user precisions and their shape, which stays in its range."
-    precision, new = draw_user_precision(squares, rows, shape, n_rows, rng)
-    return precision, new if SHAPE_RANGE[0] < new < SHAPE_RANGE[1] else shape
+    precisions, new = sample_noise_precisions(squares, user_ix, shape, n_users, rng)
+    return precisions, new if SHAPE_RANGE[0] < new < SHAPE_RANGE[1] else shape
+
+
+def narrow_wishart(rng, degrees_of_freedom, inverse_scale):
+    return sample_wishart(rng, degrees_of_freedom + MORE_DEGREES, inverse_scale)
 
 
 @pytest.fixture
@@ -320,32 +246,32 @@ def narrow_priors(monkeypatch):
     A step that leads out of a range is refused, as Metropolis and Hastings refuse what
     has no probability. More degrees of freedom are those of the prior.
     """
+    sample_cutpoints = OrderedProbit.sample_cutpoints
 
-    def limited_cutpoints(prediction, sd, category, cutpoints, *more):
-        new = draw_cutpoints(prediction, sd, category, cutpoints, *more)
-        return new if np.abs(new).max() < CUTPOINT_LIMIT else cutpoints
+    def limited_cutpoints(probit, *arguments):
+        current = probit.cutpoints
+        sample_cutpoints(probit, *arguments)
+        if np.abs(probit.cutpoints).max() > CUTPOINT_LIMIT:
+            probit.cutpoints = current
 
-    def narrow_wishart(rng, degrees, scatter):
-        return draw_wishart(rng, degrees + MORE_DEGREES, scatter)
-
-    monkeypatch.setattr(*CUTPOINT_STEP, limited_cutpoints)
-    monkeypatch.setattr(*PRECISION_STEP, limited_precision)
-    monkeypatch.setattr(*WISHART_STEP, narrow_wishart)
+    monkeypatch.setattr(OrderedProbit, 'sample_cutpoints', limited_cutpoints)
+    monkeypatch.setattr(bayes, 'sample_noise_precisions', limited_precisions)
+    monkeypatch.setattr(gibbs, 'sample_wishart', narrow_wishart)
 
 
-def run_joint(likelihood, seed, n_runs, n_sweeps):
+def run_joint(likelihood, seed, n_runs, n_iterations):
     "(names, moments at the beginning of each run, and at its end)."
     rng = np.random.default_rng(seed)
-    sampler = Sampler(likelihood, rng)
+    sampler = new_sampler(likelihood, rng)
     before, after = [], []
     for _ in range(n_runs):
         draw_parameters(rng, sampler)
         draw_data(rng, sampler)
         before.append([*moments(sampler).values()])
-        for sweep in range(n_sweeps):
-            if sweep:
+        for iteration in range(n_iterations):
+            if iteration:
                 draw_data(rng, sampler)
-            sampler.sweep()
+            sampler.iterate()
             prediction = predicted_parts(sampler)[0]
             assert np.allclose(sampler.prediction, prediction, rtol=1e-3, atol=1e-3)
         after.append([*moments(sampler).values()])
@@ -354,27 +280,29 @@ def run_joint(likelihood, seed, n_runs, n_sweeps):
 
 @pytest.mark.filterwarnings('ignore:overflow')
 @pytest.mark.parametrize('likelihood', ['probit', 'normal'])
-def test_sweeps_keep_the_joint_distribution(narrow_priors, likelihood):
+def test_iterations_keep_the_joint_distribution(narrow_priors, likelihood):
     "All parameters move: populations, coefficients, noise, its shape, and cutpoints."
-    assert_not_moved(*run_joint(likelihood, seed=0, n_runs=250, n_sweeps=12), limit=4.5)
+    assert_not_moved(
+        *run_joint(likelihood, seed=0, n_runs=250, n_iterations=12), limit=4.5
+    )
 
 
 def population_draws(seed, n_runs, n_rows=2, n_features=1):
     "Moments of a population after a draw from its posterior, whose rows are its own."
     rng = np.random.default_rng(seed)
-    table = new_table(n_rows, rng.normal(size=(n_rows, n_features)), rng)
+    features = [FeatureGroup(rng.normal(size=(n_rows, n_features)), 2)]
+    one = np.zeros(1, 'int32')
+    table = HierarchicalFactors(n_rows, 2, one, [(one, 1)], rng, features)
     found = []
     for _ in range(n_runs):
-        n_columns = table.rows.shape[1]
+        n_columns = table.factors.shape[1]
         draw_table(rng, table, scatter=1.0, degrees=n_columns)
-        table.draw_population(rng)
+        table.sample_population(rng)
         mean, precision = table.mean, table.precision
         norm = squared_norm(mean[None], precision)
-        regularization = table.features[0].regularization
-        covariance = np.linalg.inv(precision)
-        found.append(
-            [precision[0, 0], 1 / covariance[1, 1], mean[0], norm, regularization]
-        )
+        conditional = 1 / np.linalg.inv(precision)[1, 1]
+        reg = features[0].reg
+        found.append([precision[0, 0], conditional, mean[0], norm, reg])
     return np.transpose(found), n_columns
 
 
@@ -403,7 +331,7 @@ def run_user_precision(seed, n_runs=300, n_steps=60, n_users=4, n_ratings=3):
         before.append([np.log(shape), np.log(precision).mean()])
         for _ in range(n_steps):
             squares = rng.normal(size=len(users)) ** 2 / precision[users]
-            precision, shape = limited_precision(squares, users, shape, n_users, rng)
+            precision, shape = limited_precisions(squares, users, shape, n_users, rng)
         after.append([np.log(shape), np.log(precision).mean()])
     return before, after
 
@@ -444,12 +372,10 @@ def largest_difference(draws, points, probabilities):
 
 def run_cutpoints(seed, n_steps):
     rng = np.random.default_rng(seed)
-    cutpoints, found = np.array([-1.0, 1.0]), []
-    fixed = PREDICTIONS, NOISE_SD, CATEGORIES
-    blocks = [slice(0, 2), slice(2, len(CATEGORIES))]
+    probit, found = OrderedProbit(CATEGORIES, [-1.0, 1.0], slice_size=2), []
     for _ in range(n_steps):
-        cutpoints = draw_cutpoints(*fixed, cutpoints, rng, map, blocks)
-        found.append(cutpoints)
+        probit.sample_cutpoints(PREDICTIONS, NOISE_SD, rng)
+        found.append(probit.cutpoints)
     return np.array(found)
 
 
@@ -472,8 +398,8 @@ def run_utilities(seed, n):
     prediction = rng.normal(size=n).astype('float32')
     sd = rng.uniform(0.4, 2, n).astype('float32')
     category = np.searchsorted(cutpoints, prediction + sd * rng.normal(size=n))
-    blocks = [slice(0, n // 3), slice(n // 3, n)]
-    drawn = draw_utilities(prediction, sd, category, cutpoints, rng, map, blocks)
+    probit = OrderedProbit(category, cutpoints, slice_size=n // 3)
+    drawn = probit.sample_utilities(prediction, sd, rng)
     ends = np.concatenate([[-np.inf], cutpoints, [np.inf]])
     limits = [(ends[category + j] - prediction) / sd for j in (0, 1)]
     share = stats.truncnorm(*limits, prediction, sd).cdf(drawn)
