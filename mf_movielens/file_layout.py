@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -288,9 +288,22 @@ class TextLayout:
         pandas.DataFrame
             Or an iterator over frames if there is a ``chunksize``.
         """
-        return _read_csv(
-            self.path, self.encoding, self.separator, self.has_header, options
+        is_one_byte = len(self.separator.encode()) == 1
+        is_pattern = len(self.separator) > 1
+        settings: dict[str, Any] = dict(
+            sep=re.escape(self.separator) if is_pattern else self.separator,
+            encoding=self.encoding,
+            header=0 if self.has_header else None,
+            index_col=False,
+            # Nothing but an empty value is missing: NA may be an id.
+            keep_default_na=False,
+            na_values=[''],
+            skipinitialspace=True,
+            engine='c' if is_one_byte else 'python',
+            # pandas would go by the name of the file.
+            compression='gzip' if _is_gzip(self.path) else None,
         )
+        return pd.read_csv(self.path, **(settings | options))
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Iterate over the rows that are not blank: (number of the line, values).
@@ -338,25 +351,6 @@ class TextLayout:
                     'line. A value that holds the separator must be in quotes'
                 )
         return None
-
-
-def _read_csv(
-    path: Path, encoding: str, separator: str, has_header: bool, options: dict[str, Any]
-) -> Any:
-    """`pandas.read_csv` without its guesses about compression, patterns and 'NA'."""
-    is_one_byte = len(separator.encode()) == 1
-    settings: dict[str, Any] = dict(
-        sep=separator if len(separator) == 1 else re.escape(separator),
-        encoding=encoding,
-        header=0 if has_header else None,
-        index_col=False,
-        keep_default_na=False,
-        na_values=[''],
-        skipinitialspace=True,
-        engine='c' if is_one_byte else 'python',
-        compression='gzip' if _is_gzip(path) else None,
-    )
-    return pd.read_csv(path, **(settings | options))
 
 # %% ../nbs/96_file_layout.ipynb #b5a7898c
 _READ_ERRORS = (
@@ -452,14 +446,21 @@ def find_layout(
         separator = separator or _require_separator(path, lines, min_columns)
         first_line = next(iter(_split_lines(lines[:1], separator)))
         has_header = not any(map(is_number, first_line))
-        frame = _read_csv(path, encoding, separator, has_header, dict(nrows=0))
     except RatingsError:
         raise
     except _READ_ERRORS as e:
         raise explain_read_error(path, e) from e
-    # pandas gives columns of the same name different ones.
-    columns = [c.strip() if isinstance(c, str) else c for c in frame.columns]
-    return TextLayout(path, encoding, separator, columns, has_header)
+    layout = TextLayout(path, encoding, separator, [], has_header)
+    return replace(layout, columns=_column_names(layout))
+
+
+def _column_names(layout: TextLayout) -> list[Hashable]:
+    """Names as pandas gives them, which are different for columns of one name."""
+    try:
+        columns = layout.read_csv(nrows=0).columns
+    except _READ_ERRORS as e:
+        raise explain_read_error(layout.path, e, layout) from e
+    return [name.strip() if isinstance(name, str) else name for name in columns]
 
 
 def _first_lines(path: Path, encoding: str) -> list[str]:
@@ -581,9 +582,9 @@ def _choose_column(
         return None
     things = f'{role.removesuffix("s")}s'
     question = f'which of {", ".join(map(repr, found))}' if found else 'which column'
-    way_out = (
-        f'Name it: {role}=…' if is_required else f'Name it: {role}=…, or {role}=False'
-    )
+    way_out = f'Name it: {role}=…'
+    if not is_required:
+        way_out += f', or {role}=False'
     raise RatingsError(
         f'{table_name}: it is not clear {question} holds the {things}. {way_out}. '
         f'The columns are {list_names(columns)}',

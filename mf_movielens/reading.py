@@ -516,8 +516,9 @@ def _is_text(kind: Any) -> bool:
 
 def _spread_out_bytes(column: Any) -> int:
     """How many bytes categories of Arrow take when each text is repeated."""
-    from pyarrow import compute
+    import pyarrow.compute
 
+    compute: Any = pyarrow.compute
     n_bytes = 0
     for chunk in column.chunks:
         lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
@@ -697,17 +698,17 @@ def _find_titles(
     """
     if 'titles' in columns:
         by_id = titles_by_id(columns['item'], columns['titles'], table.origin)
-    elif isinstance(titles, (str, PathLike, pd.DataFrame)):
-        by_id = _titles_from_elsewhere(titles, ids, table, item)
     elif titles is None or titles is False:
         return None
+    elif isinstance(titles, (str, int, PathLike, pd.DataFrame)):
+        by_id = _titles_from_elsewhere(titles, ids, table, item)
     else:
         by_id = titles
     return align_titles(by_id, ids, table.origin)
 
 
 def _titles_from_elsewhere(
-    titles: str | PathLike[str] | pd.DataFrame,
+    titles: str | int | PathLike[str] | pd.DataFrame,
     ids: npt.ArrayLike,
     ratings: Table,
     item: Hashable,
@@ -716,7 +717,7 @@ def _titles_from_elsewhere(
     table: Table
     if isinstance(titles, pd.DataFrame):
         table = FrameTable(titles, 'the frame of titles')
-    elif Path(titles).is_file():
+    elif not isinstance(titles, int) and Path(titles).is_file():
         table = open_table(titles, ReadOptions(min_columns=2))
     else:
         raise RatingsError(

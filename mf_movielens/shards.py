@@ -440,7 +440,7 @@ def _read_shard(path: Path, n_ratings: int) -> Any:
     return table
 
 # %% ../nbs/19_shards.ipynb #2b4baf6c
-def _digest(path: str | PathLike[str]) -> str:
+def _file_digest(path: str | PathLike[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open(path, 'rb') as f:
         while block := f.read(2**24):
@@ -457,7 +457,7 @@ def _cache_key(path: str | PathLike[str], settings: dict[str, Any]) -> str:
             'name a column or a file, or use load_ratings'
         )
     is_file = isinstance(titles, (str, Path)) and Path(titles).is_file()
-    titles_digest = _digest(str(titles)) if is_file else None
+    titles_digest = _file_digest(str(titles)) if is_file else None
     named = settings | {'titles': str(titles)}
     try:
         key = json.dumps([_FORMAT_VERSION, named, titles_digest], sort_keys=True)
@@ -465,7 +465,9 @@ def _cache_key(path: str | PathLike[str], settings: dict[str, Any]) -> str:
         raise TypeError(
             f'what is kept goes by names, numbers and files: {e}; use load_ratings'
         ) from e
-    return hashlib.blake2b((_digest(path) + key).encode(), digest_size=10).hexdigest()
+    return hashlib.blake2b(
+        (_file_digest(path) + key).encode(), digest_size=10
+    ).hexdigest()
 
 
 def load_cached(

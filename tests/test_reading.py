@@ -1,6 +1,8 @@
-"Files in any shape: what is written can be read, and what cannot be read is said."
+"""Files of any layout are read, or refused with the line and the reason."""
 
-import datetime, gzip, io
+import datetime
+import gzip
+import io
 
 import numpy as np
 import pandas as pd
@@ -125,11 +127,12 @@ def test_a_long_file_is_read_in_pieces(tmp_path, monkeypatch):
 
 def test_says_what_it_took(tmp_path, capsys):
     (tmp_path / 'r.csv').write_text('user;item;rating\na;x;4,5\n')
-    said = []
-    load_ratings(tmp_path / 'r.csv', say=said.append)
-    assert capsys.readouterr().out == '' and len(said) == 1
+    lines = []
+    load_ratings(tmp_path / 'r.csv', say=lines.append)
+    assert capsys.readouterr().out == ''
+    assert len(lines) == 1
     assert all(
-        word in said[0]
+        word in lines[0]
         for word in ('semicolons', "'user'", "'item'", "'rating'", '0.5 to 5')
     )
 
@@ -267,13 +270,13 @@ def test_blank_lines_are_skipped_and_counted(tmp_path, blank, first, second):
     ):
         assert read(tmp_path / 'r.csv', text).fingerprint == whole.fingerprint
     n = blank.count('\n')
-    for bad, said in (
+    for bad, problem in (
         ('c,z,bad\n', "'bad'"),
         ('c,z,inf\n', 'inf'),
         ('c,,3\n', 'no value'),
         ('c,z,3,4\n', '4 columns'),
     ):
-        with pytest.raises(RatingsError, match=f'line {3 + n}[,:].*{said}'):
+        with pytest.raises(RatingsError, match=f'line {3 + n}[,:].*{problem}'):
             read(tmp_path / 'r.csv', HEAD + first + blank + bad)
 
 
@@ -295,7 +298,9 @@ def test_a_name_does_not_unpack_a_file(tmp_path, suffix):
 
 
 def test_what_is_packed_is_not_read_as_text(tmp_path):
-    import bz2, lzma, zipfile
+    import bz2
+    import lzma
+    import zipfile
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, 'w') as z:
@@ -370,7 +375,7 @@ def test_days_of_arrow():
 
 
 @pytest.mark.parametrize('unit', [1, 10**3, 10**6, 10**9])
-def test_moments_in_parts_of_a_second(tmp_path, unit):
+def test_timestamps_in_parts_of_a_second(tmp_path, unit):
     rows = [f'{a},{b},4,{1700000000 * unit + unit // 2}\n' for a, b in ('ax', 'by')]
     assert set(
         read(
@@ -445,7 +450,7 @@ def test_nested_values_are_refused_by_name(tmp_path, column, values):
 
 def test_nested_titles_elsewhere():
     for more in ({'item': [['x'], ['y']]}, {'title': [['X'], ['Y']]}):
-        assert f"column '{[*more][0]}'" in refused(
+        assert f"column '{next(iter(more))}'" in refused(
             pd.DataFrame(PAIR),
             titles=pd.DataFrame({'item': ['x', 'y'], 'title': ['X', 'Y']} | more),
         )
@@ -478,7 +483,7 @@ def test_an_encoding_that_does_not_fit(tmp_path, encoding):
 
 
 @pytest.mark.parametrize('encoding', ['utf16', 'utf-32', 'utf-7'])
-def test_noughts_are_kept_in_wide_letters(tmp_path, encoding):
+def test_leading_zeros_are_kept_in_wide_encodings(tmp_path, encoding):
     assert read(
         tmp_path / 'r.csv', (HEAD + '007,2,3\n').encode(encoding), encoding=encoding
     ).users.index.tolist() == ['007']
@@ -503,3 +508,71 @@ def test_a_rating_of_many_digits_is_a_number(tmp_path, rating):
     (tmp_path / 'r.csv').write_text(HEAD + f'1,10,{rating}\n1,20,3.5\n')
     with pytest.raises(RatingsError, match='power of ten'):
         shards.shard_file(tmp_path / 'r.csv', tmp_path / 's')
+
+
+@pytest.mark.parametrize(
+    'text, settings, argument',
+    [
+        ('a,b,rating\n1,2,3\n', {}, 'user'),
+        ('user,item,a\n1,2,3\n', {}, 'rating'),
+        ('user,item,rating,date,time\n1,2,3,4,5\n', {}, 'timestamp'),
+        ('user,item,rating\n1,2,3\n1,2,4\n', {}, 'duplicates'),
+        ('user,item,rating\n1,2,3\n', dict(titles='nowhere.csv'), 'titles'),
+        ('one two\nthree four\n', {}, 'sep'),
+        ('user,item,rating,date\n1,2,3,x\n', dict(timestamp='date'), 'timestamp'),
+        ('user,item,rating\n1,2,x\n', {}, None),
+    ],
+)
+def test_an_error_tells_which_argument_helps(tmp_path, text, settings, argument):
+    (tmp_path / 'r.csv').write_text(text)
+    with pytest.raises(RatingsError) as e:
+        load_ratings(tmp_path / 'r.csv', say=None, **settings)
+    assert e.value.argument == argument
+    assert '--' not in str(e.value)
+
+
+def test_a_new_format_is_one_entry_in_the_table(tmp_path, monkeypatch):
+    """Fixed columns, as an example: five letters for the user, then item and stars."""
+    from mf_movielens.values import Origin
+
+    class FixedTable(reading.Table):
+        def __init__(self, path, options):
+            self.origin = Origin(str(path), 'line {}'.format)
+            self.columns = ['user', 'item', 'rating']
+            self.description = 'fixed columns'
+            self.path = path
+
+        def chunks(self, columns):
+            frame = pd.read_fwf(self.path, widths=[5, 3, 2], names=self.columns)
+            frame.index += 1
+            yield {key: frame[name] for key, name in columns.items()}
+
+    monkeypatch.setitem(reading.FORMATS, '.fixed', FixedTable)
+    (tmp_path / 'r.fixed').write_text('anna  7 4\nben   7 5\n')
+    ratings = load_ratings(tmp_path / 'r.fixed', say=None)
+    assert ratings.users.index.tolist() == ['anna', 'ben']
+    assert ratings.rating.tolist() == [4, 5]
+    (tmp_path / 'r.fixed').write_text('anna  7 4\nben   7 x\n')
+    with pytest.raises(RatingsError, match="line 2, column 'rating': 'x'"):
+        load_ratings(tmp_path / 'r.fixed', say=None)
+
+
+@pytest.mark.parametrize('rows', [1, 7, 100])
+def test_row_groups_of_parquet_are_chunks(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(reading, 'CHUNK_ROWS', 10)
+    rng = np.random.default_rng(0)
+    pairs = rng.permutation(100)
+    frame = pd.DataFrame(
+        {
+            'user': [f'u{pair // 10}' for pair in pairs],
+            'item': pd.Categorical([str(pair % 10) for pair in pairs]),
+            'rating': rng.integers(1, 6, 100),
+            'date': pd.to_datetime(rng.integers(8e8, 9e8, 100), unit='s'),
+        }
+    )
+    frame.to_parquet(tmp_path / 'r.parquet', row_group_size=rows)
+    ratings = load_ratings(tmp_path / 'r.parquet', say=None)
+    expected = load_ratings(frame, say=None)
+    assert ratings.fingerprint == expected.fingerprint
+    assert ratings.timestamp.tolist() == expected.timestamp.tolist()
+    assert not ratings.items.is_text

@@ -1,6 +1,10 @@
 "Ratings in parquet files: whole or not there, and the same as in memory."
 
-import json, os, signal, subprocess, sys, time
+import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -42,9 +46,10 @@ def test_there_and_back(tmp_path_factory, users, items, rows, seed):
     r = Ratings.from_frame(table, item='item_id')
     back = write_shards(r, tmp_path_factory.mktemp('x') / 's', rows, seed).load()
     assert back.users == r.users and back.items == r.items and back.scale == r.scale
-    by_pair = lambda x: x.to_frame().sort_values(
-        ['user_id', 'item_id'], ignore_index=True
-    )
+
+    def by_pair(x):
+        return x.to_frame().sort_values(['user_id', 'item_id'], ignore_index=True)
+
     pd.testing.assert_frame_equal(by_pair(back), by_pair(r))
     if seed is None:
         assert back.fingerprint == r.fingerprint
@@ -103,7 +108,7 @@ def test_a_file_that_is_not_sound_leaves_nothing(tmp_path, text, words):
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
 
 
-def test_ids_in_two_byte_letters_keep_their_noughts(tmp_path):
+def test_ids_in_utf_16_keep_their_leading_zeros(tmp_path):
     (tmp_path / 'a.csv').write_text(
         'user,item,rating\n007,1,4\n7,1,3\n', encoding='utf-16'
     )
@@ -129,7 +134,7 @@ def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
         load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
 
 
-def test_training_wants_shards_that_were_dealt_out(tmp_path):
+def test_training_refuses_shards_that_are_not_shuffled(tmp_path):
     from mf_movielens.training import train_net
 
     with pytest.raises(RatingsError, match='write them shuffled'):
@@ -137,18 +142,24 @@ def test_training_wants_shards_that_were_dealt_out(tmp_path):
 
 
 def test_killed_while_writing(tmp_path):
-    "Whatever the moment, the folder is whole or not there."
-    words = (
-        'import sys\nfrom mf_movielens.data import synthetic\nfrom mf_movielens.encoding import Ratings\nfrom mf_movielens.shards import write_shards\n'
-        'ml = synthetic(); r = Ratings.from_frame(ml.ratings)\nprint("now", flush=True)\n'
-        'for j in range(1000): write_shards(r, f"{sys.argv[1]}/s{j}", 2000, seed=j)'
-    )
+    """Whenever it is killed, the folder is whole or not there."""
+    program = """
+import sys
+from mf_movielens.data import synthetic
+from mf_movielens.encoding import Ratings
+from mf_movielens.shards import write_shards
+
+ratings = Ratings.from_frame(synthetic().ratings)
+print('now', flush=True)
+for seed in range(1000):
+    write_shards(ratings, f'{sys.argv[1]}/s{seed}', 2000, seed=seed)
+"""
     rng, whole = np.random.default_rng(0), 0
     for attempt in range(8):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         process = subprocess.Popen(
-            [sys.executable, '-c', words, str(folder)], stdout=subprocess.PIPE
+            [sys.executable, '-c', program, str(folder)], stdout=subprocess.PIPE
         )
         process.stdout.readline()
         time.sleep(rng.uniform(0.02, 0.5))
@@ -162,21 +173,24 @@ def test_killed_while_writing(tmp_path):
 
 def test_two_at_once_keep_one(tmp_path):
     ml.ratings.to_csv(tmp_path / 'a.csv', index=False)
-    words = 'import sys\nfrom mf_movielens.shards import load_cached\nprint(load_cached(sys.argv[1], sys.argv[2], say=None).fingerprint)'
+    program = """
+import sys
+from mf_movielens.shards import load_cached
+
+print(load_cached(sys.argv[1], sys.argv[2], say=None).fingerprint)
+"""
     both = [
         subprocess.Popen(
-            [sys.executable, '-c', words, str(tmp_path / 'a.csv'), str(tmp_path / 'c')],
+            [sys.executable, '-c', program, tmp_path / 'a.csv', tmp_path / 'c'],
             stdout=subprocess.PIPE,
             text=True,
         )
         for _ in range(2)
     ]
-    said = [p.communicate()[0] for p in both]
-    assert (
-        said[0] == said[1] != ''
-        and [p.returncode for p in both] == [0, 0]
-        and len(list((tmp_path / 'c').iterdir())) == 1
-    )
+    fingerprints = [p.communicate()[0] for p in both]
+    assert fingerprints[0] == fingerprints[1] != ''
+    assert [p.returncode for p in both] == [0, 0]
+    assert len(list((tmp_path / 'c').iterdir())) == 1
 
 
 def test_what_is_kept_and_damaged_says_what_to_do(tmp_path):
@@ -353,11 +367,60 @@ def test_columns_of_another_kind(folder, names):
 
 
 @pytest.mark.parametrize('unit', [1, 10**3, 10**6, 10**9])
-def test_moments_in_parts_of_a_second(tmp_path, unit):
+def test_timestamps_in_parts_of_a_second(tmp_path, unit):
+    first, second = 1_700_000_000 * unit, 1_700_000_001 * unit
     (tmp_path / 'r.csv').write_text(
-        f'user,item,rating,timestamp\n1,10,4,{1_700_000_000 * unit}\n2,10,3,{1_700_000_001 * unit}\n'
+        f'user,item,rating,timestamp\n1,10,4,{first}\n2,10,3,{second}\n'
     )
     assert sorted(shard_file(tmp_path / 'r.csv', tmp_path / 's').load().timestamp) == [
         1_700_000_000,
         1_700_000_001,
     ]
+
+
+LAYOUTS = {
+    'plain': ('1,10,4,880000000\n', '2,20,3,880000001\n'),
+    'text ids': ('a,10x,4,880000000\n', 'b,20x,3,880000001\n'),
+    'leading zeros': ('007,10,4,880000000\n', '7,10,3,880000001\n'),
+    'a word after many numbers': ('1,10,4,880000000\n', 'x,10,3,880000001\n'),
+    'decimal commas': ('1,10,"4,5",880000000\n', '2,10,3,880000001\n'),
+    'dates': ('1,10,4,2024-03-01\n', '2,10,3,2024-03-02\n'),
+    'floats': ('1.0,10,4,880000000\n', '2.0,10,3,880000001\n'),
+    'blank lines': ('1,10,4,880000000\n\n,,,\n', '2,10,3,880000001\n'),
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('chunk_rows', [3, 10**6])
+def test_one_reader_serves_files_in_memory_and_in_shards(
+    tmp_path, monkeypatch, layout, chunk_rows
+):
+    """Whether it has to be read with care from the start, or from a later chunk on."""
+    monkeypatch.setattr('mf_movielens.reading.CHUNK_ROWS', chunk_rows)
+    first, last = LAYOUTS[layout]
+    middle = ''.join(first.replace('10', str(item), 1) for item in range(100, 150))
+    path = tmp_path / 'r.csv'
+    path.write_text('user,item,rating,timestamp\n' + first + middle + last)
+    in_memory = load_ratings(path, say=None)
+    in_shards = shard_file(path, tmp_path / 's', n_shards=2).load()
+    assert in_shards.users == in_memory.users
+    assert in_shards.items == in_memory.items
+    assert in_shards.scale == in_memory.scale
+
+    def by_pair(ratings):
+        frame = ratings.to_frame()
+        return frame.sort_values(['user_id', 'item_id'], ignore_index=True)
+
+    pd.testing.assert_frame_equal(by_pair(in_shards), by_pair(in_memory))
+
+
+@pytest.mark.parametrize('row_group_size', [3, 100])
+def test_a_parquet_file_is_cut_into_shards(tmp_path, monkeypatch, row_group_size):
+    monkeypatch.setattr('mf_movielens.reading.CHUNK_ROWS', 7)
+    frame = ml.ratings.head(50)
+    frame.to_parquet(tmp_path / 'r.parquet', row_group_size=row_group_size)
+    in_memory = load_ratings(tmp_path / 'r.parquet', say=None)
+    shards = shard_file(tmp_path / 'r.parquet', tmp_path / 's', n_shards=2)
+    assert shards.users == in_memory.users
+    assert np.isclose(shards.mean, in_memory.mean)
+    assert sorted(shards.load().timestamp) == sorted(in_memory.timestamp)
