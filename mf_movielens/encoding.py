@@ -512,6 +512,12 @@ class Ratings:
         Returns
         -------
         Ratings
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2, 4]})
+        >>> Ratings.from_frame(frame).take([1]).rating
+        array([4.], dtype=float32)
         """
         timestamp = None if self.timestamp is None else self.timestamp[positions]
         return replace(
@@ -1045,6 +1051,12 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
     ------
     RatingsError
         If no target is above 0, or the ratings look like counts.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2, 4]})
+    >>> ratings = Ratings.from_frame(frame, scale=(1, 5))
+    >>> check_preferences(to_preference(ratings.rating, ratings.scale), ratings)
     """
     low, high = ratings.scale
     if not preference.any():

@@ -404,6 +404,14 @@ class Factors(PointPredictor):
         Returns
         -------
         Factors
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2.0, 4]})
+        >>> ratings = Ratings.from_frame(frame)
+        >>> Factors.for_ranking(ratings, np.ones((2, 1)), np.ones((1, 1)))
+        1 factors for 2 users and 1 items, score link
         """
         n_ratings = np.bincount(ratings.item_ix, minlength=len(item_factors))
         return cls(

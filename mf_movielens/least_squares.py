@@ -468,6 +468,18 @@ def half_steps(
     Yields
     ------
     HalfSteps
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = Ratings.from_frame(
+    ...     pd.DataFrame({'user': [1, 1], 'item': [1, 2], 'rating': [1.0, 2]}))
+    >>> P, Q = np.zeros((1, 1), 'float32'), np.ones((2, 1), 'float32')
+    >>> regularization = Regularization(reg=0.5, damping=0)
+    >>> with half_steps(P, Q, ratings, ratings.rating, regularization) as steps:
+    ...     steps.refit_users()
+    >>> P
+    array([[1.]], dtype=float32)
     """
     user_ix, item_ix = ratings.user_ix, ratings.item_ix
     shape = len(user_table), len(item_table)
@@ -505,6 +517,14 @@ def check_fit_settings(
     Raises
     ------
     ValueError
+        If a setting is out of bounds, or does not go with the others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': [1], 'item': [2], 'rating': [3.0]})
+    >>> ratings = Ratings.from_frame(frame)
+    >>> check_fit_settings(ratings, valid=None, patience=None, n_threads=2, reg=0.1)
     """
     for name, weight in weights.items():
         low = 0 if name == 'damping' else _MIN_REG
@@ -536,6 +556,14 @@ def fit_key(ratings: Ratings, valid: Ratings | None, **settings: Any) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = Ratings.from_frame(
+    ...     pd.DataFrame({'user': [1], 'item': [2], 'rating': [3.0]}))
+    >>> fit_key(ratings, None, reg=0.1) == fit_key(ratings, None, reg=0.2)
+    False
     """
     key = {
         'settings': settings,
@@ -559,6 +587,14 @@ class FitLog:
         Whether that number should be large.
     patience : int, optional
         Stop after so many iterations without progress.
+
+    Examples
+    --------
+    >>> log = FitLog(np.zeros((2, 1)), np.zeros((3, 1)), monitor='rmse', patience=1)
+    >>> for rmse in (0.9, 0.8, 0.85):
+    ...     log.add({'rmse': rmse})
+    >>> log.n_since_best, log.is_finished(n_iterations=10)
+    (1, True)
     """
 
     def __init__(
@@ -671,6 +707,11 @@ def progress_bar(
     -------
     context manager
         Gives an object with the method `update`.
+
+    Examples
+    --------
+    >>> with progress_bar(2, 0, 'fitting', 'iteration', progress=False) as bar:
+    ...     bar.update()
     """
     if progress is None:
         progress = hasattr(sys.stderr, 'isatty') and sys.stderr.isatty()
@@ -705,6 +746,19 @@ def alternate(
         Called with each record; those of a checkpoint come first.
     progress : bool or None
         Show a bar; None shows it in a terminal only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ratings = Ratings.from_frame(
+    ...     pd.DataFrame({'user': [1, 1], 'item': [1, 2], 'rating': [1.0, 2]}))
+    >>> P, Q = np.zeros((1, 1), 'float32'), np.ones((2, 1), 'float32')
+    >>> log = FitLog(P, Q, monitor='val_rmse')
+    >>> regularization = Regularization(reg=0.01, damping=0)
+    >>> with half_steps(P, Q, ratings, ratings.rating, regularization) as steps:
+    ...     alternate(steps, log, n_iterations=20)
+    >>> (P @ Q.T).round(1)
+    array([[1., 2.]], dtype=float32)
     """
     if on_iteration:
         for record in log.records:
