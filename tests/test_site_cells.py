@@ -20,6 +20,7 @@ FOLDED = {
     '#| export\ndef f():\n    return 1': 'Implementation',
     '#| export\nimport numpy as np': 'Imports',
     'import numpy as np\nfrom math import pi': 'Imports',
+    "import matplotlib.pyplot as plt\nplt.style.use('x')": 'Imports',
     'assert 1 < 2\nassert 2 < 3': 'Checks',
     'for x in (1, 2):\n    y = x + 1\n    assert y > x': 'Checks',
     'with open("x") as f:\n    assert f.read()': 'Checks',

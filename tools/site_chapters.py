@@ -73,8 +73,9 @@ def is_check(node: ast.stmt) -> bool:
 
 
 def is_import(node: ast.stmt) -> bool:
-    """Tell whether a statement imports."""
-    return isinstance(node, (ast.Import, ast.ImportFrom))
+    """Tell whether a statement imports, be it the style of the plots."""
+    is_style = ast.unparse(node).startswith('plt.style.use(')
+    return is_style or isinstance(node, (ast.Import, ast.ImportFrom))
 
 
 def fold_label(cell: NotebookNode) -> str | None:

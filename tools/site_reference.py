@@ -157,24 +157,28 @@ def link_names(text: str, seen: set[str]) -> str:
 # Pages
 
 
+def comment_above(lines: list[str], line: int) -> list[str]:
+    """Return the lines of comment above a line, the first being number 1."""
+    first = line - 1
+    while first and re.match('#:? ', lines[first - 1]) and '%%' not in lines[first - 1]:
+        first -= 1
+    return [text.lstrip('#: ') for text in lines[first : line - 1]]
+
+
 def constant(module: Module, name: str) -> list[str]:
     """Return the directive of a constant: its value, and the comment above it."""
     source = inspect.getsource(module.module)
-    lines = source.splitlines()
     directive = [f'.. py:data:: {name}']
     for node in ast.parse(source).body:
-        targets = getattr(node, 'targets', [getattr(node, 'target', None)])
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if not any(isinstance(t, ast.Name) and t.id == name for t in targets):
             continue
-        value = ast.get_source_segment(source, node.value)  # type: ignore[attr-defined]
-        if value and len(value) <= MAX_VALUE_LENGTH:
+        value = ' '.join((ast.get_source_segment(source, node.value) or '').split())
+        if len(value) <= MAX_VALUE_LENGTH:
             directive.append(f'   :value: {value}')
-        first = node.lineno - 1
-        while (
-            first and lines[first - 1].startswith('# ') and '%%' not in lines[first - 1]
-        ):
-            first -= 1
-        comment = [line.lstrip('#: ') for line in lines[first : node.lineno - 1]]
+        comment = comment_above(source.splitlines(), node.lineno)
         directive += ['', *(f'   {line}' for line in comment)]
     return directive
 
