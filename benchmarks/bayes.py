@@ -23,7 +23,14 @@ for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
 import numpy as np
 import pandas as pd
 import run
-from run import FOLDS, KEPT, RESULTS, about_here, drawn, merged, movielens, save
+from benchmark_data import (
+    FOLDS,
+    KEPT,
+    load_movielens,
+    ratings_file,
+    synthetic_ratings,
+)
+from run import RESULTS, date_and_machine, merge_rows, save_table
 from scipy.optimize import nnls
 from worker import memory
 
@@ -105,7 +112,7 @@ class Fold(NamedTuple):
 @lru_cache
 def load_all() -> tuple[Any, Ratings, dict[str, np.ndarray]]:
     """The data set, its ratings and its side features."""
-    data, ratings = movielens()
+    data, ratings = load_movielens()
     return data, ratings, side_features(data, ratings)
 
 
@@ -217,7 +224,7 @@ def run_jobs(jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
     shown = ('model', 'part', 'fold', 'seed', 'rmse', 'rmse_time_unknown', 'fit_s')
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
         for done in as_completed([pool.submit(fit_and_score, job) for job in jobs]):
-            row = done.result() | about_here()
+            row = done.result() | date_and_machine()
             numbers = {name: row[name] for name in shown if name in row}
             print(
                 *(
@@ -245,13 +252,13 @@ def measure_folds() -> None:
     for row in run_jobs(jobs):
         rows.append(row)
         if len(rows) % 10 == 0 or len(rows) == len(jobs):
-            merged(RESULTS / 'bayes_folds.csv', pd.DataFrame(rows), keys)
+            merge_rows(RESULTS / 'bayes_folds.csv', pd.DataFrame(rows), keys)
     tables = [pd.read_csv(path) for path in sorted(PREDICTIONS.glob('reliability-*'))]
     sums = pd.concat(tables).groupby(['model', 'event', 'tenth'])
     counted = sums[['n', 'predicted', 'observed']].sum().reset_index()
     counted['predicted'] /= counted.n
     counted['observed'] /= counted.n
-    save(RESULTS / 'bayes_reliability.csv', counted)
+    save_table(RESULTS / 'bayes_reliability.csv', counted)
 
 
 def blended_row(fold: str, when: str) -> dict[str, Any]:
@@ -269,7 +276,7 @@ def blended_row(fold: str, when: str) -> dict[str, Any]:
     if all(path.exists() for path in paths):
         mean = np.mean([np.load(path)[when] for path in paths], axis=0)
         row['rmse_three_chains'] = rmse(test.rating, mean)
-    return row | dict(zip(BLENDED_MODELS, weights)) | about_here()
+    return row | dict(zip(BLENDED_MODELS, weights)) | date_and_machine()
 
 
 def measure_blend() -> None:
@@ -284,7 +291,7 @@ def measure_blend() -> None:
         pass
     rows = [blended_row(fold, when) for fold in FOLDS for when in ('known', 'unknown')]
     table = pd.DataFrame(rows)
-    save(RESULTS / 'bayes_blend.csv', table)
+    save_table(RESULTS / 'bayes_blend.csv', table)
     print(table.groupby('time').mean(numeric_only=True).round(4).T, flush=True)
 
 
@@ -316,7 +323,7 @@ def measure_chains() -> None:
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
         chains = list(pool.map(trace_chain, range(4)))
     table = pd.concat([records for records, _ in chains])
-    save(RESULTS / 'bayes_trace.csv', table[table.iteration % 3 == 0])
+    save_table(RESULTS / 'bayes_trace.csv', table[table.iteration % 3 == 0])
     names = [c for c in table if c not in ('iteration', 'chain', 'noise_sd')]
     quantities = {name: [records[name] for records, _ in chains] for name in names}
     for j in range(chains[0][1].shape[1]):
@@ -337,7 +344,7 @@ def measure_chains() -> None:
                 )
             )
     diagnostics = pd.DataFrame(rows)
-    save(RESULTS / 'bayes_chains.csv', diagnostics.assign(**about_here()))
+    save_table(RESULTS / 'bayes_chains.csv', diagnostics.assign(**date_and_machine()))
     is_pair = diagnostics.quantity.str.startswith('pair')
     groups = diagnostics.groupby(['iterations', ~is_pair])[['r_hat', 'ess']]
     print(groups.describe().T.round(2).to_string(), flush=True)
@@ -429,7 +436,7 @@ def measure_new_users() -> None:
     """Compare new users with few ratings -> bayes_few.csv."""
     with ProcessPoolExecutor(2, get_context('spawn')) as pool:
         table = pd.concat(pool.map(compare_new_users, SEEDS))
-    save(RESULTS / 'bayes_few.csv', table.assign(**about_here()))
+    save_table(RESULTS / 'bayes_few.csv', table.assign(**date_and_machine()))
     means = table.groupby('n_ratings').mean(numeric_only=True)
     print(means.round(3).T.to_string(), flush=True)
 
@@ -438,7 +445,7 @@ def time_synthetic(
     n_ratings: int, n_users: int, n_items: int, n_iterations: int, implicit: bool
 ) -> dict[str, Any]:
     """Seconds of an iteration and memory on synthetic ratings; in a fresh process."""
-    user_ix, item_ix, rating = drawn(n_ratings, n_users, n_items)
+    user_ix, item_ix, rating = synthetic_ratings(n_ratings, n_users, n_items)
     ratings = Ratings(
         user_ix.astype('int32'),
         item_ix.astype('int32'),
@@ -488,9 +495,9 @@ def measure_scale() -> None:
         for implicit in (False, True):
             with ProcessPoolExecutor(1, get_context('spawn')) as pool:
                 done = pool.submit(time_synthetic, *size, implicit)
-                rows.append(done.result() | about_here())
+                rows.append(done.result() | date_and_machine())
             print(rows[-1], flush=True)
-    save(RESULTS / 'bayes_scale.csv', pd.DataFrame(rows))
+    save_table(RESULTS / 'bayes_scale.csv', pd.DataFrame(rows))
 
 
 def measure_tried() -> None:
@@ -509,7 +516,7 @@ def measure_tried() -> None:
         date=('date', 'first'),
         machine=('machine', 'first'),
     )
-    save(RESULTS / 'bayes_tried.csv', means.loc[list(TRIED_MODELS)].reset_index())
+    save_table(RESULTS / 'bayes_tried.csv', means.loc[list(TRIED_MODELS)].reset_index())
 
 
 # The same work as myFM does in an iteration.
@@ -543,10 +550,10 @@ def fit_peer(
     system: str, model: str, settings: dict[str, Any], fold: str
 ) -> tuple[float, float]:
     """Fit in a process of its own; seconds of the fit, and RMSE."""
-    data, out = run.data(f'{fold}-test'), KEPT / 'speed.npz'
+    data, out = ratings_file(f'{fold}-test'), KEPT / 'speed.npz'
     job = dict(model=model, settings=settings, data=str(data), out=str(out))
-    report = run.work(system, run.peers()[system], [job])[0]
-    return report['fit_s'], run.figures('rating', data, out)['rmse']
+    report = run.run_worker(system, run.load_peers()[system], [job])[0]
+    return report['fit_s'], run.compute_metrics('rating', data, out)['rmse']
 
 
 def time_iterations(n_times: int) -> Iterator[dict[str, Any]]:
@@ -587,8 +594,8 @@ def time_to_target(iterations: Sequence[int]) -> Iterator[dict[str, Any]]:
 def measure_speed() -> None:
     """Time our sampler and that of myFM -> bayes_speed.csv."""
     rows = [*time_iterations(3), *time_to_target((10, 20, 30, 40, 60, 100, 200))]
-    table = pd.DataFrame(rows).assign(**about_here())
-    save(RESULTS / 'bayes_speed.csv', table)
+    table = pd.DataFrame(rows).assign(**date_and_machine())
+    save_table(RESULTS / 'bayes_speed.csv', table)
     by_what = table[table.part == 'iteration'].groupby(['what', 'system'])
     print(by_what.iteration_ms.describe().round(1).to_string())
     by_iterations = table[table.part == 'target'].groupby(['system', 'iterations'])

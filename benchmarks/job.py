@@ -1,72 +1,98 @@
-"From ratings.csv to a saved model with a peer: `python job.py SYSTEM FILE OUT`, in the environment of the peer. Prints its seconds as JSON."
+"""Make a saved model of a file like ratings.csv with a peer, and time each step.
 
-import json, pickle, sys, time
+`python job.py SYSTEM FILE OUT`, in the environment of the peer, prints the seconds of
+each step as JSON.
+"""
 
-FACTORS, ROUNDS = 32, 8
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import time
+from typing import Any
+
+FACTORS = 32
+ROUNDS = 8
+COLUMNS = {
+    'userId': 'int32',
+    'movieId': 'int32',
+    'rating': 'float32',
+    'timestamp': 'int64',
+}
 
 
-def implicit(ratings, lap, out):
-    import numpy as np, pandas as pd
+class Stopwatch:
+    """The seconds of steps that follow each other, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.started = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End a step, and begin the next one."""
+        now = time.perf_counter()
+        self.seconds[f'{name}_s'] = now - self.started
+        self.started = now
+
+
+def run_implicit(ratings: Any, stopwatch: Stopwatch, out: str) -> None:
+    """Fit and save `implicit`'s alternating least squares."""
+    import numpy as np
+    import pandas as pd
     from implicit.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1, 'blas')  # as it advises
-    (u, users), (i, items) = pd.factorize(ratings.userId), pd.factorize(ratings.movieId)
-    table = csr_matrix(
-        (ratings.rating.to_numpy('float32'), (u.astype('int32'), i.astype('int32'))),
-        (len(users), len(items)),
-    )
-    lap('prepare_s')
+    # as it advises
+    threadpool_limits(1, 'blas')
+    user_ix, users = pd.factorize(ratings.userId)
+    item_ix, items = pd.factorize(ratings.movieId)
+    rating = ratings.rating.to_numpy('float32')
+    pairs = (user_ix.astype('int32'), item_ix.astype('int32'))
+    table = csr_matrix((rating, pairs), (len(users), len(items)))
+    stopwatch.lap('prepare')
     model = AlternatingLeastSquares(factors=FACTORS, iterations=ROUNDS, random_state=0)
     model.fit(table, show_progress=False)
-    lap('fit_s')
+    stopwatch.lap('fit')
     model.save(out)
     np.savez(out + '.ids.npz', users=users, items=items)
 
 
-def lenskit(ratings, lap, out):
+def run_lenskit(ratings: Any, stopwatch: Stopwatch, out: str) -> None:
+    """Fit and save LensKit's alternating least squares."""
     from lenskit import pipeline
     from lenskit.als import ImplicitMFScorer
     from lenskit.data import from_interactions_df
     from lenskit.training import TrainingOptions
 
-    data = from_interactions_df(
-        ratings.rename(columns={'userId': 'user_id', 'movieId': 'item_id'})[
-            ['user_id', 'item_id', 'rating']
-        ]
-    )
-    lap('prepare_s')
-    pipe = pipeline.topn_pipeline(
-        ImplicitMFScorer(embedding_size=FACTORS, epochs=ROUNDS)
-    )
-    pipe.train(data, TrainingOptions(rng=0))
-    lap('fit_s')
-    with open(out, 'wb') as f:
-        pickle.dump(pipe, f, protocol=5)
+    names = {'userId': 'user_id', 'movieId': 'item_id', 'rating': 'rating'}
+    data = from_interactions_df(ratings.rename(columns=names)[[*names.values()]])
+    stopwatch.lap('prepare')
+    scorer = ImplicitMFScorer(embedding_size=FACTORS, epochs=ROUNDS)
+    fitted = pipeline.topn_pipeline(scorer)
+    fitted.train(data, TrainingOptions(rng=0))
+    stopwatch.lap('fit')
+    with open(out, 'wb') as file:
+        pickle.dump(fitted, file, protocol=5)
+
+
+SYSTEMS = {'implicit': run_implicit, 'lenskit': run_lenskit}
+
+
+def main() -> None:
+    system, path, out = sys.argv[1:]
+    stopwatch = Stopwatch()
+    # pandas counts as an import of the peer: both need it to read the file
+    import pandas as pd
+
+    stopwatch.lap('import')
+    ratings = pd.read_csv(path, dtype=COLUMNS)
+    stopwatch.lap('read')
+    SYSTEMS[system](ratings, stopwatch, out)
+    stopwatch.lap('save')
+    print(json.dumps(stopwatch.seconds))
 
 
 if __name__ == '__main__':
-    system, path, out = sys.argv[1:]
-    started, seconds = time.perf_counter(), {}
-
-    def lap(name):
-        global started
-        seconds[name], started = time.perf_counter() - started, time.perf_counter()
-
-    import pandas as pd
-
-    lap('import_s')
-    ratings = pd.read_csv(
-        path,
-        dtype={
-            'userId': 'int32',
-            'movieId': 'int32',
-            'rating': 'float32',
-            'timestamp': 'int64',
-        },
-    )
-    lap('read_s')
-    {'implicit': implicit, 'lenskit': lenskit}[system](ratings, lap, out)
-    lap('save_s')
-    print(json.dumps(seconds))
+    main()

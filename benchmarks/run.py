@@ -1,260 +1,237 @@
-"Measure every peer, each in its own environment, all on the same folds; `python benchmarks/run.py` does everything."
+"""Measure the models of all peers on the same folds, each in its own environment.
 
-import argparse, datetime, itertools, json, os, platform, subprocess, sys, tempfile, venv
+`python benchmarks/run.py` measures everything and writes the tables that the chapters
+show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-
-from mf_movielens.encoding import Ratings, Vocabulary
-from mf_movielens.metrics import compare_errors, compare_means, mae, rmse
-from mf_movielens.ranking import ranking_metrics
+from benchmark_data import FOLDS, HERE, KEPT, load_test_ratings, ratings_file
 from worker import load_peer
 
-HERE = Path(__file__).parent
-RESULTS, KEPT = HERE.parent / 'mf_movielens/results', HERE / '.data'
-MADE = KEPT / 'made'  # what the models said of the test ratings, for comparisons
-FOLDS, BUDGET = ('u1', 'u2', 'u3', 'u4', 'u5'), 12
-OURS = {
-    'rating': ('mf_movielens', 'ALS', 'default'),
-    'ranking': ('mf_movielens', 'iALS', 'default'),
-}
+from mf_movielens.encoding import Ratings
+from mf_movielens.metrics import Estimate, compare_errors, compare_means, mae, rmse
+from mf_movielens.ranking import ranking_metrics
+
+RESULTS = HERE.parent / 'mf_movielens/results'
+# settings that are tried of each model, the default among them
+BUDGET = 12
+# the most seconds of one process
+TIME_LIMIT = 3600
 METRICS = {
     'rating': ['rmse', 'mae'],
     'ranking': ['ndcg', 'recall', 'precision', 'map', 'mrr', 'hit'],
 }
-TARGET = {'1M': 0.76, '10M': 0.76}  # held-out RMSE that every system reaches
-LIMIT = 3600  # seconds for one process
-KEYS = ['task', 'system', 'model', 'variant', 'fold']
+# the two metrics of each task by which models are compared, the main one first
+COMPARED_METRICS = {'rating': ('rmse', 'mae'), 'ranking': ('ndcg', 'recall')}
+# held-out RMSE of the synthetic ratings that every system reaches
+TARGET_RMSE = {'1M': 0.76, '10M': 0.76}
+MODEL_KEYS = ['task', 'system', 'model', 'variant']
+KEYS = [*MODEL_KEYS, 'fold']
+SEARCH_KEYS = ['task', 'system', 'model', 'fold']
+SCALE_KEYS = ['data', 'system', 'factors']
+COMPARISON_COLUMNS = [
+    f'{prefix}{column}'
+    for prefix in ('', 'mae_', 'recall_')
+    for column in ('difference', 'low', 'high')
+]
+
+Row = dict[str, Any]
+Settings = dict[str, Any]
+Job = dict[str, Any]
 
 
-def peers():
-    "The peer files, ours first."
-    paths = sorted(
-        (HERE / 'peers').glob('*.py'),
-        key=lambda path: (path.stem != 'mf_movielens', path.stem),
-    )
-    return {path.stem: load_peer(path) for path in paths}
+class Plan(NamedTuple):
+    """What a run measures, and where its files go."""
+
+    folds: tuple[str, ...] = FOLDS
+    budget: int = BUDGET
+    results: Path = RESULTS
+    predictions: Path = KEPT / 'predictions'
 
 
-def python(system, packages):
-    "The interpreter of a peer's environment, which is made, or brought up to date, if need be."
+QUICK_PLAN = Plan(FOLDS[:1], 2, KEPT / 'quick', KEPT / 'quick/predictions')
+
+
+class Variant(NamedTuple):
+    """A model of a system, with its default settings or others."""
+
+    task: str
+    system: str
+    model: str
+    name: str
+
+    def result_file(self, plan: Plan, fold: str) -> Path:
+        """Where to keep the predictions or the lists of a fold."""
+        name = f'{self.task}-{self.system}-{self.model}-{self.name}-{fold}.npz'
+        return plan.predictions / name.replace(' ', '_')
+
+    def columns(self) -> Row:
+        """The columns of a table that name the variant."""
+        return dict(zip(MODEL_KEYS, self))
+
+
+MAIN_MODELS = {
+    'rating': Variant('rating', 'mf_movielens', 'ALS', 'default'),
+    'ranking': Variant('ranking', 'mf_movielens', 'iALS', 'default'),
+}
+
+
+def load_peers() -> dict[str, ModuleType]:
+    """The peer files by the name of their system, that of this package first."""
+    peers = {path.stem: load_peer(path) for path in (HERE / 'peers').glob('*.py')}
+    names = sorted(peers, key=lambda name: (name != 'mf_movielens', name))
+    return {name: peers[name] for name in names}
+
+
+def peer_python(system: str, packages: Sequence[str]) -> str | Path:
+    """The interpreter of a peer's environment, which is made or updated if need be."""
     if system == 'mf_movielens':
         return sys.executable
-    home = (HERE / '.envs' / system).absolute()
-    done = home / 'packages.txt'
-    if not home.exists():
+    folder = (HERE / '.envs' / system).absolute()
+    installed = folder / 'packages.txt'
+    if not folder.exists():
         print(f'making the environment of {system}: {" ".join(packages)}', flush=True)
-        venv.create(home, with_pip=True)
-    if not done.exists() or done.read_text().split() != packages:
-        subprocess.run([home / 'bin/pip', 'install', '-q', *packages], check=True)
-        done.write_text('\n'.join(packages))
-    return home / 'bin/python'
+        venv.create(folder, with_pip=True)
+    if not installed.exists() or installed.read_text().split() != packages:
+        pip_install = [folder / 'bin/pip', 'install', '-q']
+        subprocess.run([*pip_install, *packages], check=True)
+        installed.write_text('\n'.join(packages))
+    return folder / 'bin/python'
 
 
-def drawn(n, n_users, n_items, seed=0, k=8):
-    "Made-up ratings: a few people and films have most of them; half stars of a planted model with noise."
-    rng = np.random.default_rng(seed)
-    share = [rng.lognormal(0, s, m) for s, m in ((1.1, n_users), (1.5, n_items))]
-    u, i = (rng.choice(len(p), 2 * n, p=p / p.sum()) for p in share)
-    pairs = rng.permutation(np.unique(u * n_items + i))[:n]
-    u, i = pairs // n_items, pairs % n_items
-    P, Q = (
-        rng.normal(0, 0.45, (n_users, k)).astype('float32'),
-        rng.normal(0, 0.45, (n_items, k)).astype('float32'),
-    )
-    x = (
-        3.5
-        + rng.normal(0, 0.3, n_users)[u]
-        + rng.normal(0, 0.4, n_items)[i]
-        + np.einsum('nk,nk->n', P[u], Q[i])
-        + rng.normal(0, 0.7, len(u))
-    )
-    return u, i, np.clip(np.round(2 * x) / 2, 0.5, 5)
-
-
-def movielens():
-    from mf_movielens.data import load
-
-    ml = load('ml-100k')
-    if not ml.is_real:
-        sys.exit(
-            'The benchmark needs the real ML-100K: say where it lies with MF_MOVIELENS_HOME.'
-        )
-    return ml, Ratings.from_frame(ml.ratings)
-
-
-def split(name):
-    "Training and test part of 'ml-100k', or of 'u1-test' and 'u1-valid' for each fold."
-    from mf_movielens.splits import official_fold, random_split
-
-    ml, ratings = movielens()
-    if name == 'ml-100k':
-        return random_split(ratings)
-    fold, part = name.split('-')
-    official = official_fold(ml, ratings, fold)
-    return official if part == 'test' else random_split(official.train, seed=0)
-
-
-def data(name):
-    "Training and then test ratings, as a file."
-    path = KEPT / f'{name}.npz'
-    if path.exists():
-        return path
-    path.parent.mkdir(exist_ok=True)
-    more = {}
-    if name in ('1M', '10M'):
-        n, n_users, n_items = {
-            '1M': (1_000_000, 6_040, 3_706),
-            '10M': (10_000_000, 69_878, 10_677),
-        }[name]
-        u, i, r = drawn(n + n // 50, n_users, n_items)
-        n_test, n_users, n_items = len(u) - n, u.max() + 1, i.max() + 1
-    else:
-        from mf_movielens.bayes import side_features
-
-        both, side = split(name), side_features(*movielens())
-        u, i, r = (
-            np.concatenate([getattr(part, a) for part in both])
-            for a in ('user_ix', 'item_ix', 'rating')
-        )
-        n_test, n_users, n_items = (
-            len(both.test),
-            len(both.test.users),
-            len(both.test.items),
-        )
-        more = dict(
-            t=np.concatenate([part.timestamp for part in both]),
-            side_users=side['users'],
-            side_items=side['items'],
-        )
-    np.savez(
-        path,
-        **more,
-        u=u.astype('int32'),
-        i=i.astype('int32'),
-        r=r.astype('float32'),
-        n_test=n_test,
-        n_users=n_users,
-        n_items=n_items,
-    )
-    return path
-
-
-def test_part(path):
-    "The test ratings of such a file."
-    with np.load(path) as z:
-        d = {a: z[a] for a in z.files}
-    u, i, r = (d[a][-int(d['n_test']) :] for a in 'uir')
-    return Ratings(
-        u,
-        i,
-        r,
-        Vocabulary(np.arange(d['n_users']), 'user'),
-        Vocabulary(np.arange(d['n_items'])),
-        (float(d['r'].min()), float(d['r'].max())),
-    )
-
-
-def work(system, peer, jobs):
-    "Have a fresh process do the jobs; a report for each, with `error` where there is no result."
+def read_reports(
+    program: str | Path, system: str, jobs: Sequence[Job], log: IO[str]
+) -> tuple[list[Row], str]:
+    """Do jobs in a process: the reports of it, and how it ended."""
+    quiet = {'TF_CPP_MIN_LOG_LEVEL': '3', 'CUDA_VISIBLE_DEVICES': ''}
     try:
-        program = python(system, peer.PACKAGES)
-    except subprocess.CalledProcessError as e:
-        return [dict(error=f'no environment: {e}')] * len(jobs)
+        process = subprocess.run(
+            [program, HERE / 'worker.py', HERE / 'peers' / f'{system}.py'],
+            input=json.dumps(jobs),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            timeout=TIME_LIMIT,
+            env=os.environ | quiet,
+        )
+    except subprocess.TimeoutExpired as error:
+        lines = (error.stdout or b'').decode().splitlines(keepends=True)
+        # the last line may have been cut off
+        whole_lines = [line for line in lines if line.endswith('\n')]
+        reason = f'more than {TIME_LIMIT} seconds'
+    else:
+        whole_lines = process.stdout.splitlines()
+        reason = f'ended with {process.returncode}'
+    return [json.loads(line) for line in whole_lines], reason
+
+
+def run_worker(system: str, peer: ModuleType, jobs: Sequence[Job]) -> list[Row]:
+    """Have a fresh process do the jobs.
+
+    There is a report for each job, with `error` where there is no result.
+    """
+    try:
+        program = peer_python(system, peer.PACKAGES)
+    except subprocess.CalledProcessError as error:
+        return [dict(error=f'no environment: {error}')] * len(jobs)
     for job in jobs:
         Path(job['out']).unlink(missing_ok=True)
-    with tempfile.TemporaryFile('w+') as noise:
-        try:
-            done = subprocess.run(
-                [program, HERE / 'worker.py', HERE / 'peers' / f'{system}.py'],
-                input=json.dumps(jobs),
-                stdout=subprocess.PIPE,
-                stderr=noise,
-                text=True,
-                timeout=LIMIT,
-                env=os.environ
-                | {'TF_CPP_MIN_LOG_LEVEL': '3', 'CUDA_VISIBLE_DEVICES': ''},
-            )
-            reports, why = (
-                [json.loads(line) for line in done.stdout.splitlines()],
-                f'ended with {done.returncode}',
-            )
-        except subprocess.TimeoutExpired as e:
-            reports, why = (
-                [
-                    json.loads(line)
-                    for line in (e.stdout or b'').decode().splitlines(True)
-                    if line.endswith('\n')
-                ],
-                f'more than {LIMIT} seconds',
-            )
-        noise.seek(0)
-        said = noise.read().strip().splitlines()
-    if len(reports) < len(jobs) or any('error' in r for r in reports):
-        print(*said[-20:], sep='\n', file=sys.stderr)
-    said = said[-1:]
-    return reports + [dict(error=f'{why}: {"".join(said)}'[:300])] * (
-        len(jobs) - len(reports)
-    )
+    with tempfile.TemporaryFile('w+') as log:
+        reports, reason = read_reports(program, system, jobs, log)
+        log.seek(0)
+        log_lines = log.read().strip().splitlines()
+    n_missing = len(jobs) - len(reports)
+    if n_missing or any('error' in report for report in reports):
+        print(*log_lines[-20:], sep='\n', file=sys.stderr)
+    last_line = ''.join(log_lines[-1:])
+    return reports + [dict(error=f'{reason}: {last_line}'[:300])] * n_missing
 
 
-def result(task, path, out):
-    "What a job is judged by: predictions, or a frame of metrics with a row for each user."
-    with np.load(out) as z:
-        found = {a: z[a] for a in z.files}
-    test = test_part(path)
+def load_result(task: str, path: Path, out: Path) -> tuple[Ratings, Any]:
+    """The test ratings, and by what a job is judged.
+
+    These are predictions, clipped to the scale, or a frame of metrics with a row for
+    each user.
+    """
+    with np.load(out) as file:
+        arrays = dict(file)
+    test = load_test_ratings(path)
     if task != 'ranking':
-        return test, np.clip(found['p'], *test.scale)
-    return test, ranking_metrics(found['lists'], found['users'], test, k=10).rename(
-        columns={'ap': 'map', 'rr': 'mrr'}
-    )
+        return test, np.clip(arrays['predictions'], *test.scale)
+    metrics = ranking_metrics(arrays['lists'], arrays['users'], test, k=10)
+    return test, metrics.rename(columns={'ap': 'map', 'rr': 'mrr'})
 
 
-def figures(task, path, out):
-    test, found = result(task, path, out)
+def compute_metrics(task: str, path: Path, out: Path) -> dict[str, float]:
+    """The metrics of what a job has saved."""
+    test, result = load_result(task, path, out)
     if task == 'rating':
-        return dict(rmse=rmse(test.rating, found), mae=mae(test.rating, found))
-    return found[METRICS['ranking']].mean().to_dict()
+        return dict(rmse=rmse(test.rating, result), mae=mae(test.rating, result))
+    return result[METRICS['ranking']].mean().to_dict()
 
 
-def judged(task, path, job, report):
-    "The report with its figures, or with the reason why there are none."
+def add_metrics(task: str, path: Path, job: Job, report: Row) -> Row:
+    """The report with its metrics, or with the reason why there are none."""
+    if 'error' in report:
+        return report
     try:
-        return report if 'error' in report else report | figures(task, path, job['out'])
-    except Exception as e:
-        return report | dict(error=f'{type(e).__name__}: {e}')
+        return report | compute_metrics(task, path, job['out'])
+    except Exception as error:
+        return report | dict(error=f'{type(error).__name__}: {error}')
 
 
-def draws(about, budget):
-    "The settings to try: the default, and others drawn without repetition."
+def settings_to_try(about: dict[str, Any], budget: int) -> list[Settings]:
+    """The default settings of a model, and others drawn without repetition."""
+    default = about['default']
     names = list(about['search'])
-    every = [
-        about['default'] | dict(zip(names, values))
+    grid = [
+        default | dict(zip(names, values))
         for values in itertools.product(*about['search'].values())
     ]
-    others = [s for s in every if s != about['default']]
+    others = [settings for settings in grid if settings != default]
     order = np.random.default_rng(0).permutation(len(others))[: budget - 1]
-    return [about['default'], *(others[j] for j in order)]
+    return [default, *(others[j] for j in order)]
 
 
-def search(system, peer, model, fold, budget):
-    "Try settings on the validation part of a fold's training ratings; the best, and a frame of all."
-    about, path = peer.MODELS[model], data(f'{fold}-valid')
+def search_settings(
+    system: str, peer: ModuleType, model: str, fold: str, budget: int
+) -> tuple[Settings | None, pd.DataFrame]:
+    """Try settings on the validation part of a fold's training ratings.
+
+    Gives the best settings, None if all fits failed, and a frame of all of them.
+    """
+    about = peer.MODELS[model]
     task = about['task']
-    criterion, best = ('rmse', 'idxmin') if task == 'rating' else ('ndcg', 'idxmax')
+    path = ratings_file(f'{fold}-valid')
+    criterion = METRICS[task][0]
     jobs = [
         dict(model=model, settings=s, data=str(path), out=str(KEPT / f'trial-{j}.npz'))
-        for j, s in enumerate(draws(about, budget))
+        for j, s in enumerate(settings_to_try(about, budget))
     ]
-    reports = [
-        judged(task, path, job, report)
-        for job, report in zip(jobs, work(system, peer, jobs))
-    ]
-    for job in jobs:
+    reports = run_worker(system, peer, jobs)
+    rows = []
+    for job, report in zip(jobs, reports):
+        judged = add_metrics(task, path, job, report)
         Path(job['out']).unlink(missing_ok=True)
-    tried = pd.DataFrame(
-        [
+        rows.append(
             dict(
                 task=task,
                 system=system,
@@ -262,456 +239,448 @@ def search(system, peer, model, fold, budget):
                 fold=fold,
                 settings=json.dumps(job['settings']),
                 criterion=criterion,
-                figure=report.get(criterion, np.nan),
-                fit_s=report.get('fit_s', np.nan),
-                missing=report.get('error'),
+                figure=judged.get(criterion, np.nan),
+                fit_s=judged.get('fit_s', np.nan),
+                missing=judged.get('error'),
             )
-            for job, report in zip(jobs, reports)
-        ]
-    )
+        )
+    tried = pd.DataFrame(rows)
     if tried.figure.isna().all():
         return None, tried.assign(chosen=False)
-    chosen = int(getattr(tried.figure, best)())
-    return jobs[chosen]['settings'], tried.assign(chosen=tried.index == chosen)
+    best = tried.figure.idxmin() if task == 'rating' else tried.figure.idxmax()
+    return jobs[best]['settings'], tried.assign(chosen=tried.index == best)
 
 
-def kept(task, system, model, variant, fold):
-    return MADE / f'{task}-{system}-{model}-{variant}-{fold}.npz'.replace(' ', '_')
-
-
-def final(system, peer, model, variant, fold, settings, n_settings):
-    "Fit to a whole training fold in a fresh process; one row."
-    task, path = peer.MODELS[model]['task'], data(f'{fold}-test')
-    out = kept(task, system, model, variant, fold)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    row = dict(
-        task=task,
-        system=system,
-        model=model,
-        variant=variant,
-        fold=fold,
-        settings=json.dumps(settings),
-        n_settings=n_settings,
-        **about_here(),
-    )
-    if settings is None:
-        return row | dict(missing='no setting could be tried')
-    job = dict(
-        model=model,
-        settings=settings,
-        data=str(path),
-        out=str(out),
-        latency=fold == FOLDS[0],
-    )
-    report = judged(task, path, job, work(system, peer, [job])[0])
-    report['missing'] = report.pop('error', None)
-    return row | {
-        k: v for k, v in report.items() if k not in ('extra_mb', 'ratings_mb')
-    }
-
-
-def about_here():
+def date_and_machine() -> dict[str, str]:
+    """The columns of a table that say when and where it was measured."""
     return dict(
         date=str(datetime.date.today()),
         machine=f'{platform.machine()}, {os.cpu_count()} cores',
     )
 
 
-def benchmark(system, peer, model, folds, budget):
-    "All variants of a model on all folds; the rows, and the settings that were tried."
-    about, rows, tried = peer.MODELS[model], [], []
-    for fold in folds:
-        variants = {'default': (about['default'], 1)} | {
-            name: (settings, 1) for name, settings in about.get('variants', {}).items()
-        }
+def fit_fold(
+    variant: Variant,
+    peer: ModuleType,
+    settings: Settings | None,
+    n_settings: int,
+    fold: str,
+    plan: Plan,
+) -> Row:
+    """Fit to all training ratings of a fold in a fresh process; one row."""
+    row = variant.columns() | dict(
+        fold=fold,
+        settings=json.dumps(settings),
+        n_settings=n_settings,
+        **date_and_machine(),
+    )
+    if settings is None:
+        return row | dict(missing='no setting could be tried')
+    path, out = ratings_file(f'{fold}-test'), variant.result_file(plan, fold)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    job = dict(
+        model=variant.model,
+        settings=settings,
+        data=str(path),
+        out=str(out),
+        latency=fold == FOLDS[0],
+    )
+    report = run_worker(variant.system, peer, [job])[0]
+    report = add_metrics(variant.task, path, job, report)
+    report['missing'] = report.pop('error', None)
+    for column in ('extra_mb', 'ratings_mb'):
+        report.pop(column, None)
+    return row | report
+
+
+def benchmark_model(
+    system: str, peer: ModuleType, model: str, plan: Plan
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fit all variants of a model to all folds: the rows, and the settings tried."""
+    about = peer.MODELS[model]
+    fixed_settings = {'default': about['default'], **about.get('variants', {})}
+    rows, searches = [], []
+    for fold in plan.folds:
+        variants = {name: (settings, 1) for name, settings in fixed_settings.items()}
         if about['search']:
-            settings, trials = search(system, peer, model, fold, budget)
-            tried.append(trials)
-            variants['tuned'] = settings, len(trials)
-        rows += [
-            final(system, peer, model, variant, fold, *chosen)
-            for variant, chosen in variants.items()
-        ]
-        for row in rows[-len(variants) :]:
-            say(row)
-    return pd.DataFrame(rows), pd.concat(tried) if tried else pd.DataFrame()
+            settings, tried = search_settings(system, peer, model, fold, plan.budget)
+            searches.append(tried)
+            variants['tuned'] = settings, len(tried)
+        for name, (settings, n_settings) in variants.items():
+            variant = Variant(about['task'], system, model, name)
+            rows.append(fit_fold(variant, peer, settings, n_settings, fold, plan))
+            print_row(rows[-1])
+    return pd.DataFrame(rows), pd.concat(searches) if searches else pd.DataFrame()
 
 
-def say(row):
-    shown = (
-        'rmse',
-        'ndcg',
-        'fit_s',
-        'latency_one_ms',
-        'latency_all_s',
-        'extra_mb',
-        'to_rmse_s',
-    )
-    words = ' '.join(
-        f'{name} {row[name]:.4g}'
-        for name in shown
-        if not pd.isna(row.get(name, np.nan))
-    )
-    print(
-        *(row[k] for k in (*KEYS, 'data', 'factors') if k in row),
-        '|',
-        row.get('missing') or words,
-        flush=True,
-    )
+PRINTED_COLUMNS = (
+    'rmse',
+    'ndcg',
+    'fit_s',
+    'latency_one_ms',
+    'latency_all_s',
+    'extra_mb',
+    'to_rmse_s',
+)
 
 
-def difference(task, system, model, variant, folds):
-    "How our main model differs from this one, on all folds together: ours less theirs, with intervals."
-    ours, theirs = (
-        [result(task, data(f'{fold}-test'), kept(task, *who, fold)) for fold in folds]
-        for who in (OURS[task], (system, model, variant))
-    )
-    if task == 'rating':
-        actual, groups = (
-            np.concatenate([getattr(test, a) for test, _ in ours])
-            for a in ('rating', 'user_ix')
-        )
-        p, q = (np.concatenate([found for _, found in side]) for side in (ours, theirs))
-        found = {
-            metric.__name__: compare_errors(actual, p, q, metric, groups)
-            for metric in (rmse, mae)
-        }
-    else:
-        p, q = (pd.concat([rows for _, rows in side]) for side in (ours, theirs))
-        if not p.index.equals(q.index):
-            raise ValueError('the two models were judged on different users')
-        found = {
-            metric: compare_means(
-                p[metric].to_numpy(), q[metric].to_numpy(), p.index.to_numpy()
-            )
-            for metric in ('ndcg', 'recall')
-        }
-    main, other = found.values()
-    second = list(found)[1]
-    return dict(zip(('difference', 'low', 'high'), main)) | dict(
-        zip((f'{second}_difference', f'{second}_low', f'{second}_high'), other)
-    )
+def print_row(row: Row) -> None:
+    """Print the main columns of a row."""
+    values = {name: row.get(name, np.nan) for name in PRINTED_COLUMNS}
+    texts = [f'{name} {x:.4g}' for name, x in values.items() if not pd.isna(x)]
+    names = [row[key] for key in (*KEYS, 'data', 'factors') if key in row]
+    print(*names, '|', row.get('missing') or ' '.join(texts), flush=True)
 
 
-def summary(folds, before):
-    "One row for each variant, of the rows of the folds; `before` has the comparisons of what was measured elsewhere."
-    rows = []
-    for (task, system, model, variant), part in folds.groupby(KEYS[:4], sort=False):
-        whole = part.missing.isna()
-        good = part[whole]
-        row = dict(zip(KEYS, (task, system, model, variant))) | dict(
-            folds=len(good),
-            missing=part.missing.dropna().iloc[0] if len(good) < len(part) else None,
-        )
-        if len(good):
-            main, first = METRICS[task][0], good[good.fold == FOLDS[0]]
-            row |= good[METRICS[task]].mean().to_dict() | dict(
-                u1=first[main].iloc[0] if len(first) else np.nan
-            )
-            row |= dict(
-                fit_s=good.fit_s.median(),
-                fit_s_min=good.fit_s.min(),
-                fit_s_max=good.fit_s.max(),
-            )
-            row |= {
-                c: good[c].median()
-                for c in (
-                    'import_s',
-                    'prepare_s',
-                    'peak_mb',
-                    'latency_one_ms',
-                    'latency_all_s',
-                )
-                if c in good
-            }
-            row |= versus_ours(before, task, system, model, variant, list(good.fold))
-        rows.append(
-            row
-            | part.reindex(
-                columns=['n_settings', 'version', 'date', 'machine', 'python']
-            )
-            .dropna(axis=1, how='all')
-            .iloc[-1]
-            .to_dict()
-        )
-    order = ['rmse', 'mae', *METRICS['ranking'], 'u1']
-    table = pd.DataFrame(rows)
-    return table[
-        [
-            *KEYS[:4],
-            *(c for c in order if c in table),
-            *(c for c in table if c not in order + KEYS),
-        ]
+def compare_ratings(
+    ours: Sequence[tuple[Ratings, np.ndarray]],
+    others: Sequence[tuple[Ratings, np.ndarray]],
+) -> list[Estimate]:
+    """Differences of RMSE and MAE on all folds together, by users."""
+    rating = np.concatenate([test.rating for test, _ in ours])
+    user_ix = np.concatenate([test.user_ix for test, _ in ours])
+    predictions = np.concatenate([result for _, result in ours])
+    other_predictions = np.concatenate([result for _, result in others])
+    return [
+        compare_errors(rating, predictions, other_predictions, metric, user_ix)
+        for metric in (rmse, mae)
     ]
 
 
-COMPARED = [
-    f'{second}{end}'
-    for second in ('', 'mae_', 'recall_')
-    for end in ('difference', 'low', 'high')
-]
+def compare_rankings(
+    ours: Sequence[tuple[Ratings, pd.DataFrame]],
+    others: Sequence[tuple[Ratings, pd.DataFrame]],
+) -> list[Estimate]:
+    """Differences of nDCG and recall on all folds together, by users."""
+    metrics = pd.concat([result for _, result in ours])
+    other_metrics = pd.concat([result for _, result in others])
+    if not metrics.index.equals(other_metrics.index):
+        raise ValueError('the two models were judged on different users')
+    return [
+        compare_means(
+            metrics[name].to_numpy(),
+            other_metrics[name].to_numpy(),
+            metrics.index.to_numpy(),
+        )
+        for name in COMPARED_METRICS['ranking']
+    ]
 
 
-def versus_ours(before, task, system, model, variant, folds):
-    "The comparison of what both said of the test ratings; where theirs is not kept here, as it was."
-    if all(kept(task, system, model, variant, fold).exists() for fold in folds):
-        return difference(task, system, model, variant, folds)
-    same = (
-        before[(before[KEYS[:4]] == [task, system, model, variant]).all(axis=1)]
-        if len(before)
-        else before
+def compare_with_main_model(variant: Variant, plan: Plan, folds: Sequence[str]) -> Row:
+    """How our main model differs from a variant on all folds together.
+
+    The differences are those of our model less the other, with intervals.
+    """
+    task = variant.task
+    ours, others = (
+        [
+            load_result(task, ratings_file(f'{f}-test'), v.result_file(plan, f))
+            for f in folds
+        ]
+        for v in (MAIN_MODELS[task], variant)
     )
-    return same.iloc[0].reindex(COMPARED).dropna().to_dict() if len(same) else {}
+    compare = compare_ratings if task == 'rating' else compare_rankings
+    prefixes = ('', f'{COMPARED_METRICS[task][1]}_')
+    return {
+        f'{prefix}{column}': value
+        for prefix, interval in zip(prefixes, compare(ours, others))
+        for column, value in zip(('difference', 'low', 'high'), interval)
+    }
 
 
-def ours_at_hand(task, folds):
-    "Fit our main model where what it says of the test ratings is not kept: the others are compared with it."
-    system, model, variant = OURS[task]
-    peer = peers()[system]
-    for fold in folds:
-        if not kept(task, *OURS[task], fold).exists():
-            final(system, peer, model, variant, fold, peer.MODELS[model]['default'], 1)
+def comparison_columns(
+    variant: Variant, plan: Plan, folds: Sequence[str], before: pd.DataFrame
+) -> Row:
+    """The comparison with our main model, on the results that are kept here.
+
+    Where those of the variant are not kept, it is that of the table `before`.
+    """
+    if all(variant.result_file(plan, fold).exists() for fold in folds):
+        return compare_with_main_model(variant, plan, folds)
+    if not len(before):
+        return {}
+    same = before[(before[MODEL_KEYS] == [*variant]).all(axis=1)]
+    if not len(same):
+        return {}
+    return same.iloc[0].reindex(COMPARISON_COLUMNS).dropna().to_dict()
 
 
-def timing(system, peer, name, factors, rounds):
-    "One fit of the scale model in a fresh process: its report, with the held-out error where it predicts ratings."
-    path, out = data(name), KEPT / 'trial.npz'
-    job = dict(
-        model='scale',
-        settings=dict(factors=factors, rounds=rounds),
-        data=str(path),
-        out=str(out),
+def average_folds(task: str, fits: pd.DataFrame) -> Row:
+    """Means of the metrics and medians of times and memory, over the folds."""
+    first_fold = fits[fits.fold == FOLDS[0]]
+    main_metric = METRICS[task][0]
+    row = fits[METRICS[task]].mean().to_dict()
+    row |= dict(
+        u1=first_fold[main_metric].iloc[0] if len(first_fold) else np.nan,
+        fit_s=fits.fit_s.median(),
+        fit_s_min=fits.fit_s.min(),
+        fit_s_max=fits.fit_s.max(),
     )
-    report = work(system, peer, [job])[0]
+    medians = ('import_s', 'prepare_s', 'peak_mb', 'latency_one_ms', 'latency_all_s')
+    return row | {c: fits[c].median() for c in medians if c in fits}
+
+
+def summarize(folds: pd.DataFrame, before: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """One row for each variant, of the rows of its folds.
+
+    `before` has the comparisons of what was measured elsewhere.
+    """
+    rows = []
+    context = ['n_settings', 'version', 'date', 'machine', 'python']
+    for keys, fits in folds.groupby(MODEL_KEYS, sort=False):
+        variant = Variant(*keys)
+        good = fits[fits.missing.isna()]
+        has_failed = len(good) < len(fits)
+        row = variant.columns() | dict(
+            folds=len(good),
+            missing=fits.missing.dropna().iloc[0] if has_failed else None,
+        )
+        if len(good):
+            row |= average_folds(variant.task, good)
+            row |= comparison_columns(variant, plan, list(good.fold), before)
+        known = fits.reindex(columns=context).dropna(axis=1, how='all')
+        rows.append(row | known.iloc[-1].to_dict())
+    table = pd.DataFrame(rows)
+    metrics = ['rmse', 'mae', *METRICS['ranking'], 'u1']
+    first_columns = [*MODEL_KEYS, *(c for c in metrics if c in table)]
+    return table[first_columns + [c for c in table if c not in first_columns]]
+
+
+def fit_main_model(task: str, plan: Plan) -> None:
+    """Fit our main model where its results are not kept: others are compared to it."""
+    variant = MAIN_MODELS[task]
+    peer = load_peers()[variant.system]
+    settings = peer.MODELS[variant.model]['default']
+    for fold in plan.folds:
+        if not variant.result_file(plan, fold).exists():
+            fit_fold(variant, peer, settings, 1, fold, plan)
+
+
+class ScaleRun(NamedTuple):
+    """Fits of the model named 'scale' of a system, of a size, several times over."""
+
+    system: str
+    data: str
+    n_factors: int
+    n_iterations: int
+    n_repetitions: int
+
+
+def time_fit(run: ScaleRun, peer: ModuleType, n_iterations: int) -> Row:
+    """One fit in a fresh process: its report.
+
+    It has the held-out error where the system predicts ratings.
+    """
+    path, out = ratings_file(run.data), KEPT / 'trial.npz'
+    settings = dict(n_factors=run.n_factors, n_iterations=n_iterations)
+    job = dict(model='scale', settings=settings, data=str(path), out=str(out))
+    report = run_worker(run.system, peer, [job])[0]
     if 'error' in report:
         raise RuntimeError(report['error'])
     if not out.exists():
         return report | dict(rmse=np.nan)
-    test, p = result('scale', path, out)
-    return report | dict(rmse=rmse(test.rating, p))
+    test, predictions = load_result('scale', path, out)
+    return report | dict(rmse=rmse(test.rating, predictions))
 
 
-def to_target(system, peer, name, factors):
-    "Seconds of the shortest fit whose held-out error is at or below the target."
-    for rounds in peer.MODELS['scale'].get('until', ()) if name in TARGET else ():
-        report = timing(system, peer, name, factors, rounds)
-        if report['rmse'] <= TARGET[name]:
-            return dict(to_rmse_s=round(report['fit_s'], 3), to_rmse_rounds=rounds)
+def time_to_target(run: ScaleRun, peer: ModuleType) -> dict[str, float]:
+    """Seconds of the shortest fit whose held-out error is at or below the target."""
+    has_target = run.data in TARGET_RMSE
+    tried = peer.MODELS['scale'].get('target_iterations', ()) if has_target else ()
+    for n_iterations in tried:
+        report = time_fit(run, peer, n_iterations)
+        if report['rmse'] <= TARGET_RMSE[run.data]:
+            seconds = round(report['fit_s'], 3)
+            return dict(to_rmse_s=seconds, to_rmse_rounds=n_iterations)
     return dict(to_rmse_s=np.nan, to_rmse_rounds=np.nan)
 
 
-def scale_row(system, peer, name, factors, rounds, times):
+def time_fits(run: ScaleRun, peer: ModuleType) -> Row:
+    """Medians of the repeated fits; a pass is the difference of a long and a short."""
+    short_fits, long_fits = [], []
+    for _ in range(run.n_repetitions):
+        short_fits.append(time_fit(run, peer, 1))
+        long_fits.append(time_fit(run, peer, run.n_iterations))
+    fits = pd.DataFrame(long_fits)
+    extra_seconds = fits.fit_s - pd.DataFrame(short_fits).fit_s
+    pass_seconds = extra_seconds / (run.n_iterations - 1)
+    median = fits.median(numeric_only=True)
+    return dict(
+        version=fits.version[0],
+        fit_s=round(median.fit_s, 3),
+        fit_s_min=round(fits.fit_s.min(), 3),
+        fit_s_max=round(fits.fit_s.max(), 3),
+        pass_s=round(float(pass_seconds.median()), 4),
+        import_s=round(median.import_s, 2),
+        prepare_s=round(median.prepare_s, 2),
+        rmse=round(median.rmse, 4),
+        extra_mb=round(median.extra_mb),
+        ratings_mb=round(median.ratings_mb),
+    )
+
+
+def scale_row(run: ScaleRun, peer: ModuleType) -> Row:
+    """One row of `als.csv`."""
     row = dict(
-        system=system,
+        system=run.system,
         version=None,
-        data=name,
-        factors=factors,
-        rounds=rounds,
-        runs=times,
+        data=run.data,
+        factors=run.n_factors,
+        rounds=run.n_iterations,
+        runs=run.n_repetitions,
     )
     try:
-        runs = [
-            (
-                timing(system, peer, name, factors, 1),
-                timing(system, peer, name, factors, rounds),
-            )
-            for _ in range(times)
-        ]
-        fits = pd.DataFrame([long for _, long in runs])
-        per_pass = [
-            (long['fit_s'] - short['fit_s']) / (rounds - 1) for short, long in runs
-        ]
-        middle = fits.median(numeric_only=True)
-        row |= dict(
-            version=fits.version[0],
-            fit_s=round(middle.fit_s, 3),
-            fit_s_min=round(fits.fit_s.min(), 3),
-            fit_s_max=round(fits.fit_s.max(), 3),
-            pass_s=round(float(np.median(per_pass)), 4),
-            import_s=round(middle.import_s, 2),
-            prepare_s=round(middle.prepare_s, 2),
-            rmse=round(middle.rmse, 4),
-            extra_mb=round(middle.extra_mb),
-            ratings_mb=round(middle.ratings_mb),
-        )
-        row |= to_target(system, peer, name, factors)
-    except Exception as e:
-        row |= dict(missing=f'{type(e).__name__}: {e}')
-    row |= dict(target_rmse=TARGET.get(name, np.nan), **about_here())
-    say(row)
+        row |= time_fits(run, peer)
+        row |= time_to_target(run, peer)
+    except Exception as error:
+        row |= dict(missing=f'{type(error).__name__}: {error}')
+    row |= dict(target_rmse=TARGET_RMSE.get(run.data, np.nan), **date_and_machine())
+    print_row(row)
     return row
 
 
-def scale_rows(chosen, quick):
-    "The rows of `als.csv`, systems side by side on each data set."
-    runs = [
-        (system, *run)
-        for name in ('ml-100k', '1M', '10M')
-        for system, peer in chosen.items()
-        if 'scale' in peer.MODELS
-        for run in peer.MODELS['scale']['runs']
-        if run[0] == name
+def scale_rows(peers: dict[str, ModuleType], quick: bool) -> pd.DataFrame:
+    """The rows of `als.csv`, systems side by side on each data set."""
+    all_runs = [
+        ScaleRun(system, *run)
+        for system, peer in peers.items()
+        for run in peer.MODELS.get('scale', {}).get('runs', ())
     ]
+    sizes = ('ml-100k', '1M', '10M')
+    runs = sorted(all_runs, key=lambda run: sizes.index(run.data))
     if quick:
-        runs = [(*run[:-1], 1) for run in runs if run[1] != '10M']
-    return pd.DataFrame(
-        [scale_row(system, chosen[system], *run) for system, *run in runs]
-    )
+        runs = [run._replace(n_repetitions=1) for run in runs if run.data != '10M']
+    return pd.DataFrame([scale_row(run, peers[run.system]) for run in runs])
 
 
-def merged(path, new, keys):
-    "Put rows into the table at `path`, in the place of their like, and sort it."
+def sort_key(column: pd.Series) -> pd.Series:
+    """Sort this package before others, small data before large, else by name."""
+    if column.name == 'factors':
+        return column
+    return column.replace({'mf_movielens': ' ', 'ml-100k': ' ', '1M': '0'})
+
+
+def merge_rows(path: Path, new: pd.DataFrame, keys: list[str]) -> None:
+    """Put rows into the table at `path`, in the place of those with the same keys."""
     if new.empty:
         return
     old = pd.read_csv(path) if path.exists() else pd.DataFrame()
     if set(keys) <= set(old):
-        new = pd.concat(
-            [old[~old.set_index(keys).index.isin(new.set_index(keys).index)], new]
-        )
-    save(path, new.sort_values(keys, key=placed, kind='stable'))
+        is_replaced = old.set_index(keys).index.isin(new.set_index(keys).index)
+        new = pd.concat([old[~is_replaced], new])
+    save_table(path, new.sort_values(keys, key=sort_key, kind='stable'))
 
 
-def placed(column):
-    "Us before others, small data before large, and else the alphabet."
-    return (
-        column
-        if column.name == 'factors'
-        else column.replace({'mf_movielens': ' ', 'ml-100k': ' ', '1M': '0'})
-    )
-
-
-def save(path, table):
+def save_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table with six digits."""
     table.to_csv(path, index=False, float_format='%.6g')
 
 
-def arguments():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument(
-        '--only',
-        nargs='+',
-        choices=['rating', 'ranking', 'scale'],
-        default=['rating', 'ranking', 'scale'],
-        help='these parts',
+def failed_rows(table: pd.DataFrame) -> list[Row]:
+    """The rows that say why there is no result."""
+    if 'missing' not in table:
+        return []
+    return table[table.missing.notna()].to_dict('records')
+
+
+def measure_tasks(
+    peers: dict[str, ModuleType], tasks: Sequence[str], plan: Plan
+) -> list[Row]:
+    """Write the tables of rating and ranking, after each model; the failed rows."""
+    for task in tasks:
+        fit_main_model(task, plan)
+    models = [
+        (system, model)
+        for task in tasks
+        for system, peer in peers.items()
+        for model in peer.MODELS
+        if peer.MODELS[model]['task'] == task
+    ]
+    failed = []
+    folds_path = plan.results / 'benchmark_folds.csv'
+    for system, model in models:
+        rows, tried = benchmark_model(system, peers[system], model, plan)
+        merge_rows(folds_path, rows, KEYS)
+        merge_rows(plan.results / 'benchmark_search.csv', tried, SEARCH_KEYS)
+        failed += failed_rows(rows) + failed_rows(tried)
+    if folds_path.exists():
+        table = write_summary(folds_path, plan)
+        for task in tasks:
+            print_table(table[(table.task == task) & table.system.isin(peers)], task)
+        print(f'\nwritten: {plan.results}/benchmark.csv, and its folds and searches')
+        if plan.budget < BUDGET:
+            print(
+                f'(of {plan.budget} settings only, so the tuned models are not tuned)'
+            )
+    return failed
+
+
+def write_summary(folds_path: Path, plan: Plan) -> pd.DataFrame:
+    """Write `benchmark.csv`, of the table of folds."""
+    path = plan.results / 'benchmark.csv'
+    before = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    table = summarize(pd.read_csv(folds_path), before, plan)
+    save_table(path, table)
+    return table
+
+
+def print_table(table: pd.DataFrame, task: str) -> None:
+    """Print what was measured, best first."""
+    main_metric, second_metric = METRICS[task][:2]
+    if main_metric not in table:
+        return
+    metrics = [main_metric, second_metric, 'difference', 'low', 'high', 'fit_s']
+    columns = [c for c in ('system', 'model', 'variant', *metrics) if c in table]
+    ordered = table.sort_values(main_metric, ascending=task == 'rating')[columns]
+    print(f'\n{task}; difference, low and high: ours less the other')
+    print(ordered.round(4).to_string(index=False))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    tasks = ['rating', 'ranking', 'scale']
+    systems = list(load_peers())
+    parser.add_argument(
+        '--only', nargs='+', choices=tasks, default=tasks, help='these parts'
     )
-    p.add_argument(
+    parser.add_argument(
         '--systems',
         nargs='+',
-        choices=list(peers()),
-        default=list(peers()),
+        choices=systems,
+        default=systems,
         help='these peers; rows of the others stay as they are',
     )
-    p.add_argument(
+    parser.add_argument(
         '--quick',
         action='store_true',
-        help='one fold and two settings, for trying; the tables go to benchmarks/.data/quick',
+        help='one fold and two settings, for trying; the tables go to '
+        'benchmarks/.data/quick',
     )
-    return p.parse_args()
+    return parser.parse_args()
 
 
-def measure(chosen, tasks, out, folds, budget):
-    "The tables of rating and ranking, written after each model; what is missing."
-    bad = []
-    for task in tasks:
-        ours_at_hand(task, folds)
-    for system, model in [
-        (s, m)
-        for task in tasks
-        for s, peer in chosen.items()
-        for m in peer.MODELS
-        if peer.MODELS[m]['task'] == task
-    ]:
-        rows, tried = benchmark(system, chosen[system], model, folds, budget)
-        merged(out / 'benchmark_folds.csv', rows, KEYS)
-        merged(out / 'benchmark_search.csv', tried, ['task', 'system', 'model', 'fold'])
-        bad += [
-            row
-            for part in (rows, tried)
-            if len(part)
-            for row in part[part.missing.notna()].to_dict('records')
-        ]
-    if not (out / 'benchmark_folds.csv').exists():
-        return bad
-    path = out / 'benchmark.csv'
-    table = summary(
-        pd.read_csv(out / 'benchmark_folds.csv'),
-        pd.read_csv(path) if path.exists() else pd.DataFrame(),
-    )
-    save(path, table)
-    for task in tasks:
-        show(table[(table.task == task) & table.system.isin(chosen)], task)
-    print(
-        f'\nwritten: {out}/benchmark.csv, and its folds and searches beside it',
-        *['(--quick tries two settings, so what it calls tuned is not)']
-        * (budget < BUDGET),
-    )
-    return bad
-
-
-def show(table, task):
-    "Print what was measured, best first."
-    main, *rest = METRICS[task][:2]
-    if main not in table:
-        return
-    columns = [
-        c
-        for c in (
-            'system',
-            'model',
-            'variant',
-            main,
-            *rest,
-            'difference',
-            'low',
-            'high',
-            'fit_s',
-        )
-        if c in table
-    ]
-    print(
-        f'\n{task}; difference, low and high: ours less theirs',
-        table.sort_values(main, ascending=task == 'rating')[columns]
-        .round(4)
-        .to_string(index=False),
-        sep='\n',
-    )
-
-
-def main():
-    global MADE
-    options = arguments()
-    chosen = {
-        system: peer for system, peer in peers().items() if system in options.systems
+def main() -> None:
+    options = parse_arguments()
+    peers = {
+        system: peer
+        for system, peer in load_peers().items()
+        if system in options.systems
     }
-    out, folds, budget = RESULTS, FOLDS, BUDGET
-    if options.quick:
-        out, folds, budget, MADE = KEPT / 'quick', FOLDS[:1], 2, KEPT / 'quick/made'
-    if not any(
-        about['task'] in options.only
-        for peer in chosen.values()
-        for about in peer.MODELS.values()
-    ):
-        sys.exit(f'{", ".join(chosen)} has no model for {", ".join(options.only)}')
-    out.mkdir(parents=True, exist_ok=True)
-    bad = measure(
-        chosen, [task for task in METRICS if task in options.only], out, folds, budget
-    )
+    plan = QUICK_PLAN if options.quick else Plan()
+    models = [about for peer in peers.values() for about in peer.MODELS.values()]
+    if not any(about['task'] in options.only for about in models):
+        sys.exit(f'{", ".join(peers)} has no model for {", ".join(options.only)}')
+    plan.results.mkdir(parents=True, exist_ok=True)
+    failed = measure_tasks(peers, [t for t in METRICS if t in options.only], plan)
     if 'scale' in options.only:
-        rows = scale_rows(chosen, options.quick)
-        merged(out / 'als.csv', rows, ['data', 'system', 'factors'])
-        bad += [
-            row
-            for row in rows.to_dict('records')
-            if isinstance(row.get('missing'), str)
-        ]
-    for row in bad:
-        print(
-            'missing:',
-            *(row[k] for k in (*KEYS, 'data', 'settings') if k in row),
-            '|',
-            row['missing'],
-            file=sys.stderr,
-        )
-    sys.exit(bool(bad))
+        rows = scale_rows(peers, options.quick)
+        merge_rows(plan.results / 'als.csv', rows, SCALE_KEYS)
+        failed += failed_rows(rows)
+    for row in failed:
+        names = [row[key] for key in (*KEYS, 'data', 'settings') if key in row]
+        print('missing:', *names, '|', row['missing'], file=sys.stderr)
+    sys.exit(bool(failed))
 
 
 if __name__ == '__main__':

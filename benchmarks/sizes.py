@@ -7,10 +7,8 @@ command beside two other libraries.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from benchmark_data import HERE, KEPT, synthetic_ratings
 from job import FACTORS, ROUNDS
-from run import HERE, KEPT, RESULTS, drawn, peers, python
+from run import RESULTS, date_and_machine, load_peers, peer_python
 from worker import memory
 
 # Ratings, users and films of MovieLens 100K, 1M, 10M and 25M.
@@ -50,7 +49,7 @@ def synthetic_file(size: str) -> Path:
         return path
     path.parent.mkdir(exist_ok=True)
     n, n_users, n_items = SIZES[size]
-    user_ix, item_ix, rating = drawn(n, n_users, n_items)
+    user_ix, item_ix, rating = synthetic_ratings(n, n_users, n_items)
     rng = np.random.default_rng(1)
     film_ids = np.sort(rng.choice(4 * n_items, n_items, replace=False)) + 1
     first_time = rng.integers(789_652_009, 1_574_327_703, n_users)
@@ -246,7 +245,7 @@ def job(system: str, path: Path) -> Row:
             options = ['--factors', FACTORS, '--rounds', ROUNDS, '--out', folder]
             words = [command, 'train', path, *options, '--no-measure', '--json']
         else:
-            interpreter = python(system, peers()[system].PACKAGES)
+            interpreter = peer_python(system, load_peers()[system].PACKAGES)
             out = f'{folder}/model.npz'
             words = [interpreter, HERE / 'job.py', system, path, out]
         last_line, wall_s, peak_mb = run_command(words)
@@ -292,14 +291,10 @@ def main() -> None:
         part, path = options.step
         print(json.dumps(PARTS[part](path)))
         return
-    where = dict(
-        date=str(datetime.date.today()),
-        machine=f'{platform.machine()}, {os.cpu_count()} cores',
-    )
     for size in options.sizes:
         for part in options.parts:
             for found in measured_rows(size, part):
-                row = dict(part=part, size=size) | found | where
+                row = dict(part=part, size=size) | found | date_and_machine()
                 print(row, flush=True)
                 keep(row)
 

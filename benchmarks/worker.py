@@ -1,151 +1,221 @@
-"Does a list of jobs with one peer, in this one process; reads the jobs from standard input, prints one line of JSON for each."
+"""Do a list of jobs with one peer, in this one process.
 
-import importlib.util, json, os, platform, sys, time, traceback, warnings
+The jobs are read from standard input as JSON, and a line of JSON is printed for each.
+`run.py` starts this program in the environment of the peer, where there may be no
+other library than numpy and the peer's own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-warnings.filterwarnings('ignore')
+# How many items a list has in the ranking task, and in the measurement of latency.
+RANKED_ITEMS = 50
+LATENCY_ITEMS = 10
+
+# The items (n_users, k) of the best lists of some users
+TopItems = Callable[[np.ndarray, int], Any]
 
 
-def load_peer(path):
-    "Import a peer file by its path, under a name that hides no library."
+@dataclass
+class PeerRatings:
+    """One part of a data set as a peer gets it: row numbers, ratings, features."""
+
+    user_ix: np.ndarray
+    item_ix: np.ndarray
+    rating: np.ndarray
+    # seconds since 1970; None for synthetic ratings
+    timestamp: np.ndarray | None
+    n_users: int
+    n_items: int
+    low: float
+    high: float
+    user_features: np.ndarray | None
+    item_features: np.ndarray | None
+
+
+def load_peer(path: str | Path) -> ModuleType:
+    """Import a peer file by its path, under a name that hides no library."""
     spec = importlib.util.spec_from_file_location('peer', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def parts(path):
-    "The training and the test ratings of a file."
-    with np.load(path) as z:
-        d = {a: z[a] for a in z.files}
-    cut = len(d['u']) - int(d['n_test'])
-    about = dict(
-        n_users=int(d['n_users']),
-        n_items=int(d['n_items']),
-        low=float(d['r'].min()),
-        high=float(d['r'].max()),
-        side_users=d.get('side_users'),
-        side_items=d.get('side_items'),
+def load_parts(path: str | Path) -> tuple[PeerRatings, PeerRatings]:
+    """Load the training and the test ratings of a file."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    n_train = len(arrays['rating']) - int(arrays['n_test'])
+    shared = dict(
+        n_users=int(arrays['n_users']),
+        n_items=int(arrays['n_items']),
+        low=float(arrays['rating'].min()),
+        high=float(arrays['rating'].max()),
+        user_features=arrays.get('user_features'),
+        item_features=arrays.get('item_features'),
     )
-    return tuple(
-        SimpleNamespace(
-            u=d['u'][rows].copy(),
-            i=d['i'][rows].copy(),
-            r=d['r'][rows].copy(),
-            t=d['t'][rows].copy() if 't' in d else None,
-            **about,
+
+    def part(rows: slice) -> PeerRatings:
+        timestamp = arrays['timestamp'][rows].copy() if 'timestamp' in arrays else None
+        return PeerRatings(
+            user_ix=arrays['user_ix'][rows].copy(),
+            item_ix=arrays['item_ix'][rows].copy(),
+            rating=arrays['rating'][rows].copy(),
+            timestamp=timestamp,
+            **shared,
         )
-        for rows in (slice(cut), slice(cut, None))
-    )
+
+    return part(slice(n_train)), part(slice(n_train, None))
 
 
-def memory(field):
-    "Megabytes of this process: VmRSS now, VmHWM at most. (`ru_maxrss` would count the parent's, from before the program was loaded.)"
-    return next(
-        float(line.split()[1]) / 1024
-        for line in open('/proc/self/status')
-        if line.startswith(field)
-    )
+def memory(field: str) -> float:
+    """Megabytes of this process: VmRSS now, VmHWM at most.
+
+    `ru_maxrss` would count the memory of the parent as well, from before the program
+    was loaded.
+    """
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(float(x.split()[1]) / 1024 for x in lines if x.startswith(field))
 
 
-def timed(function, *arguments):
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Call a function: its result, and the seconds that it took."""
     started = time.perf_counter()
     return function(*arguments), time.perf_counter() - started
 
 
-def lists(scores, train, users, n):
-    "The `n` best films that each user has not rated, best first; ties by row, -1 where there are no more."
-    x = np.where(np.isnan(scores), -np.inf, scores)
-    place = np.full(train.n_users, -1)
-    place[users] = np.arange(len(users))
-    mine = place[train.u] >= 0
-    x[place[train.u[mine]], train.i[mine]] = -np.inf
-    best = np.argsort(-x, axis=1, kind='stable')[:, :n]
-    return np.where(np.take_along_axis(x, best, 1) > -np.inf, best, -1)
+def rank_unseen(
+    scores: np.ndarray, train: PeerRatings, users: np.ndarray, k: int
+) -> np.ndarray:
+    """The `k` best items that each user has not rated, best first.
+
+    Ties are broken by the row number; -1 stands where there are no more items.
+    """
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    position = np.full(train.n_users, -1)
+    position[users] = np.arange(len(users))
+    is_asked = position[train.user_ix] >= 0
+    scores[position[train.user_ix[is_asked]], train.item_ix[is_asked]] = -np.inf
+    best = np.argsort(-scores, axis=1, kind='stable')[:, :k]
+    return np.where(np.take_along_axis(scores, best, 1) > -np.inf, best, -1)
 
 
-def plain_top(peer, name, train):
-    "Top tens for a library that has no way of its own."
-    start, items = (
-        np.r_[0, np.bincount(train.u, minlength=train.n_users).cumsum()],
-        train.i[np.argsort(train.u, kind='stable')],
-    )
+def sort_scores(
+    peer: ModuleType, name: str, model: Any, train: PeerRatings
+) -> TopItems:
+    """The top items of a library that makes no lists itself."""
+    n_ratings = np.bincount(train.user_ix, minlength=train.n_users)
+    indptr = np.r_[0, n_ratings.cumsum()]
+    items = train.item_ix[np.argsort(train.user_ix, kind='stable')]
 
-    def top(users, n):
-        x = np.array(peer.scores(name, top.model, users))
+    def top(users: np.ndarray, k: int) -> np.ndarray:
+        scores = np.array(peer.scores(name, model, users))
         for row, user in enumerate(users):
-            x[row, items[start[user] : start[user + 1]]] = -np.inf
-        best = np.argpartition(-x, n - 1, axis=1)[:, :n]
-        return np.take_along_axis(
-            best, np.argsort(-np.take_along_axis(x, best, 1), axis=1), 1
-        )
+            scores[row, items[indptr[user] : indptr[user + 1]]] = -np.inf
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
+        return np.take_along_axis(best, order, 1)
 
     return top
 
 
-def latency(peer, name, model, train):
-    "Milliseconds for the top ten of one user, the median of twenty, and seconds for all users."
-    if hasattr(peer, 'top'):
-        top = lambda users, n: peer.top(name, model, users, n)
-    else:
-        top = plain_top(peer, name, train)
-        top.model = model
-    some = np.unique(train.u)
-    some = some[np.linspace(0, len(some) - 1, 21).astype(int)]
-    top(some[:1], 10)  # what is made once
-    one = [timed(top, some[j : j + 1], 10)[1] for j in range(1, 21)]
+def measure_latency(
+    peer: ModuleType, name: str, model: Any, train: PeerRatings
+) -> dict[str, float]:
+    """Milliseconds for the top ten of one user, and seconds for those of all users.
+
+    The time for one user is the median of twenty.
+    """
+
+    def own_top(users: np.ndarray, k: int) -> Any:
+        return peer.top(name, model, users, k)
+
+    has_top = hasattr(peer, 'top')
+    top = own_top if has_top else sort_scores(peer, name, model, train)
+    users = np.unique(train.user_ix)
+    some_users = users[np.linspace(0, len(users) - 1, 21).astype(int)]
+    # the first call may prepare what all others use
+    top(some_users[:1], LATENCY_ITEMS)
+    seconds = [
+        timed(top, some_users[j : j + 1], LATENCY_ITEMS)[1] for j in range(1, 21)
+    ]
     return dict(
-        latency_one_ms=1000 * float(np.median(one)),
-        latency_all_s=timed(top, np.unique(train.u), 10)[1],
+        latency_one_ms=1000 * float(np.median(seconds)),
+        latency_all_s=timed(top, np.unique(train.user_ix), LATENCY_ITEMS)[1],
     )
 
 
-def do(peer, job):
-    "Fit one model to one file, and save what it says of the test part."
-    train, test = parts(job['data'])
-    name, settings, about = job['model'], job['settings'], peer.MODELS[job['model']]
-    before = memory('VmRSS')
+def save_predictions(
+    peer: ModuleType, job: dict[str, Any], model: Any, test: PeerRatings
+) -> None:
+    """Save what a model predicts for the test ratings."""
+    pairs = [test.user_ix, test.item_ix]
+    if peer.MODELS[job['model']].get('uses_timestamps'):
+        pairs.append(test.timestamp)
+    predictions = peer.predict(job['model'], model, *pairs)
+    np.savez(job['out'], predictions=np.asarray(predictions, 'float64'))
+
+
+def save_lists(
+    peer: ModuleType,
+    job: dict[str, Any],
+    model: Any,
+    train: PeerRatings,
+    test: PeerRatings,
+) -> None:
+    """Save the best items for each user of the test ratings."""
+    users = np.unique(test.user_ix)
+    scores = peer.scores(job['model'], model, users)
+    lists = rank_unseen(scores, train, users, RANKED_ITEMS)
+    np.savez(job['out'], users=users, lists=lists)
+
+
+def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, float]:
+    """Fit one model to one file, and save what it predicts for the test part."""
+    train, test = load_parts(job['data'])
+    name, settings = job['model'], job['settings']
+    memory_before = memory('VmRSS')
     data, prepare_s = timed(peer.prepare, name, train, settings)
     model, fit_s = timed(peer.fit, name, data, settings)
+    n_bytes = train.user_ix.nbytes + train.item_ix.nbytes + train.rating.nbytes
     report = dict(
         prepare_s=prepare_s,
         fit_s=fit_s,
         peak_mb=memory('VmHWM'),
-        extra_mb=memory('VmHWM') - before,
-        ratings_mb=(train.u.nbytes + train.i.nbytes + train.r.nbytes) / 2**20,
+        extra_mb=memory('VmHWM') - memory_before,
+        ratings_mb=n_bytes / 2**20,
     )
+    about = peer.MODELS[name]
     if about['task'] == 'ranking':
-        users = np.unique(test.u)
-        np.savez(
-            job['out'],
-            users=users,
-            lists=lists(peer.scores(name, model, users), train, users, 50),
-        )
+        save_lists(peer, job, model, train, test)
         if job.get('latency'):
-            report |= latency(peer, name, model, train)
-    elif about.get('rates', True):
-        np.savez(
-            job['out'],
-            p=np.asarray(
-                peer.predict(
-                    name,
-                    model,
-                    test.u,
-                    test.i,
-                    *([test.t] if about.get('moments') else []),
-                ),
-                'float64',
-            ),
-        )
+            report |= measure_latency(peer, name, model, train)
+    elif about.get('predicts_ratings', True):
+        save_predictions(peer, job, model, test)
     return report
 
 
-def main():
-    answers = os.fdopen(os.dup(1), 'w')
-    os.dup2(2, 1)  # what libraries print must not lie among the answers
+def main() -> None:
+    warnings.filterwarnings('ignore')
+    # what libraries print to standard output must not lie among the reports
+    reports = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)
     peer = load_peer(sys.argv[1])
     _, import_s = timed(peer.load)
     common = dict(
@@ -155,11 +225,11 @@ def main():
     )
     for job in json.load(sys.stdin):
         try:
-            answer = common | do(peer, job)
-        except Exception as e:
+            report = common | do_job(peer, job)
+        except Exception as error:
             traceback.print_exc()
-            answer = common | dict(error=f'{type(e).__name__}: {e}')
-        print(json.dumps(answer), file=answers, flush=True)
+            report = common | dict(error=f'{type(error).__name__}: {error}')
+        print(json.dumps(report), file=reports, flush=True)
 
 
 if __name__ == '__main__':

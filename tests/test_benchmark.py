@@ -51,7 +51,7 @@ def pinned_version(packages):
 def test_every_peer_and_variant_was_measured(run, tables):
     expected = {
         (about['task'], system, model, variant)
-        for system, peer in run.peers().items()
+        for system, peer in run.load_peers().items()
         for model, about in peer.MODELS.items()
         if about['task'] != 'scale'
         for variant in variants_of(about)
@@ -60,23 +60,23 @@ def test_every_peer_and_variant_was_measured(run, tables):
 
 
 def test_peers_were_measured_with_the_pinned_version(run, tables):
-    pinned = {s: pinned_version(peer.PACKAGES) for s, peer in run.peers().items()}
+    pinned = {s: pinned_version(peer.PACKAGES) for s, peer in run.load_peers().items()}
     for system, version in zip(tables[''].system, tables[''].version):
         assert pinned[system] in (None, version)
 
 
 def test_all_models_had_the_same_search_budget(run, tables):
-    peers = run.peers()
+    peers = run.load_peers()
     for (system, model, _), tried in tables['_search'].groupby(SEARCH_KEYS):
         about = peers[system].MODELS[model]
         settings = [json.loads(s) for s in tried.settings]
-        assert settings == run.draws(about, run.BUDGET)
+        assert settings == run.settings_to_try(about, run.BUDGET)
         assert settings[0] == about['default']
         assert len(settings) <= run.BUDGET
 
 
 def test_the_best_settings_were_chosen(run, tables):
-    peers = run.peers()
+    peers = run.load_peers()
     for (system, model, _), tried in tables['_search'].groupby(SEARCH_KEYS):
         is_error = peers[system].MODELS[model]['task'] == 'rating'
         best = tried.figure.idxmin() if is_error else tried.figure.idxmax()
@@ -102,8 +102,8 @@ def test_the_summary_is_the_mean_of_five_folds(tables):
 
 
 def test_the_generator_makes_the_same_ratings_again(run):
-    users, items, stars = first = run.drawn(2000, 2000, 1000)
-    second = run.drawn(2000, 2000, 1000)
+    users, items, stars = first = run.synthetic_ratings(2000, 2000, 1000)
+    second = run.synthetic_ratings(2000, 2000, 1000)
     for once, again in zip(first, second):
         assert (once == again).all()
     assert len(users) == 2000

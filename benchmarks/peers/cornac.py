@@ -1,4 +1,4 @@
-"https://cornac.preferred.ai"
+"""cornac: https://cornac.preferred.ai."""
 
 import numpy as np
 
@@ -49,10 +49,10 @@ MODELS = {
             'lambda_reg': [0.001, 0.01, 0.03],
         },
     ),
-    # one round is one epoch of stochastic gradient descent
+    # an iteration is one epoch of stochastic gradient descent
     'scale': dict(
         task='scale',
-        until=(1, 2, 4, 8, 16, 32),
+        target_iterations=(1, 2, 4, 8, 16, 32),
         runs=[('ml-100k', 50, 100, 5), ('1M', 50, 6, 5), ('10M', 50, 6, 3)],
     ),
 }
@@ -64,33 +64,36 @@ def load():
 
 
 def prepare(name, train, settings):
-    liked = MODELS[name]['task'] == 'ranking'
-    rows = np.flatnonzero(train.r >= 4) if liked else slice(None)
-    r = np.ones(len(rows), 'float32') if liked else train.r
-    ids = [{j: j for j in range(n)} for n in (train.n_users, train.n_items)]
+    if MODELS[name]['task'] == 'ranking':
+        rows = np.flatnonzero(train.rating >= 4)
+        rating = np.ones(len(rows), 'float32')
+    else:
+        rows = slice(None)
+        rating = train.rating
+    user_ix = train.user_ix[rows].astype('int64')
+    item_ix = train.item_ix[rows].astype('int64')
+    user_ids = {j: j for j in range(train.n_users)}
+    item_ids = {j: j for j in range(train.n_items)}
     data = cornac.data.Dataset(
         train.n_users,
         train.n_items,
-        *ids,
-        (train.u[rows].astype('int64'), train.i[rows].astype('int64'), r),
+        user_ids,
+        item_ids,
+        (user_ix, item_ix, rating),
         seed=0,
     )
-    data.uir_tuple
+    # what is made at the first look belongs to the preparation
+    _ = data.uir_tuple
     return data
 
 
 def fit(name, data, settings):
-    kinds = {
-        'MF': cornac.models.MF,
-        'BaselineOnly': cornac.models.BaselineOnly,
-        'EASE': cornac.models.EASE,
-        'BPR': cornac.models.BPR,
-    }
     if name != 'scale':
-        return kinds[name](seed=0, verbose=False, **settings).fit(data)
+        kind = getattr(cornac.models, name)
+        return kind(seed=0, verbose=False, **settings).fit(data)
     return cornac.models.MF(
-        k=settings['factors'],
-        max_iter=settings['rounds'],
+        k=settings['n_factors'],
+        max_iter=settings['n_iterations'],
         learning_rate=0.01,
         lambda_reg=0.1,
         use_bias=True,
@@ -100,21 +103,20 @@ def fit(name, data, settings):
     ).fit(data)
 
 
-def predict(name, m, u, i):
-    biases = m.global_mean + m.u_biases[u] + m.i_biases[i]
-    return (
-        biases
-        if name == 'BaselineOnly'
-        else biases + np.einsum('nk,nk->n', m.u_factors[u], m.i_factors[i])
-    )
+def predict(name, model, user_ix, item_ix):
+    biases = model.global_mean + model.u_biases[user_ix] + model.i_biases[item_ix]
+    if name == 'BaselineOnly':
+        return biases
+    user_factors, item_factors = model.u_factors[user_ix], model.i_factors[item_ix]
+    return biases + np.einsum('nk,nk->n', user_factors, item_factors)
 
 
 def scores(name, model, users):
     return np.array([np.ravel(model.score(int(user))) for user in users])
 
 
-def top(name, model, users, n):
+def top(name, model, users, k):
     return [
-        model.recommend(int(user), k=n, remove_seen=True, train_set=model.train_set)
+        model.recommend(int(user), k=k, remove_seen=True, train_set=model.train_set)
         for user in users
     ]

@@ -1,4 +1,4 @@
-"https://benfred.github.io/implicit"
+"""implicit: https://benfred.github.io/implicit."""
 
 import numpy as np
 
@@ -25,9 +25,10 @@ MODELS = {
             'ratings': ['liked', 'all'],
         },
     ),
-    # it ranks, and does not predict ratings
     'scale': dict(
-        task='scale', rates=False, runs=[('1M', 50, 6, 5), ('10M', 50, 6, 3)]
+        task='scale',
+        predicts_ratings=False,
+        runs=[('1M', 50, 6, 5), ('10M', 50, 6, 3)],
     ),
 }
 
@@ -38,36 +39,40 @@ def load():
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1, 'blas')  # as it advises
+    # as it advises
+    threadpool_limits(1, 'blas')
 
 
 def prepare(name, train, settings):
-    every, liked = (
-        csr_matrix((train.r, (train.u, train.i)), (train.n_users, train.n_items)),
-        train.r >= 4,
-    )
+    """The matrix to fit to, and the one of all that each user has rated."""
+    shape = (train.n_users, train.n_items)
+    all_ratings = csr_matrix((train.rating, (train.user_ix, train.item_ix)), shape)
     if settings.get('ratings') != 'liked':
-        return every, every
-    return csr_matrix(
-        (np.ones(liked.sum(), 'float32'), (train.u[liked], train.i[liked])), every.shape
-    ), every
+        return all_ratings, all_ratings
+    is_liked = train.rating >= 4
+    pairs = (train.user_ix[is_liked], train.item_ix[is_liked])
+    likes = csr_matrix((np.ones(is_liked.sum(), 'float32'), pairs), shape)
+    return likes, all_ratings
 
 
 def fit(name, data, settings):
-    table, every = data
-    settings = (
-        dict(factors=settings['factors'], iterations=settings['rounds'])
-        if name == 'scale'
-        else {k: v for k, v in settings.items() if k != 'ratings'}
-    )
+    fitted_ratings, all_ratings = data
+    settings = dict(settings)
+    settings.pop('ratings', None)
+    if name == 'scale':
+        settings = dict(
+            factors=settings['n_factors'], iterations=settings['n_iterations']
+        )
     model = AlternatingLeastSquares(random_state=0, **settings)
-    model.fit(table, show_progress=False)
-    return model, every
+    model.fit(fitted_ratings, show_progress=False)
+    return model, all_ratings
 
 
 def scores(name, model, users):
-    return model[0].user_factors[users] @ model[0].item_factors.T
+    als, _ = model
+    return als.user_factors[users] @ als.item_factors.T
 
 
-def top(name, model, users, n):
-    return model[0].recommend(users, model[1][users], N=n)
+def top(name, model, users, k):
+    als, all_ratings = model
+    return als.recommend(users, all_ratings[users], N=k)

@@ -1,4 +1,4 @@
-"https://lkpy.lenskit.org"
+"""LensKit: https://lkpy.lenskit.org."""
 
 import numpy as np
 
@@ -51,117 +51,109 @@ MODELS = {
     ),
     'scale': dict(
         task='scale',
-        until=(1, 2, 3, 4, 6, 8, 12),
+        target_iterations=(1, 2, 3, 4, 6, 8, 12),
         runs=[('ml-100k', 50, 10, 5), ('1M', 50, 6, 5), ('10M', 50, 6, 3)],
     ),
 }
 
 
 def load():
-    global \
-        pandas, \
-        als, \
-        basic, \
-        knn, \
-        batch, \
-        ItemList, \
-        from_interactions_df, \
-        pipelines, \
-        TrainingOptions
+    global pandas, als, basic, knn, batch, pipelines
+    global ItemList, from_interactions_df, TrainingOptions
     import pandas
     from lenskit import als, basic, batch, knn, pipeline as pipelines
     from lenskit.data import ItemList, from_interactions_df
     from lenskit.training import TrainingOptions
 
 
-def liked(name, settings):
+def takes_likes(name, settings):
+    """Whether a model is fitted to ratings of four stars or more only."""
     return name == 'ItemKNN implicit' or settings.get('ratings') == 'liked'
 
 
 def prepare(name, train, settings):
-    rows = train.r >= 4 if liked(name, settings) else slice(None)
-    return from_interactions_df(
-        pandas.DataFrame(
-            {
-                'user_id': train.u[rows],
-                'item_id': train.i[rows],
-                'rating': train.r[rows],
-            }
-        )
-    ), train.n_items
+    rows = train.rating >= 4 if takes_likes(name, settings) else slice(None)
+    frame = pandas.DataFrame(
+        {
+            'user_id': train.user_ix[rows],
+            'item_id': train.item_ix[rows],
+            'rating': train.rating[rows],
+        }
+    )
+    return from_interactions_df(frame), train.n_items
 
 
-def scorer(name, settings):
-    if name == 'BiasedMF':
-        return als.BiasedMFScorer(**settings)
-    if name == 'ItemKNN':
-        return knn.ItemKNNScorer(**settings)
-    if name == 'Bias':
-        return basic.BiasScorer(**settings)
-    if name == 'ImplicitMF':
-        return als.ImplicitMFScorer(
-            **{k: v for k, v in settings.items() if k != 'ratings'}
+def make_scorer(name, settings):
+    settings = dict(settings)
+    settings.pop('ratings', None)
+    if name == 'scale':
+        return als.BiasedMFScorer(
+            embedding_size=settings['n_factors'], epochs=settings['n_iterations']
         )
     if name == 'ItemKNN implicit':
         return knn.ItemKNNScorer(feedback='implicit', **settings)
-    return als.BiasedMFScorer(
-        embedding_size=settings['factors'], epochs=settings['rounds']
-    )
+    kinds = {
+        'BiasedMF': als.BiasedMFScorer,
+        'ItemKNN': knn.ItemKNNScorer,
+        'Bias': basic.BiasScorer,
+        'ImplicitMF': als.ImplicitMFScorer,
+    }
+    return kinds[name](**settings)
+
+
+def make_model(name, settings):
+    """A pipeline around the scorer, but for timings the scorer alone."""
+    scorer = make_scorer(name, settings)
+    if MODELS[name]['task'] == 'rating':
+        return pipelines.predict_pipeline(scorer)
+    if MODELS[name]['task'] == 'ranking':
+        return pipelines.topn_pipeline(scorer)
+    return scorer
 
 
 def fit(name, data, settings):
-    data, n_items = data
+    ratings, n_items = data
+    model = make_model(name, settings)
+    model.train(ratings, TrainingOptions(rng=0))
+    return model, n_items
+
+
+def predict(name, model, user_ix, item_ix):
+    fitted, _ = model
     if name == 'scale':
-        model = scorer(name, settings)
-        model.train(data, TrainingOptions(rng=0))
-        return model, n_items
-    make = (
-        pipelines.predict_pipeline
-        if MODELS[name]['task'] == 'rating'
-        else pipelines.topn_pipeline
-    )
-    pipe = make(scorer(name, settings))
-    pipe.train(data, TrainingOptions(rng=0))
-    return pipe, n_items
+        return predict_with_arrays(fitted, user_ix, item_ix)
+    pairs = pandas.DataFrame({'user_id': user_ix, 'item_id': item_ix})
+    columns = ['user_id', 'item_id', 'score']
+    predictions = batch.predict(fitted, pairs, n_jobs=1).to_df()[columns]
+    joined = pairs.merge(predictions, how='left', on=['user_id', 'item_id'])
+    return joined.score.to_numpy()
 
 
-def predict(name, model, u, i):
-    if name == 'scale':
-        return by_arrays(model[0], u, i)
-    frame = pandas.DataFrame({'user_id': u, 'item_id': i})
-    found = batch.predict(model[0], frame, n_jobs=1).to_df()[
-        ['user_id', 'item_id', 'score']
-    ]
-    return frame.merge(found, how='left', on=['user_id', 'item_id']).score.to_numpy()
-
-
-def by_arrays(m, u, i):
-    "The same prediction for millions of pairs, from the user rows that the training left."
-    b, rows, columns = (
-        m.bias,
-        m.users.numbers(u, missing='negative'),
-        m.items.numbers(i, missing='negative'),
-    )
-    known, P, Q = (
-        (rows >= 0) & (columns >= 0),
-        np.asarray(m.user_embeddings),
-        np.asarray(m.item_embeddings),
-    )
-    p = (
-        float(b.global_bias)
-        + np.where(columns >= 0, np.asarray(b.item_biases)[columns], 0)
-        + np.where(rows >= 0, np.asarray(b.user_biases)[rows], 0)
-    )
-    return p + known * np.einsum('nk,nk->n', P[rows], Q[columns])
+def predict_with_arrays(scorer, user_ix, item_ix):
+    """The same prediction for millions of pairs, with the arrays that were fitted."""
+    users = scorer.users.numbers(user_ix, missing='negative')
+    items = scorer.items.numbers(item_ix, missing='negative')
+    bias = scorer.bias
+    item_bias = np.where(items >= 0, np.asarray(bias.item_biases)[items], 0)
+    user_bias = np.where(users >= 0, np.asarray(bias.user_biases)[users], 0)
+    user_factors = np.asarray(scorer.user_embeddings)[users]
+    item_factors = np.asarray(scorer.item_embeddings)[items]
+    products = np.einsum('nk,nk->n', user_factors, item_factors)
+    are_known = (users >= 0) & (items >= 0)
+    return float(bias.global_bias) + item_bias + user_bias + are_known * products
 
 
 def scores(name, model, users):
-    pipe, n_items = model
-    every = ItemList(item_ids=np.arange(n_items))
+    pipeline, n_items = model
+    items = ItemList(item_ids=np.arange(n_items))
     return np.array(
-        [pipe.run('scorer', query=int(user), items=every).scores() for user in users]
+        [
+            pipeline.run('scorer', query=int(user), items=items).scores()
+            for user in users
+        ]
     )
 
 
-def top(name, model, users, n):
-    return batch.recommend(model[0], [int(user) for user in users], n, n_jobs=1)
+def top(name, model, users, k):
+    pipeline, _ = model
+    return batch.recommend(pipeline, [int(user) for user in users], k, n_jobs=1)

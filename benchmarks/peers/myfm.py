@@ -1,4 +1,4 @@
-"https://myfm.readthedocs.io"
+"""myFM: https://myfm.readthedocs.io."""
 
 import numpy as np
 
@@ -9,9 +9,13 @@ MODELS = {
         default={'rank': 10, 'sweeps': 200},
         search={'rank': [5, 10, 20], 'sweeps': [100, 200, 400]},
     ),
+    # as its example for ML-100K: implicit feedback, side features, days
     'all that is known': dict(
-        task='rating', default={'rank': 10, 'sweeps': 512}, search=None, moments=True
-    ),  # as its example for ML-100K: who rated what, sides, days
+        task='rating',
+        default={'rank': 10, 'sweeps': 512},
+        search=None,
+        uses_timestamps=True,
+    ),
 }
 
 
@@ -21,89 +25,90 @@ def load():
     from scipy.sparse import csr_matrix, diags, hstack, identity
 
 
-def pairs(u, i, shape):
-    "A row for each rating, with a one for its user and a one for its film."
-    columns = np.column_stack([u, shape[0] + i]).ravel()
-    return csr_matrix(
-        (np.ones(len(columns)), columns, np.arange(0, len(columns) + 1, 2)),
-        (len(u), sum(shape)),
-    )
+def encode_pairs(user_ix, item_ix, shape):
+    """A row for each rating, with a one for its user and a one for its item."""
+    columns = np.column_stack([user_ix, shape[0] + item_ix]).ravel()
+    indptr = np.arange(0, len(columns) + 1, 2)
+    table = (np.ones(len(columns)), columns, indptr)
+    return csr_matrix(table, (len(user_ix), sum(shape)))
 
 
-def side(rows, others, shape, known):
-    "Of each user (or film): itself, what it was rated with, and what is known of it; and the sizes of these groups."
-    X = csr_matrix((np.ones(len(rows)), (rows, others)), shape)
-    parts = [
+def encode_side(rows, other_rows, shape, features):
+    """The features of each user or item, and how many there are of each group.
+
+    The groups are the user (item) itself, the items (users) of its ratings, and its
+    side features. The rows of the second group are divided by the root of their sum.
+    """
+    ratings = csr_matrix((np.ones(len(rows)), (rows, other_rows)), shape)
+    n_ratings = np.maximum(np.ravel(ratings.sum(1)), 1)
+    groups = [
         identity(shape[0]),
-        diags(
-            1
-            / np.sqrt(
-                np.maximum(X.sum(1).A1 if hasattr(X.sum(1), 'A1') else X.sum(1), 1)
-            )
-        )
-        @ X,
-        csr_matrix(known),
+        diags(1 / np.sqrt(n_ratings)) @ ratings,
+        csr_matrix(features),
     ]
-    return csr_matrix(hstack(parts)), [p.shape[1] for p in parts]
+    return csr_matrix(hstack(groups)), [group.shape[1] for group in groups]
+
+
+def encode_days(timestamp, days):
+    """The day of each rating; nothing for a day that no training rating has."""
+    day = timestamp // 86_400
+    column = np.minimum(np.searchsorted(days, day), len(days) - 1)
+    is_known = (days[column] == day).astype('float64')
+    cells = (np.arange(len(timestamp)), column)
+    return csr_matrix((is_known, cells), (len(timestamp), len(days)))
 
 
 def prepare(name, train, settings):
-    shape, y = (train.n_users, train.n_items), train.r.astype('float64')
+    shape = (train.n_users, train.n_items)
+    rating = train.rating.astype('float64')
     if name == 'ratings only':
-        return pairs(train.u, train.i, shape), y, shape
-    users, of_users = side(train.u, train.i, shape, train.side_users)
-    items, of_items = side(train.i, train.u, shape[::-1], train.side_items)
-    days = np.unique(train.t // 86_400)
+        return encode_pairs(train.user_ix, train.item_ix, shape), rating, shape
+    users, user_groups = encode_side(
+        train.user_ix, train.item_ix, shape, train.user_features
+    )
+    items, item_groups = encode_side(
+        train.item_ix, train.user_ix, shape[::-1], train.item_features
+    )
+    days = np.unique(train.timestamp // 86_400)
     return dict(
         days=days,
         users=users,
         items=items,
-        now=at(train.t, days),
-        u=train.u,
-        i=train.i,
-        y=y,
-        groups=[len(days), *of_users, *of_items],
+        rating_days=encode_days(train.timestamp, days),
+        user_ix=train.user_ix,
+        item_ix=train.item_ix,
+        rating=rating,
+        groups=[len(days), *user_groups, *item_groups],
     )
 
 
-def at(t, days):
-    "The day of each rating; nothing for a day that is not in the training part."
-    day = t // 86_400
-    place = np.minimum(np.searchsorted(days, day), len(days) - 1)
-    return csr_matrix(
-        ((days[place] == day).astype('float64'), (np.arange(len(t)), place)),
-        (len(t), len(days)),
-    )
-
-
-def blocks(data, u, i):
+def relation_blocks(data, user_ix, item_ix):
+    """The features of the users and the items of some pairs."""
     return [
-        myfm.RelationBlock(u.astype('int64'), data['users']),
-        myfm.RelationBlock(i.astype('int64'), data['items']),
+        myfm.RelationBlock(user_ix.astype('int64'), data['users']),
+        myfm.RelationBlock(item_ix.astype('int64'), data['items']),
     ]
 
 
 def fit(name, data, settings):
-    model, sweeps = (
-        myfm.MyFMRegressor(rank=settings['rank'], random_seed=0),
-        settings['sweeps'],
-    )
+    model = myfm.MyFMRegressor(rank=settings['rank'], random_seed=0)
+    n_samples = dict(n_iter=settings['sweeps'], n_kept_samples=settings['sweeps'])
     if name == 'ratings only':
-        X, y, shape = data
-        return model.fit(
-            X, y, n_iter=sweeps, n_kept_samples=sweeps, group_shapes=list(shape)
-        ), shape
-    return model.fit(
-        data['now'],
-        data['y'],
-        X_rel=blocks(data, data['u'], data['i']),
-        n_iter=sweeps,
-        n_kept_samples=sweeps,
+        pairs, rating, shape = data
+        return model.fit(pairs, rating, group_shapes=list(shape), **n_samples), shape
+    model.fit(
+        data['rating_days'],
+        data['rating'],
+        X_rel=relation_blocks(data, data['user_ix'], data['item_ix']),
         group_shapes=data['groups'],
-    ), data
+        **n_samples,
+    )
+    return model, data
 
 
-def predict(name, model, u, i, *t):
+def predict(name, model, user_ix, item_ix, *timestamp):
+    fitted, data = model
     if name == 'ratings only':
-        return model[0].predict(pairs(u, i, model[1]))
-    return model[0].predict(at(t[0], model[1]['days']), blocks(model[1], u, i))
+        return fitted.predict(encode_pairs(user_ix, item_ix, data))
+    rating_days = encode_days(timestamp[0], data['days'])
+    return fitted.predict(rating_days, relation_blocks(data, user_ix, item_ix))
