@@ -609,9 +609,7 @@ def measure_tasks(
             print_table(table[(table.task == task) & table.system.isin(peers)], task)
         print(f'\nwritten: {plan.results}/benchmark.csv, and its folds and searches')
         if plan.budget < BUDGET:
-            print(
-                f'(of {plan.budget} settings only, so the tuned models are not tuned)'
-            )
+            print(f'(--quick tries {plan.budget} settings only: no model is tuned)')
     return failed
 
 

@@ -1,11 +1,11 @@
-"Ours, in the environment that runs the benchmark."
+"""This package, in the environment that runs the benchmark."""
 
 import inspect
 
 import numpy as np
 
 PACKAGES = ['mf_movielens']
-# the defaults of the package, spelt out so that the search does not try them twice
+# The defaults of the package, in full so that the search does not try them twice
 ALS = {'n_factors': 64, 'reg': 0.08, 'damping': 4, 'n_iterations': 10}
 IALS = {'n_factors': 64, 'reg': 0.02, 'damping': 4, 'alpha': 0.4, 'n_iterations': 8}
 BAYES = {
@@ -29,7 +29,7 @@ MODELS = {
     ),
     'Bayes': dict(task='rating', default=BAYES | {'time': False}, search=None),
     'Bayes, all that is known': dict(
-        task='rating', default=BAYES | {'time': True}, search=None, moments=True
+        task='rating', default=BAYES | {'time': True}, search=None, uses_timestamps=True
     ),
     'Bayes, all but the moment': dict(
         task='rating', default=BAYES | {'time': True}, search=None
@@ -61,7 +61,7 @@ MODELS = {
     'ALS by predicted rating': dict(task='ranking', default=ALS, search=None),
     'scale': dict(
         task='scale',
-        until=(1, 2, 3, 4, 6, 8, 12),
+        target_iterations=(1, 2, 3, 4, 6, 8, 12),
         runs=[
             ('ml-100k', 32, 10, 5),
             ('ml-100k', 64, 10, 5),
@@ -73,70 +73,76 @@ MODELS = {
 
 
 def load():
-    global mf
-    import mf_movielens as mf
-    import mf_movielens.als, mf_movielens.baselines, mf_movielens.bayes, mf_movielens.encoding, mf_movielens.ease, mf_movielens.ials, mf_movielens.recommender
+    """Import the package, and check that the settings above are its defaults."""
+    global als, baselines, bayes, ease, encoding, ials, recommender
+    from mf_movielens import (
+        als,
+        baselines,
+        bayes,
+        ease,
+        encoding,
+        ials,
+        recommender,
+    )
 
     for settings, fit in (
-        (ALS, mf.als.fit_als),
-        (IALS, mf.ials.fit_ials),
-        (BAYES, mf.bayes.fit_bayes),
+        (ALS, als.fit_als),
+        (IALS, ials.fit_ials),
+        (BAYES, bayes.fit_bayes),
     ):
-        known = inspect.signature(fit).parameters
-        if any(known[k].default != v for k, v in settings.items()):
+        parameters = inspect.signature(fit).parameters
+        if any(parameters[k].default != v for k, v in settings.items()):
             raise ValueError(f'{settings} are not the defaults of {fit.__name__}')
 
 
 def prepare(name, train, settings):
-    Vocabulary = mf.encoding.Vocabulary
-    return mf.encoding.Ratings(
-        train.u,
-        train.i,
-        train.r,
-        Vocabulary(np.arange(train.n_users), 'user'),
-        Vocabulary(np.arange(train.n_items)),
+    """The ratings, and the side features."""
+    ratings = encoding.Ratings(
+        train.user_ix,
+        train.item_ix,
+        train.rating,
+        encoding.Vocabulary(np.arange(train.n_users), 'user'),
+        encoding.Vocabulary(np.arange(train.n_items)),
         (train.low, train.high),
-        train.t,
-    ), {'users': train.side_users, 'items': train.side_items}
+        train.timestamp,
+    )
+    return ratings, {'users': train.user_features, 'items': train.item_features}
 
 
 def fit(name, data, settings):
-    return {'factors': factors(name, *data, settings), 'ratings': data[0]}
+    """The predictor and the ratings; `top` adds the recommender made of them."""
+    ratings, side = data
+    predictor = fit_predictor(name, ratings, side, settings)
+    return {'predictor': predictor, 'ratings': ratings}
 
 
-def factors(name, data, side, settings):
+def fit_predictor(name, ratings, side, settings):
+    if name == 'scale' or name.startswith('ALS'):
+        return als.fit_als(ratings, **settings)
     if name.startswith('Bayes'):
-        return mf.bayes.fit_bayes(
-            data, None if name == 'Bayes' else side, progress=False, **settings
-        )
-    if name in ('ALS', 'ALS by predicted rating'):
-        return mf.als.fit_als(data, **settings)
-    if name == 'scale':
-        return mf.als.fit_als(
-            data, settings['factors'], n_iterations=settings['rounds']
-        )
-    if name == 'Keras':
-        return mf.recommender.Recommender.fit(data, solver='keras').factors
-    if name == 'damped biases':
-        return mf.baselines.damped_biases(data)
-    if name == 'popularity':
-        return mf.baselines.popularity(data)
+        features = None if name == 'Bayes' else side
+        return bayes.fit_bayes(ratings, features, progress=False, **settings)
     if name == 'iALS':
-        return mf.ials.fit_ials(data, **settings)
-    return mf.ease.fit_ease(data, kind=name.split()[1], **settings)
+        return ials.fit_ials(ratings, **settings)
+    if name.startswith('EASE'):
+        return ease.fit_ease(ratings, kind=name.split()[1], **settings)
+    if name == 'Keras':
+        return recommender.Recommender.fit(ratings, solver='keras').factors
+    if name == 'damped biases':
+        return baselines.damped_biases(ratings)
+    return baselines.popularity(ratings)
 
 
-def predict(name, model, u, i, *t):
-    return model['factors'].predict(u, i, *t)
+def predict(name, model, user_ix, item_ix, *timestamp):
+    return model['predictor'].predict(user_ix, item_ix, *timestamp)
 
 
 def scores(name, model, users):
-    return model['factors'].scores(users)
+    return model['predictor'].scores(users)
 
 
-def top(name, model, users, n):
+def top(name, model, users, k):
     if 'recommender' not in model:
-        model['recommender'] = mf.recommender.Recommender.of(
-            model['factors'], model['ratings']
-        )
-    return model['recommender'].recommend(users, n)
+        parts = model['predictor'], model['ratings']
+        model['recommender'] = recommender.Recommender.of(*parts)
+    return model['recommender'].recommend(users, k)
