@@ -186,14 +186,14 @@ def save(folder):
     models[0].save(path)
 
     def check():
-        found = Recommender.load(path).factors
+        found = Recommender.load(path).predictor
         if not any(
-            np.array_equal(found.item_factors, m.factors.item_factors) for m in models
+            np.array_equal(found.item_factors, m.predictor.item_factors) for m in models
         ):
             raise Lost('neither the old nor the new model')
 
     def afresh():
-        same(Recommender.load(path).factors, models[1].factors)
+        same(Recommender.load(path).predictor, models[1].predictor)
         models[0].save(path)
 
     return lambda: models[1].save(path), check, afresh
@@ -287,7 +287,7 @@ def command(folder):
             assert not e.code, e
 
     def read():
-        return Recommender.load(out / 'model.npz').factors
+        return Recommender.load(out / 'model.npz').predictor
 
     ended(child(run))
     right = read()

@@ -14,7 +14,8 @@ from mf_movielens.data import DataError, Source, read_archive
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors
 from mf_movielens.reading import load_ratings
-from mf_movielens.recommender import ModelFileError, Recommender
+from mf_movielens.model_file import ModelFileError
+from mf_movielens.recommender import Recommender
 from mf_movielens.shards import Shards, shard_file, write_shards
 
 RESULTS = Path(__file__).resolve().parent.parent / 'mf_movielens/results'
@@ -282,7 +283,7 @@ def asked(model):
     assert np.isfinite(model.recommend(exclude_seen=False).score).all()
     model.summary(), repr(model)
     try:
-        model.fold_in({model.items.index[0]: float(model.seen.rating[0])})
+        model.fold_in({model.items.index[0]: float(model.seen.data[0])})
     except ValueError:
         pass  # it was fitted in another way, or its numbers are so large that nothing comes of them
 
@@ -372,7 +373,7 @@ def kinds(folder):
     inside = arrays_of(as_als) | arrays_of(as_ials) | arrays_of(as_bayes)
     factors = (
         base / 'f.npz',
-        Recommender.load(base / 'als.npz').factors.save(base / 'f.npz'),
+        Recommender.load(base / 'als.npz').predictor.save(base / 'f.npz'),
     )[0].read_bytes()
     checkpoint = (base / 'c.npz').read_bytes()
     found = {

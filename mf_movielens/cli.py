@@ -32,6 +32,7 @@ from mf_movielens.metrics import (
     mae,
     mean_interval,
 )
+from .model_file import ModelFileError
 from mf_movielens.ranking import (
     catalog_coverage,
     relevance_threshold,
@@ -39,7 +40,7 @@ from mf_movielens.ranking import (
     ranking_metrics,
 )
 from .reading import load_ratings
-from .recommender import ModelFileError, Recommender
+from .recommender import Recommender
 from .shards import Shards, is_shard_folder, load_cached
 from .solvers import choose_solver
 from .splits import random_split
@@ -357,12 +358,12 @@ def _measured(split, solver, settings, checkpoint):
     model = _fit(
         split.train, solver, settings, records.append, checkpoint=checkpoint, **valid
     )
-    name = f'{model.factors.n_factors} factors, {solver}'
+    name = f'{model.predictor.n_factors} factors, {solver}'
     if model.goal == 'ranking':
         return (
             pd.DataFrame(records),
             *_list_metrics(
-                split, {'popularity': popularity(split.train), name: model.factors}
+                split, {'popularity': popularity(split.train), name: model.predictor}
             ),
             None,
             None,
@@ -370,7 +371,7 @@ def _measured(split, solver, settings, checkpoint):
     models = {
         'global mean': global_mean(split.train),
         'damped biases': damped_biases(split.train),
-        name: model.factors,
+        name: model.predictor,
     }
     ranges = (
         {
@@ -378,13 +379,13 @@ def _measured(split, solver, settings, checkpoint):
             for k, v in model.evaluate(split.test).items()
             if k.endswith('_90')
         }
-        if model.is_bayesian
+        if model.gives_intervals
         else None
     )
     return (
         pd.DataFrame(records),
         *_metrics(split.test, models),
-        model.factors.predict(split.test.user_ix, split.test.item_ix),
+        model.predictor.predict(split.test.user_ix, split.test.item_ix),
         ranges,
     )
 
@@ -410,7 +411,7 @@ def _save(out, name, model, report, recommended, curves, actual, predicted):
             if predicted is None
             else plot_predicted(actual, predicted, f'{name}, hidden tenth'),
             'map.png': plot_map(model)
-            if model.factors.n_factors > 1 and (model.counts > 0).sum() > 2
+            if model.predictor.n_factors > 1 and (model.item_counts > 0).sum() > 2
             else None,
         }
         for file in figures:
@@ -622,7 +623,7 @@ def _train(name, is_real, ratings, who, out, solver, settings, why, measure, as_
         )
     if ranges:
         print(
-            'its 90 % ranges hold {inside_90:.1%} of the hidden ratings, and promised {promised_90:.1%}'.format(
+            'its 90 % ranges hold {covered_90:.1%} of the hidden ratings, and promised {nominal_90:.1%}'.format(
                 **ranges
             )
         )
@@ -667,16 +668,14 @@ def _decimals(model):
 
 def _next(model, out):
     item, words = (
-        int(np.argmax(model.counts)),
+        int(np.argmax(model.item_counts)),
         '' if out == OUT else f' --model {shlex.quote(str(out / "model.npz"))}',
     )
-    thing = str(model.items.index[item] if model.titles is None else model.titles[item])
-    if model.titles is not None and len(model.by_title[thing.strip().casefold()]) > 1:
-        thing = str(model.items.index[item])
+    thing = model.catalog.shortest_name(item)
     asked = (
         ('recommend', str(model.users.index[0])),
         ('similar', thing),
-        ('rate', f'{thing}={model.factors.scale[1]:g}'),
+        ('rate', f'{thing}={model.predictor.scale[1]:g}'),
     )
     return _plain(
         '\n\nnow try:\n'
@@ -748,7 +747,7 @@ def predict(
         | ({} if m.titles is None else {'title': m.titles[rows]})
         | {'prediction': m.predict([user] * len(rows), ids)}
     )
-    if m.is_bayesian:
+    if m.gives_intervals:
         pairs = [user] * len(rows), ids
         P = m.probabilities(*pairs)
         frame = frame.join(m.intervals(*pairs).drop(columns='mean')).join(
@@ -916,12 +915,12 @@ def _answer(question, low, high):
 
 def _asked(model, enough=8, at_most=100):
     "Ratings from a person at the keyboard."
-    (low, high), ratings = model.factors.scale, {}
+    (low, high), ratings = model.predictor.scale, {}
     print(
         f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. q: enough. {enough} answers will do.',
         file=sys.stderr,
     )
-    for row in np.argsort(-model.counts, kind='stable')[:at_most]:
+    for row in np.argsort(-model.item_counts, kind='stable')[:at_most]:
         stars = _answer(
             model.items.index[row] if model.titles is None else model.titles[row],
             low,
@@ -959,7 +958,10 @@ def rate(
     "Recommend to somebody new, by what they think of a few items. A model for ranking goes by what they like; low ratings count for little."
     m = _open(model)
     said = _said(m, ratings) if ratings else _asked(m)
-    if m.goal == 'ranking' and not targets(list(said.values()), m.factors.scale).any():
+    if (
+        m.goal == 'ranking'
+        and not targets(list(said.values()), m.predictor.scale).any()
+    ):
         print(
             'note: nothing here is rated above the lowest, so this is what most people have seen',
             file=sys.stderr,

@@ -286,6 +286,21 @@ class Predictor(Protocol):
         """Raise ValueError for ratings that this model does not know."""
         ...
 
+    def fold_in(self, histories: csr_array) -> Predictor:
+        """Predict for new users; the items stay as they are.
+
+        Parameters
+        ----------
+        histories : csr_array of shape (n_new, n_items)
+            Ratings on the scale, a row for each new user.
+
+        Returns
+        -------
+        Predictor
+            With a user row for each history.
+        """
+        ...
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that a file has to keep, by name."""
         ...

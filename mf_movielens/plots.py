@@ -256,7 +256,7 @@ def item_axes(predictor: Predictor) -> np.ndarray:
 
     Examples
     --------
-    >>> item_axes(model.factors).shape  # doctest: +SKIP
+    >>> item_axes(model.predictor).shape  # doctest: +SKIP
     (1682, 64)
     """
     if predictor.n_factors < 1:
@@ -278,8 +278,8 @@ def item_axes(predictor: Predictor) -> np.ndarray:
 # %% ../nbs/17_plots.ipynb #3e31385f
 def most_rated(model: Recommender, n: int) -> np.ndarray:
     """Rows of the items with the most ratings, at most `n` and no unrated one."""
-    n_rated = int((model.counts > 0).sum())
-    return np.argsort(-model.counts, kind='stable')[: min(n, n_rated)]
+    n_rated = int((model.item_counts > 0).sum())
+    return np.argsort(-model.item_counts, kind='stable')[: min(n, n_rated)]
 
 
 def natural_title(title: str) -> str:
@@ -326,7 +326,7 @@ def short_title(model: Recommender, row: int, max_length: int = 32) -> str:
 
 def _selected_axes(model: Recommender, axes: Sequence[int]) -> np.ndarray:
     """Some columns of `item_axes`; `ValueError` for one that there is not."""
-    all_axes = item_axes(model.factors)
+    all_axes = item_axes(model.predictor)
     if not all(0 <= axis < all_axes.shape[1] for axis in axes):
         last = all_axes.shape[1] - 1
         raise ValueError(f'axes {list(axes)}: this model has the axes 0 to {last}')
@@ -523,7 +523,7 @@ def plot_map(
     --------
     >>> fig = plot_map(model, genre_by_id)  # doctest: +SKIP
     """
-    n_factors = model.factors.n_factors
+    n_factors = model.predictor.n_factors
     if n_factors < 2:
         raise ValueError(f'a map needs two factors, and this model has {n_factors}')
     rows = most_rated(model, n_items)

@@ -16,10 +16,12 @@ import numpy as np
 __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 
 # %% ../nbs/94_solvers.ipynb #7c5ff504
-from .als import _unit, fit_als, fit_users
-from .encoding import Ratings, RatingsError
+from .als import fit_als
+from .ease import fit_ease
+from .encoding import Ratings, RatingsError, scale_unit
 from .factors import Factors, Goal, Predictor
 from .ials import fit_ials
+from .least_squares import Regularization
 from .validation import check_int, check_regularization
 
 # %% ../nbs/94_solvers.ipynb #9445cf15
@@ -194,7 +196,7 @@ def fit_keras(
         bias_reg=bias_reg,
         n_iterations=check_int('n_iterations', n_iterations),
     )
-    unit = _unit(ratings.scale)
+    unit = scale_unit(ratings.scale)
 
     def report(record: dict[str, float]) -> None:
         if on_iteration is not None:
@@ -210,24 +212,9 @@ def fit_keras(
         on_iteration=report,
     )
     factors = _from_width_four(trained.factors, unit, ratings.scale)
-    return _refit_users(factors, ratings, reg, bias_reg, damping)
-
-# %% ../nbs/94_solvers.ipynb #0e557ad2
-def _refit_users(
-    factors: Factors, ratings: Ratings, reg: float, bias_reg: float, damping: float
-) -> Factors:
-    """The same factors of items, and those of users that fit them exactly."""
-    user_bias, user_factors = fit_users(
-        factors,
-        ratings.user_ix,
-        ratings.item_ix,
-        ratings.rating,
-        len(ratings.users),
-        reg,
-        bias_reg,
-        damping,
-    )
-    return replace(factors, user_bias=user_bias, user_factors=user_factors)
+    weights = Regularization(reg=reg, damping=damping, bias_reg=bias_reg)
+    # The rows of all users, as if they were new.
+    return replace(factors, regularization=weights).fold_in(ratings.to_csr())
 
 # %% ../nbs/94_solvers.ipynb #79de291b
 def _fit_bayes(ratings: Ratings, **settings: Any) -> Predictor:
@@ -249,13 +236,20 @@ _ALL = (
         defaults={
             'n_factors': 64,
             'reg': 0.02,
-            'damping': 4,
+            'damping': 4.0,
             'alpha': 0.4,
             'n_iterations': 8,
             'seed': 0,
         },
         options=(*_RUN_OPTIONS, *_THREAD_OPTIONS),
         description='ranks items by alternating least squares over all pairs',
+    ),
+    Solver(
+        name='ease',
+        goal='ranking',
+        fit=fit_ease,
+        defaults={'reg': 200.0, 'kind': 'graded'},
+        description='ranks items by weights between them; for small catalogs',
     ),
     Solver(
         name='als',
@@ -265,7 +259,7 @@ _ALL = (
             'n_factors': 64,
             'reg': 0.08,
             'bias_reg': 0.02,
-            'damping': 4,
+            'damping': 4.0,
             'n_iterations': 10,
             'seed': 0,
         },
@@ -280,7 +274,7 @@ _ALL = (
             'n_factors': 75,
             'reg': 0.1,
             'bias_reg': 0.02,
-            'damping': 2,
+            'damping': 2.0,
             'n_iterations': 20,
             'seed': 0,
         },

@@ -49,6 +49,7 @@ FLOORS = {
     'model': 4,
     'training': 4.1,
     'solvers': 4.2,
+    'catalog': 4.3,
     'new_users': 5,
     'evaluation': 5,
     'model_file': 5,

@@ -23,7 +23,8 @@ from mf_movielens.posterior import (
     coverage_table,
     log_score,
 )
-from mf_movielens.recommender import ModelFileError, Recommender
+from mf_movielens.model_file import ModelFileError
+from mf_movielens.recommender import Recommender
 from mf_movielens.storage import save_arrays
 
 SECONDS_PER_DAY = 86_400

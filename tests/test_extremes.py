@@ -288,7 +288,7 @@ SEEDED = [
     lambda s: mean_interval([1, 2], seed=s),
     lambda s: compare_errors([1, 2], [1, 3], [1, 2], seed=s),
     synthetic,
-    lambda s: MODELS['probit'].factors.fold_in(ONE_RATING, seed=s),
+    lambda s: MODELS['probit'].predictor.fold_in(ONE_RATING, seed=s),
 ]
 
 
@@ -422,7 +422,7 @@ def test_nothing_asked_is_nothing_answered(name, tmp_path):
     assert len(m.recommend([])) == len(m.recommend(0, candidates=[])) == 0
     if m.goal == 'rating':
         assert len(m.predict([], [])) == 0
-    if m.is_bayesian:
+    if m.gives_intervals:
         assert (
             len(m.intervals([], []))
             == len(m.intervals([], [], of='mean'))
@@ -464,9 +464,9 @@ def test_levels_lie_between_nothing_and_all(name):
         '3 timestamps for 2 pairs',
     )
     refused(lambda: m.probabilities(0, 0, timestamp=[]), '0 timestamps for 1 pairs')
-    assert finite(coverage_table(m.factors, ALL, levels=(1e-9, 0.999999)))
+    assert finite(coverage_table(m.predictor, ALL, levels=(1e-9, 0.999999)))
     for value in ODD[:4]:
-        assert finite(m.factors.probability_at_least(value, 0, 0)) or value != value
+        assert finite(m.predictor.probability_at_least(value, 0, 0)) or value != value
 
 
 @pytest.mark.parametrize('name', ['als', 'ials', 'probit'])
@@ -480,10 +480,12 @@ def test_the_least_number_of_ratings_is_a_number(name):
 
 @pytest.mark.parametrize('name', ['als', 'ials'])
 def test_penalties_of_a_ready_model_are_looked_at(name):
-    m, f, r = MODELS[name], MODELS[name].factors, drawn(3)
+    f, r = MODELS[name].predictor, drawn(3)
+    bare = replace(f, regularization=None)
     names = (
         ('reg', 'bias_reg', 'damping') if name == 'als' else ('reg', 'damping', 'alpha')
     )
+    fitted = {n: getattr(f.regularization, n) for n in names}
     total = als_objective if name == 'als' else ials_objective
 
     def fold(rating=3, **weights):
@@ -493,15 +495,15 @@ def test_penalties_of_a_ready_model_are_looked_at(name):
 
     for at in range(3):
         for value in ODD:
-            penalties = dict(zip(names, m.penalties)) | {names[at]: value}
+            penalties = fitted | {names[at]: value}
             for call in (
-                lambda: Recommender.of(f, r, **penalties),
+                lambda: Recommender.of(bare, r, **penalties),
                 lambda: fold(**penalties),
                 lambda: total(f, r, **penalties),
             ):
                 refused(call, f'{names[at]}={value!r}')
     for value in (0, 1e-12, 1e12):
-        n = Recommender.of(f, r, **dict.fromkeys(names, value))
+        n = Recommender.of(bare, r, **dict.fromkeys(names, value))
         parts = n.explain(0, 1).iloc[:, -1]
         assert (
             finite(n.fold_in({0: 3, 1: 5}))
@@ -510,7 +512,7 @@ def test_penalties_of_a_ready_model_are_looked_at(name):
             and finite(n.similar(0, 3, 0))
         )
     for bad in (NAN, INF, 1e300):
-        refused(lambda: fold(bad, **dict(zip(names, m.penalties))), 'not finite')
+        refused(lambda: fold(bad, **fitted), 'not finite')
 
 
 def test_parts_of_a_split_are_neither_nothing_nor_all():
@@ -629,7 +631,7 @@ def test_lists_are_judged_or_refused():
 
 
 def test_factors_by_hand_are_asked_within_bounds():
-    f = MODELS['als'].factors
+    f = MODELS['als'].predictor
     for n in (0, -1, 1.5, NAN, None):
         refused(lambda: top_items(f, 0, n), f'k={n!r}')
     assert (

@@ -104,7 +104,7 @@ def everything(place):
     model = Recommender.fit(r, n_factors=40, n_iterations=1)
     return [
         ('model', lambda: model.save(place / 'm.npz'), 'm.npz'),
-        ('factors', lambda: model.factors.save(place / 'f.npz'), 'f.npz'),
+        ('factors', lambda: model.predictor.save(place / 'f.npz'), 'f.npz'),
         ('shards', lambda: write_shards(r, place / 's', seed=0), 's'),
         ('cut', lambda: shard_file(place.parent / 'r.csv', place / 't'), 't'),
         (
@@ -213,8 +213,8 @@ def test_two_at_once_in_the_same_place(tmp_path):
     )
     assert alone.communicate(timeout=120) and alone.returncode == 0
     assert np.array_equal(
-        model.factors.item_factors,
-        Recommender.load(tmp_path / 'alone/model.npz').factors.item_factors,
+        model.predictor.item_factors,
+        Recommender.load(tmp_path / 'alone/model.npz').predictor.item_factors,
     )
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == sorted(
         p.name for p in (tmp_path / 'alone').iterdir()

@@ -14,7 +14,8 @@ from mf_movielens.data import DataError, Source, read_archive
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors, get_checkpoint, put_arrays
 from mf_movielens.reading import load_ratings
-from mf_movielens.recommender import ModelFileError, Recommender
+from mf_movielens.model_file import ModelFileError
+from mf_movielens.recommender import Recommender
 
 
 @pytest.mark.parametrize('kind', fuzz.NAMES)
@@ -154,7 +155,7 @@ def test_a_number_in_a_model_that_is_another_thing(tmp_path, name):
         arrays = dict(z)
     for value in ([2.0], [[2.0]]):
         put_arrays(path, **arrays | {name: np.array(value)})
-        assert Recommender.load(path).factors.mu == (
+        assert Recommender.load(path).predictor.mu == (
             2 if name == 'mu' else arrays['mu']
         )
     for value in ([2.0, 2.0], [], np.inf, np.nan, 1j, 'x'):

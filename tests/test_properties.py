@@ -140,7 +140,7 @@ def arrays(model):
     "All arrays of the factors and of the ratings that the model has seen."
     return {
         (type(part).__name__, name): value
-        for part in (model.factors, model.seen)
+        for part in (model.predictor, model.seen)
         for name, value in vars(part).items()
         if isinstance(value, np.ndarray)
     }
@@ -206,7 +206,7 @@ def test_the_order_of_ratings_does_not_change_a_model(ratings, seed):
     for solver in ('ials', 'als', 'bayes'):
         expected, found = (
             fit(solver, r)
-            .recommend(exclude_seen=False, n=9)
+            .recommend(exclude_seen=False, k=9)
             .set_index(['user', 'item'])
             .score
             for r in (ratings, shuffled)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
+from mf_movielens.model_file import ModelFileError
 from mf_movielens.reading import load_ratings
-from mf_movielens.recommender import ModelFileError, Recommender, _rated
+from mf_movielens.recommender import Recommender
 
 words = st.text(
     st.characters(blacklist_characters='\0', blacklist_categories=('Cs',))
@@ -78,7 +79,7 @@ def test_recommends_what_is_known_unseen_and_in_order(table, solver):
 
 @settings(max_examples=60, deadline=None)
 @given(tables(), solvers)
-def test_a_newcomer_with_the_same_ratings_is_told_the_same(table, solver):
+def test_a_new_user_with_the_same_ratings_gets_the_same_recommendations(table, solver):
     model = fitted(table, solver=solver)
     for user, own in table.groupby('user_id'):
         folded = model.fold_in(dict(zip(own.item_id, own.rating)))
@@ -113,34 +114,36 @@ def test_save_then_load_is_the_identity(tmp_path, table, titled, solver):
         and again.settings == model.settings
     )
     for a in ('user_bias', 'item_bias', 'user_factors', 'item_factors'):
-        one, two = getattr(model.factors, a), getattr(again.factors, a)
+        one, two = getattr(model.predictor, a), getattr(again.predictor, a)
         assert one.dtype == two.dtype and (one == two).all()
-    assert (again.factors.mu, again.factors.scale, again.goal) == (
-        model.factors.mu,
-        model.factors.scale,
-        model.goal,
-    )
-    assert all(
-        (getattr(again.seen, a) == getattr(model.seen, a)).all()
-        for a in ('start', 'other', 'rating')
-    )
+    for a in ('mu', 'scale', 'link', 'regularization'):
+        assert getattr(again.predictor, a) == getattr(model.predictor, a)
+    for a in ('indptr', 'indices', 'data'):
+        one, two = getattr(model.seen, a), getattr(again.seen, a)
+        assert one.dtype == two.dtype
+        assert (one == two).all()
     assert (again.titles is None) == (model.titles is None) and (
         not titled or (again.titles == model.titles).all()
     )
 
 
-@pytest.fixture(scope='module')
-def small(tmp_path_factory):
+def seven_hundred():
+    "A table of ratings of forty items by sixty users."
     rng = np.random.default_rng(0)
     pairs = rng.choice(60 * 40, 700, replace=False)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             'user_id': pairs // 40,
             'item_id': pairs % 40,
             'rating': rng.integers(1, 6, 700) * 1.0,
         }
     )
-    return fitted(table).save(tmp_path_factory.mktemp('model') / 'model.npz')
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp('model') / 'model.npz'
+    return fitted(seven_hundred()).save(path)
 
 
 @settings(
@@ -251,14 +254,14 @@ def test_factors_of_other_origin(tmp_path):
     for fit in (
         popularity,
         fit_ease,
-    ):  # they make lists, and are no least squares that could take newcomers
+    ):  # they make lists, and are no least squares that could be fitted to new users
         other = Recommender.of(fit(ratings), ratings)
         again = Recommender.load(other.save(tmp_path / 'm.npz'))
         assert len(again.recommend(0)) == 4 and again.recommend().equals(
             other.recommend()
         )
         for call in (lambda: other.fold_in({0: 5}), lambda: other.explain(0, 1)):
-            with pytest.raises(ValueError, match='newcomers'):
+            with pytest.raises(ValueError, match='new users'):
                 call()
     with pytest.raises(ValueError, match='do not go with'):
         Recommender.of(
@@ -286,12 +289,12 @@ def test_blocks_of_users_are_as_one(monkeypatch):
     assert np.allclose(model.recommend().score, whole.score, atol=1e-4)
 
 
-def test_a_newcomers_frame_is_checked(small):
+def test_a_frame_of_new_users_is_checked(small):
     model = Recommender.load(small)
     good = pd.DataFrame(
         {'user': ['x', 'x', 'y'], 'item': [0, 1, 2], 'rating': [5, 1, 3]}
     )
-    assert model.fold_in(good, n=2).user.tolist() == ['x', 'x', 'y', 'y']
+    assert model.fold_in(good, k=2).user.tolist() == ['x', 'x', 'y', 'y']
     alone = good.drop(columns='user')
     pd.testing.assert_frame_equal(
         model.fold_in(alone), model.fold_in(dict(zip(good.item, good.rating)))
@@ -310,7 +313,7 @@ def test_a_newcomers_frame_is_checked(small):
 
 def test_one_thing_means_one_thing(small):
     model = Recommender.load(small)
-    stars = Recommender.fit(_rated(model), goal='rating', n_factors=2)
+    stars = fitted(seven_hundred(), goal='rating')
     for call in (
         lambda: model.similar([1, 2]),
         lambda: model.explain([1], 2),
@@ -335,7 +338,7 @@ def test_one_thing_means_one_thing(small):
         )
     assert (
         stars.predict({1, 2}, 3).shape == (2,)
-        and len(model.recommend(range(2), n=3)) == 6
+        and len(model.recommend(range(2), k=3)) == 6
     )
 
 
@@ -353,10 +356,10 @@ def test_the_width_of_the_scale_does_not_matter(solver):
         for s in (one, two)
     )
     assert abs(20 * a.rmse - b.rmse) < 0.005 * b.rmse and b.rmse < 20 * 1.05
-    newcomer = {ratings.items.index[0]: 5, ratings.items.index[1]: 1}
+    new_user = {ratings.items.index[0]: 5, ratings.items.index[1]: 1}
     folded = [
         Recommender.fit(r, solver, n_factors=8)
-        .fold_in({k: v * w for k, v in newcomer.items()})
+        .fold_in({k: v * w for k, v in new_user.items()})
         .score.mean()
         / w
         for r, w in ((ratings, 1), (percent, 20))
@@ -387,13 +390,13 @@ def test_likes_make_lists_and_no_stars():
         pd.DataFrame({'user_id': u, 'item_id': i, 'rating': 1}), item='item_id'
     )
     model = Recommender.fit(likes, n_factors=4)
-    top = model.recommend(n=3)
+    top = model.recommend(k=3)
     assert (
         model.goal == 'ranking'
         and model.settings['because'] == 'all ratings are equal'
         and (top.user % 2 == top.item % 2).all()
     )
-    assert (model.fold_in({1: 1, 3: 1}, n=5).item % 2 == 1).all()
+    assert (model.fold_in({1: 1, 3: 1}, k=5).item % 2 == 1).all()
     for call in (
         lambda: Recommender.fit(likes, goal='rating'),
         lambda: model.predict(0, 0),
@@ -419,7 +422,7 @@ def test_evaluation_is_that_of_the_lists_that_are_recommended():
         k=5,
     )
     liked = table[700:][table[700:].rating >= 4].groupby('user_id').item_id.agg(set)
-    lists = model.recommend(n=5).groupby('user').item.agg(list)
+    lists = model.recommend(k=5).groupby('user').item.agg(list)
     recall = np.mean(
         [len(liked[u] & set(lists[u])) / len(liked[u]) for u in liked.index]
     )
@@ -502,12 +505,15 @@ def test_evaluated_on_a_file_whose_ids_look_like_another_kind(tmp_path):
 
 
 def test_a_title_may_be_very_long():
-    from mf_movielens.recommender import _key
+    from mf_movielens.catalog import Catalog
+    from mf_movielens.encoding import Vocabulary
 
     # a pattern that takes quadratic time would not come to an end here
-    assert _key('x' + ' ' * 700_000 + 'y')
-    assert _key(' Momo  (1986) ') == 'momo'
-    assert _key('1986 (x)') == '1986 (x)'
+    titles = ['x' + ' ' * 700_000 + 'y', ' Momo  (1986) ', '1986 (x)']
+    catalog = Catalog(Vocabulary([1, 2, 3]), np.array(titles, object), np.ones(3))
+    assert catalog.find(titles[0]) == 0
+    assert catalog.find('momo') == 1
+    assert catalog.find('1986 (x)') == 2
 
 
 @pytest.mark.parametrize('solver', ['als', 'ials', 'bayes'])
@@ -536,3 +542,87 @@ def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
     }[solver]
     fit(table, n_factors=2, checkpoint=tmp_path / 'c.npz', **given)
     assert (tmp_path / 'c.npz').exists()
+
+
+RATINGS_FOR_IDS = (
+    {3: 5.0, 7: 1.0},
+    pd.Series({3: 5.0, 7: 1.0}),
+    pd.Series({3: 5, 7: 1}),
+    pd.Series([5.0, 1.0], index=[3, 7], name='rating'),
+    pd.Series([5, 1], name='rating'),
+)
+
+
+@pytest.mark.parametrize('ratings', RATINGS_FOR_IDS)
+def test_ratings_in_place_of_ids_are_refused(small, ratings):
+    model = Recommender.load(small)
+    stars = fitted(seven_hundred(), goal='rating')
+    for call in (
+        lambda: model.recommend(ratings),
+        lambda: model.recommend(1, candidates=ratings),
+        lambda: stars.predict(ratings, 3),
+        lambda: stars.predict(3, ratings),
+        lambda: stars.intervals(ratings, 3),
+    ):
+        with pytest.raises(TypeError, match='fold_in'):
+            call()
+    assert len(model.fold_in(ratings, k=3)) == 3
+
+
+def test_ids_in_a_series_are_ids(small):
+    model = Recommender.load(small)
+    stars = fitted(seven_hundred(), goal='rating')
+    table = seven_hundred().iloc[5:9]
+    some = pd.Series([3, 7])
+    assert model.recommend(some, k=2).user.tolist() == [3, 3, 7, 7]
+    assert model.recommend(table.user_id, k=1).user.tolist() == table.user_id.tolist()
+    expected = stars.predict(table.user_id.tolist(), table.item_id.tolist())
+    assert np.array_equal(stars.predict(table.user_id, table.item_id), expected)
+    for user, item in (('user', 'item'), ('userId', 'movieId'), ('user_id', 'movie')):
+        frame = table.rename(columns={'user_id': user, 'item_id': item})
+        predicted = stars.predict(frame)
+        assert predicted.index.tolist() == table.index.tolist()
+        assert np.array_equal(predicted, expected)
+        folded = model.fold_in(frame, k=2)
+        assert folded.user.nunique() == table.user_id.nunique()
+
+
+def test_a_solver_of_ones_own_is_fitted_and_remembered(small, tmp_path):
+    from mf_movielens.baselines import popularity
+    from mf_movielens.solvers import SOLVERS, Solver
+
+    ratings = Ratings.from_frame(seven_hundred(), scale=(1, 5))
+    most_rated = Solver('most rated', 'ranking', popularity, defaults={})
+    model = Recommender.fit(ratings, most_rated)
+    again = Recommender.load(model.save(tmp_path / 'm.npz'))
+    assert again.settings['solver'] == 'most rated'
+    assert 'most rated' not in SOLVERS
+    with pytest.raises(ValueError, match='most rated is for ranking'):
+        Recommender.fit(ratings, most_rated, goal='rating')
+    with pytest.raises(TypeError, match="'n_factors' is not a setting of most rated"):
+        Recommender.fit(ratings, most_rated, n_factors=3)
+
+
+def test_a_model_keeps_the_settings_that_were_used():
+    from mf_movielens.solvers import SOLVERS
+
+    model = fitted(seven_hundred(), solver='als', reg=0.2, patience=None)
+    used = {'n_factors': 3, 'n_iterations': 3, 'reg': 0.2}
+    for name, default in SOLVERS['als'].defaults.items():
+        assert model.settings[name] == used.get(name, default)
+    assert 'patience' not in model.settings
+    weights = model.predictor.regularization
+    assert (weights.reg, weights.bias_reg, weights.damping) == (0.2, 0.02, 4)
+
+
+@pytest.mark.parametrize('n_users', [1, 3])
+def test_no_known_user_gets_no_recommendations(small, n_users):
+    model = Recommender.load(small)
+    none = model.recommend([10**6] * n_users, unknown='ignore')
+    assert none.empty
+    assert list(none) == list(model.recommend(0))
+    with pytest.raises(UnknownIdError):
+        model.recommend([10**6] * n_users)
+    assert np.isnan(
+        fitted(seven_hundred(), goal='rating').predict(10**6, 1, unknown='ignore')
+    )

@@ -41,8 +41,8 @@ def test_a_saved_recommender_still_answers_as_it_did(name):
 def test_saved_arrays_of_predictors_still_open():
     rating = Recommender.load(SAVED / 'rating-v2.npz')
     factors = Factors.load(SAVED / 'factors-v1.npz')
-    assert np.array_equal(factors.user_factors, rating.factors.user_factors)
+    assert np.array_equal(factors.user_factors, rating.predictor.user_factors)
     posterior = Posterior.load(SAVED / 'posterior-v1.npz')
     bayes = Recommender.load(SAVED / 'bayes-v3.npz')
     rows = np.arange(30)
-    assert np.array_equal(posterior.scores(rows), bayes.factors.scores(rows))
+    assert np.array_equal(posterior.scores(rows), bayes.predictor.scores(rows))

@@ -34,7 +34,7 @@ for solver in sys.argv[1:]:
     few = {'bayes': dict(n_burn_in=0, n_samples=4), 'keras': dict(n_iterations=1)}.get(solver, dict(n_iterations=2, checkpoint=Path('c.npz')))
     Path('c.npz').unlink(missing_ok=True)
     model = Recommender.load(Recommender.fit(ratings, solver, n_factors=4, **few).save(f'{solver}.npz'))
-    model.recommend(n=3), model.fold_in({model.items.index[0]: 5}), model.similar(model.items.index[0], min_ratings=0), model.evaluate(ratings)
+    model.recommend(k=3), model.fold_in({model.items.index[0]: 5}), model.similar(model.items.index[0], min_ratings=0), model.evaluate(ratings)
 from mf_movielens import cli
 sys.argv = ['mf-movielens', 'train', 'r.csv', '--factors', '4']
 cli.main.__globals__['app'](prog_name='mf-movielens', standalone_mode=False)

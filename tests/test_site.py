@@ -624,7 +624,7 @@ def test_the_page_recommends_what_fold_in_recommends(
     model = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles))
     play = json.loads((SITE / '_static/play.json').read_text(encoding='utf-8'))
     history = {'Fargo (1996)': 5, 'Titanic (1997)': 1, 'Toy Story (1995)': 4}
-    folded = model.fold_in(history, n=1682)
+    folded = model.fold_in(history, k=1682)
     expected = (
         folded.assign(title=folded.title.map(natural_title)).set_index('title').score
     )

@@ -129,7 +129,7 @@ def known_films(n: int) -> Films:
     titles = np.asarray(ratings.titles)
     rows = rows[~pd.Series(titles[rows]).duplicated().to_numpy()]
     films = ml.movies.set_index('movie_id').loc[ratings.items.index[rows]]
-    points = item_axes(model.factors)[rows, :2]
+    points = item_axes(model.predictor)[rows, :2]
     return Films(ratings, rows, titles[rows], points, shown_genre(films))
 
 
@@ -185,17 +185,17 @@ def play(path: Path = PLAY, n: int = 500) -> None:
     """
     films = known_films(n)
     model = Recommender.fit(films.ratings)
-    factors = model.factors.item_factors
+    factors = model.predictor.item_factors
     scale = np.abs(factors[films.rows]).max(0) / 127
-    reg, damping, alpha = model.penalties
+    weights = model.predictor.regularization
     genres = list(COLOURS)
     with plt.style.context(STYLE):
         colours = [to_hex(colour) for colour in COLOURS.values()]
     data = {
-        'n_factors': model.factors.n_factors,
-        'reg': reg,
-        'damping': damping,
-        'alpha': alpha,
+        'n_factors': model.predictor.n_factors,
+        'reg': weights.reg,
+        'damping': weights.damping,
+        'alpha': weights.alpha,
         'genres': genres,
         'colours': colours,
         'example': ['Fargo (1996)', 'Alien (1979)'],

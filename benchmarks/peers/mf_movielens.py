@@ -127,7 +127,7 @@ def fit_predictor(name, ratings, side, settings):
     if name.startswith('EASE'):
         return ease.fit_ease(ratings, kind=name.split()[1], **settings)
     if name == 'Keras':
-        return recommender.Recommender.fit(ratings, solver='keras').factors
+        return recommender.Recommender.fit(ratings, solver='keras').predictor
     if name == 'damped biases':
         return baselines.damped_biases(ratings)
     return baselines.popularity(ratings)
