@@ -1,21 +1,27 @@
-import io, os, signal, time, zipfile
+"""Settings and fixtures that several files of tests use."""
+
+import io
+import os
+import signal
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile(
-    'patient', deadline=None
-)  # machines are shared; what is slow is measured elsewhere
-settings.load_profile('patient')
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # also if the tests run in the background of a shell, where it is ignored; programs that they start would inherit that
+# Machines are shared: how fast something is, is measured in the benchmarks.
+settings.register_profile('no deadline', deadline=None)
+settings.load_profile('no deadline')
+
+# Ctrl-C reaches the tests, and the programs that they start, also where they run in
+# the background of a shell, which ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    "An empty archive folder of the test's own; the network is left alone."
+    """An empty archive folder for one test; the network is left alone."""
     folder = tmp_path / 'home'
     folder.mkdir()
     monkeypatch.setenv('MF_MOVIELENS_HOME', str(folder))
@@ -25,7 +31,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real_archive():
-    "The path of the real ml-100k.zip."
+    """The path of the real ml-100k.zip."""
     path = Path(os.environ.get('MF_MOVIELENS_HOME', ''), 'ml-100k.zip')
     if not path.is_file():
         pytest.skip(
@@ -36,37 +42,48 @@ def real_archive():
 
 @pytest.fixture
 def archive():
-    "The bytes of a small archive in the CSV format: 3 ratings, 2 users, 2 films."
+    """The bytes of a small archive in the CSV format: 3 ratings, 2 users, 2 films."""
+    ratings = 'userId,movieId,rating,timestamp\n1,10,4.0,1\n1,20,3.5,2\n2,10,5.0,3\n'
+    films = 'movieId,title,genres\n10,A (1994),Drama\n20,B (1995),Comedy|Drama\n'
     raw = io.BytesIO()
-    with zipfile.ZipFile(raw, 'w') as z:
-        z.writestr(
-            'small/ratings.csv',
-            'userId,movieId,rating,timestamp\n1,10,4.0,1\n1,20,3.5,2\n2,10,5.0,3\n',
-        )
-        z.writestr(
-            'small/movies.csv',
-            'movieId,title,genres\n10,A (1994),Drama\n20,B (1995),Comedy|Drama\n',
-        )
+    with zipfile.ZipFile(raw, 'w') as file:
+        file.writestr('small/ratings.csv', ratings)
+        file.writestr('small/movies.csv', films)
     return raw.getvalue()
+
+
+def modified_ns(path):
+    """When a file was written last; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def kill_after_checkpoint(process, checkpoint):
+    """Kill a process soon after it has written a checkpoint: whether it was killed."""
+    before = modified_ns(checkpoint)
+    while process.poll() is None:
+        if modified_ns(checkpoint) > before:
+            time.sleep(0.15)
+            process.kill()
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @pytest.fixture
 def kill_and_resume():
-    "A function that starts a fit again and again, kills it three times after a round, and lets it end."
+    """A function that lets a fit resume from its checkpoint after three kills.
+
+    It takes a function that starts the fit as a process, the path of the checkpoint
+    and that of what the fit saves at its end.
+    """
 
     def run(start, checkpoint, out):
-        kills = 0
+        n_kills = 0
         while not out.exists():
-            p = start(checkpoint, out)
-            seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            while p.poll() is None and kills < 3:
-                if checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen:
-                    time.sleep(0.15)
-                    p.kill()
-                    kills += 1
-                    break
-                time.sleep(0.01)
-            p.communicate(timeout=120)
-        assert kills == 3
+            process = start(checkpoint, out)
+            if n_kills < 3:
+                n_kills += kill_after_checkpoint(process, checkpoint)
+            process.communicate(timeout=120)
+        assert n_kills == 3
 
     return run

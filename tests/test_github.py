@@ -1,6 +1,12 @@
-"What is not run here: the workflows, the forms and the citation are checked against their schemas, and read by a linter."
+"""Files that are not run here: workflows, issue forms and the citation.
 
-import re, shutil, subprocess, sys
+They are checked against their schemas, and by a linter.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -9,78 +15,59 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 GITHUB = ROOT / '.github'
 WORKFLOWS = sorted((GITHUB / 'workflows').glob('*.yaml'))
+FORMS = [p for p in (GITHUB / 'ISSUE_TEMPLATE').glob('*.yml') if p.stem != 'config']
 FILES = {
     'vendor.github-workflows': WORKFLOWS,
     'vendor.dependabot': [GITHUB / 'dependabot.yml'],
     'vendor.github-issue-config': [GITHUB / 'ISSUE_TEMPLATE/config.yml'],
-    'vendor.github-issue-forms': sorted(
-        p for p in (GITHUB / 'ISSUE_TEMPLATE').glob('*.yml') if p.stem != 'config'
-    ),
+    'vendor.github-issue-forms': sorted(FORMS),
     'vendor.citation-file-format': [ROOT / 'CITATION.cff'],
 }
 
 
-def run(*command):
-    return subprocess.run(
-        [sys.executable, '-m', *map(str, command)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-
-
 @pytest.mark.parametrize('schema', FILES)
-def test_schema(schema):
+def test_files_fit_their_schema(schema):
     pytest.importorskip('check_jsonschema')
-    assert FILES[schema]
-    p = run(
-        'check_jsonschema',
-        '--builtin-schema',
-        schema,
-        *(['--force-filetype', 'yaml'] if 'citation' in schema else []),
-        *FILES[schema],
+    files = FILES[schema]
+    assert files
+    # the name of CITATION.cff does not tell its format
+    options = ['--force-filetype', 'yaml'] if 'citation' in schema else []
+    command = [sys.executable, '-m', 'check_jsonschema', '--builtin-schema', schema]
+    process = subprocess.run(
+        [*command, *options, *files], capture_output=True, text=True, cwd=ROOT
     )
-    assert p.returncode == 0, p.stdout + p.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_linter():
     linter = shutil.which('zizmor', path=Path(sys.executable).parent)
     if not linter:
         pytest.skip("zizmor comes with pip install -e '.[dev]'")
-    p = subprocess.run(
+    process = subprocess.run(
         [linter, '--offline', '--no-progress', '--pedantic', GITHUB],
         capture_output=True,
         text=True,
     )
-    assert p.returncode == 0, p.stdout + p.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_actions_are_pinned():
-    used = re.findall(
-        r'uses: (\S+)(.*)', ''.join(p.read_text(encoding='utf-8') for p in WORKFLOWS)
-    )
-    assert len(used) > 8
-    for action, rest in used:
-        assert re.fullmatch(r'[\w./-]+@[0-9a-f]{40}', action) and re.fullmatch(
-            r' # v\d+\.\d+\.\d+', rest
-        ), action
+    texts = [path.read_text(encoding='utf-8') for path in WORKFLOWS]
+    actions = re.findall(r'uses: (\S+)(.*)', ''.join(texts))
+    assert len(actions) > 8
+    for action, comment in actions:
+        assert re.fullmatch(r'[\w./-]+@[0-9a-f]{40}', action), action
+        assert re.fullmatch(r' # v\d+\.\d+\.\d+', comment), action
 
 
-def test_the_citation_says_what_settings_say():
+def test_the_citation_agrees_with_the_settings():
     config = ConfigParser(delimiters=['='])
     config.read(ROOT / 'settings.ini', encoding='utf-8')
-    s, text = config['DEFAULT'], (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
-    said = dict(re.findall(r'^(\S[\w-]*): (.*)$', text, re.M))
-    assert (
-        said['title'],
-        said['version'],
-        said['abstract'],
-        said['repository-code'],
-        said['url'],
-    ) == (
-        s['title'],
-        s['version'],
-        s['description'],
-        s['git_url'],
-        s['doc_host'] + s['doc_baseurl'],
-    )
+    settings = config['DEFAULT']
+    text = (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
+    citation = dict(re.findall(r'^(\S[\w-]*): (.*)$', text, re.M))
+    assert citation['title'] == settings['title']
+    assert citation['version'] == settings['version']
+    assert citation['abstract'] == settings['description']
+    assert citation['repository-code'] == settings['git_url']
+    assert citation['url'] == settings['doc_host'] + settings['doc_baseurl']

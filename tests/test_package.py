@@ -1,108 +1,111 @@
-"The package as others meet it: what importing it costs, and what it says of itself."
+"""The installed package: what an import loads, its metadata, and its files."""
 
-import subprocess, sys
+import re
+import subprocess
+import sys
+import zipfile
 from configparser import ConfigParser
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
 
+import mf_movielens
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(
     p.stem for p in (ROOT / 'mf_movielens').glob('*.py') if not p.stem.startswith('_')
 )
-TRAINS = {'model', 'training'}  # the only ones that may import TensorFlow
+# the only modules that may import TensorFlow
+TENSORFLOW_MODULES = {'model', 'training'}
+
+# what may stand between two columns; a tab may be written as a backslash and a letter
+SEPARATOR = r'(?:\\+t|[\s,;|]|::)+'
+RATING_ROW = re.compile(
+    SEPARATOR.join((r'(?<!\d)(\d+)', r'(\d+)', r'(\d)(?:\.0)?', r'(\d{9})(?!\d)'))
+)
+
+LOG_OF_NOTEBOOKS = 'skipped: a figure\n00_data.ipynb: 4 secs\nindex.ipynb: 70 secs\n'
+LOG_OF_TESTS = (
+    '....s [ 96%]\n'
+    '12 passed in an assertion\n'
+    '671 passed, 2 skipped, 30 warnings in 422.89s (0:07:02)\n'
+)
 
 
 def loaded_by(module):
-    "The top-level modules that are loaded after an import in a fresh process."
-    words = f'import {module}, sys; print(*{{m.split(".")[0] for m in sys.modules}})'
-    return set(
-        subprocess.run(
-            [sys.executable, '-c', words], capture_output=True, text=True, check=True
-        ).stdout.split()
+    """The top-level modules that are loaded after an import in a fresh process."""
+    program = f'import {module}, sys; print(*{{m.split(".")[0] for m in sys.modules}})'
+    process = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=True
     )
+    return set(process.stdout.split())
 
 
 @pytest.mark.parametrize('module', MODULES)
 def test_imports_alone(module):
     loaded = loaded_by(f'mf_movielens.{module}')
     assert not loaded & {'nbdev', 'fastcore', 'execnb'}
-    assert ('tensorflow' in loaded) == (module in TRAINS)
+    assert ('tensorflow' in loaded) == (module in TENSORFLOW_MODULES)
 
 
 def test_metadata_comes_from_settings():
     config = ConfigParser(delimiters=['='])
     config.read(ROOT / 'settings.ini')
-    import mf_movielens
+    expected_version = config['DEFAULT']['version']
+    assert version('mf_movielens') == expected_version
+    assert mf_movielens.__version__ == expected_version
+    commands = entry_points(group='console_scripts', name='mf-movielens')
+    assert [command.value for command in commands] == ['mf_movielens.cli:main']
 
-    assert (
-        version('mf_movielens')
-        == mf_movielens.__version__
-        == config['DEFAULT']['version']
+
+def tracked_files():
+    """The names of all files that are committed."""
+    process = subprocess.run(
+        ['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert [
-        e.value for e in entry_points(group='console_scripts', name='mf-movielens')
-    ] == ['mf_movielens.cli:main']
+    return process.stdout.splitlines()
+
+
+@pytest.mark.parametrize('row', [r"'1\t2\t3\t881250000'", '1,2,3.0,881250000'])
+def test_rating_rows_are_found_however_they_are_separated(row):
+    assert RATING_ROW.findall(row) == [('1', '2', '3', '881250000')]
 
 
 def test_no_movielens_rows_are_committed(real_archive):
-    "No file of the repository holds a line of the user table, or a rating, however its four numbers are separated."
-    import re, zipfile
-
-    with zipfile.ZipFile(real_archive) as z:
-        ratings = {
-            tuple(line.split('\t'))
-            for line in z.read('ml-100k/u.data').decode().splitlines()
-        }
-        users = {line for line in z.read('ml-100k/u.user').decode().splitlines()}
-    between = (
-        r'(?:\\+t|[\s,;|]|::)+'  # a tab may be written as a backslash and a letter
-    )
-    row = re.compile(
-        between.join((r'(?<!\d)(\d+)', r'(\d+)', r'(\d)(?:\.0)?', r'(\d{9})(?!\d)'))
-    )
-    assert (
-        row.findall(r"'1\t2\t3\t881250000'")
-        == row.findall('1,2,3.0,881250000')
-        == [('1', '2', '3', '881250000')]
-    )
-    tracked = subprocess.run(
-        ['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split('\n')
-    for name in filter(None, tracked):
+    """No file of the repository has a line of the user table, or a rating."""
+    with zipfile.ZipFile(real_archive) as file:
+        rating_lines = file.read('ml-100k/u.data').decode().splitlines()
+        users = set(file.read('ml-100k/u.user').decode().splitlines())
+    ratings = {tuple(line.split('\t')) for line in rating_lines}
+    for name in tracked_files():
         text = (ROOT / name).read_text(encoding='utf-8', errors='replace')
-        assert (
-            not set(text.splitlines()) & users and not set(row.findall(text)) & ratings
-        ), name
+        assert not set(text.splitlines()) & users, name
+        assert not set(RATING_ROW.findall(text)) & ratings, name
 
 
-def test_a_run_with_other_versions_becomes_one_row(monkeypatch):
+@pytest.fixture
+def versions_row(monkeypatch):
+    """The tool that makes a row of the table of versions."""
     monkeypatch.syspath_prepend(ROOT / 'tools')
-    from versions_row import merged, row
+    import versions_row
 
-    new = row(
-        'lowest',
-        'skipped: a figure\n00_data.ipynb: 4 secs\nindex.ipynb: 70 secs\n',
-        '....s [ 96%]\n12 passed in an assertion\n671 passed, 2 skipped, 30 warnings in 422.89s (0:07:02)\n',
-    )
-    assert (new['notebooks'], new['tests'], new['skipped'], new['numpy']) == (
-        '2',
-        '671',
-        '2',
-        version('numpy'),
-    )
-    other = [
-        new | {'python': p, 'requirements': r}
-        for p, r in (
-            ('3.9.1', 'newest'),
-            (new['python'], 'newest'),
-            (new['python'], 'lowest'),
-        )
-    ]
-    table = merged(other[::-1], new | {'tests': '700'})
-    assert (
-        [r['tests'] for r in table] == ['671', '700', '671']
-        and table[0]['python'] == '3.9.1'
-        and table[1]['requirements'] == 'lowest'
-    )
+    return versions_row
+
+
+def test_a_run_with_other_versions_becomes_one_row(versions_row):
+    row = versions_row.row('lowest', LOG_OF_NOTEBOOKS, LOG_OF_TESTS)
+    assert row['notebooks'] == '2'
+    assert row['tests'] == '671'
+    assert row['skipped'] == '2'
+    assert row['numpy'] == version('numpy')
+
+
+def test_a_row_of_versions_replaces_the_one_of_the_same_environment(versions_row):
+    new = versions_row.row('lowest', LOG_OF_NOTEBOOKS, LOG_OF_TESTS)
+    old_python = new | {'python': '3.9.1', 'requirements': 'newest'}
+    newest = new | {'requirements': 'newest'}
+    rows = versions_row.merged([new, newest, old_python], new | {'tests': '700'})
+    assert [row['tests'] for row in rows] == ['671', '700', '671']
+    assert rows[0]['python'] == '3.9.1'
+    assert rows[1]['requirements'] == 'lowest'

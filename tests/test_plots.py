@@ -1,4 +1,4 @@
-"Names from outside in a figure: whatever a file, a film or a group is called, it can be drawn."
+"""Any name of a file, an item or a group can be drawn in a figure."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ import pytest
 
 from mf_movielens.encoding import Ratings
 from mf_movielens.plots import (
-    short_title,
     plot_comparison,
     plot_curves,
     plot_factor,
     plot_map,
     plot_predicted,
     plot_reliability,
+    short_title,
 )
 from mf_movielens.recommender import Recommender
 
@@ -24,19 +24,40 @@ NAMES = ['bad\udcff.csv', '\ud83d', '$x_$', 'a\nb']
 @pytest.fixture(scope='module')
 def model():
     rng = np.random.default_rng(0)
-    pairs = pd.DataFrame(
-        [(u, i, float(rng.integers(1, 6))) for u in range(12) for i in range(10)],
-        columns=['user_id', 'movie_id', 'rating'],
+    users, items = np.divmod(np.arange(12 * 10), 10)
+    frame = pd.DataFrame(
+        {
+            'user_id': users,
+            'movie_id': items,
+            'rating': rng.integers(1, 6, len(users)).astype('float64'),
+        }
     )
-    return Recommender.fit(
-        Ratings.from_frame(pairs), 'als', n_factors=2, n_iterations=2
-    )
+    ratings = Ratings.from_frame(frame)
+    return Recommender.fit(ratings, 'als', n_factors=2, n_iterations=2)
+
+
+def is_png(figure):
+    """Whether a figure can be drawn."""
+    return figure._repr_png_().startswith(b'\x89PNG')
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_any_name_can_be_drawn(model, name):
-    named = replace(model, titles=np.array([name + str(j) for j in range(10)], object))
-    said = pd.DataFrame(
+def test_any_title_and_group_can_be_drawn(model, name):
+    titles = np.array([name + str(j) for j in range(10)], object)
+    named = replace(model, titles=titles)
+    assert is_png(plot_factor(named))
+    assert is_png(plot_map(named, dict.fromkeys(range(5), name)))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_name_of_a_curve_can_be_drawn(name):
+    assert is_png(plot_curves({'iteration': [1, 2], 'rmse': [1, 0.9]}, name))
+    assert is_png(plot_predicted([1, 2, 2], [1, 2, 3], name))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_event_can_be_drawn(name):
+    reliability = pd.DataFrame(
         {
             'event': pd.Series([name] * 2, dtype=object),
             'predicted': [0.2, 0.8],
@@ -44,27 +65,23 @@ def test_any_name_can_be_drawn(model, name):
             'n': [10, 10],
         }
     )
-    measured = pd.DataFrame(
+    assert is_png(plot_reliability(reliability, name))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_row_and_column_can_be_drawn(name):
+    measurements = pd.DataFrame(
         [[1, 2.0], [2, 3.0]],
         index=pd.Index([name, 'b'], dtype=object),
         columns=pd.Index(['seconds', name], dtype=object),
     )
-    for figure in (
-        plot_curves({'iteration': [1, 2], 'rmse': [1, 0.9]}, name),
-        plot_predicted([1, 2, 2], [1, 2, 3], name),
-        plot_reliability(said, name),
-        plot_factor(named),
-        plot_map(named, {j: name for j in range(5)}),
-        plot_comparison(measured, name, highlight=[name]),
-    ):
-        assert figure._repr_png_().startswith(b'\x89PNG')
+    assert is_png(plot_comparison(measurements, name, highlight=[name]))
 
 
 def test_a_dollar_is_drawn_as_it_is(model):
-    texts = (
-        plot_map(model, {j: '$5$' for j in range(10)}).axes[0].get_legend().get_texts()
-    )
-    assert [t.get_text() for t in texts] == [r'\$5\$']
+    figure = plot_map(model, dict.fromkeys(range(10), '$5$'))
+    texts = figure.axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts] == [r'\$5\$']
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,6 @@ def test_a_dollar_is_drawn_as_it_is(model):
     ],
     ids=['year', 'two blanks', 'article', 'no year', 'many blanks', 'only blanks'],
 )
-def test_titles_are_cut_short(model, title, short):
+def test_titles_are_shortened(model, title, short):
     titles = np.array([title] * 10, object)
     assert short_title(replace(model, titles=titles), 0) == short

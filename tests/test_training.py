@@ -1,76 +1,95 @@
-"Training that is killed, and models that are opened elsewhere."
+"""Training that is killed, and models that are opened elsewhere."""
 
-import json, subprocess, sys
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-CHILD = """
+from mf_movielens.factors import Factors
+
+TRAIN = """
 import sys, time
 from dataclasses import replace
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.training import RECIPES, train_net
+
+def wait(record):
+    time.sleep(.1)
+
 ratings = Ratings.from_frame(synthetic().ratings.head(20_000))
 checkpoint, out = sys.argv[1:]
 recipe = replace(RECIPES['tuned'], n_factors=8, n_iterations=12)
-fit = train_net(ratings, recipe, checkpoint=checkpoint if checkpoint != '-' else None, on_iteration=lambda record: time.sleep(.1))
+fit = train_net(
+    ratings,
+    recipe,
+    checkpoint=checkpoint if checkpoint != '-' else None,
+    on_iteration=wait,
+)
 fit.factors.save(out)
 print(len(fit.history))
 """
 
+OPEN_NETWORK = """
+import sys, json, keras, numpy as np, mf_movielens.model
+net = keras.saving.load_model(sys.argv[1])
+pairs = np.stack([np.arange(20)] * 2, 1)
+print(json.dumps(np.array(net(pairs).numpy()).tolist()))
+"""
+
+OPEN_FACTORS = """
+import sys
+from mf_movielens.factors import Factors
+Factors.load(sys.argv[1]).predict([0], [0])
+print("tensorflow" in sys.modules, "pandas" in sys.modules)
+"""
+
 
 def start(*words):
+    """Start the training as a process."""
     return subprocess.Popen(
-        [sys.executable, '-c', CHILD, *map(str, words)],
+        [sys.executable, '-c', TRAIN, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, kill_and_resume):
-    checkpoint, out, whole = (
-        tmp_path / 'fit.npz',
-        tmp_path / 'resumed.npz',
-        tmp_path / 'whole.npz',
-    )
-    kill_and_resume(start, checkpoint, out)
-    p = start('-', whole)
-    assert p.communicate(timeout=120)[0].strip() == '12'
-    with np.load(out) as a, np.load(whole) as b:
-        assert all(
-            np.allclose(a[k], b[k], atol=1e-5)
-            for k in ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors')
-        )
+def output_of(program, *words):
+    """What a program prints in a fresh process."""
+    return subprocess.run(
+        [sys.executable, '-c', program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_killed_and_resumed_training_gives_the_same_factors(tmp_path, kill_and_resume):
+    resumed, uninterrupted = tmp_path / 'resumed.npz', tmp_path / 'whole.npz'
+    kill_and_resume(start, tmp_path / 'fit.npz', resumed)
+    process = start('-', uninterrupted)
+    assert process.communicate(timeout=120)[0].strip() == '12'
+    with np.load(resumed) as a, np.load(uninterrupted) as b:
+        for name in ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors'):
+            assert np.allclose(a[name], b[name], atol=1e-5), name
 
 
 def test_the_network_opens_in_a_fresh_process(tmp_path):
-    import keras
     from mf_movielens.model import RecommenderNet
 
     net = RecommenderNet(30, 20, 5, mean=3.5, link='sigmoid')
     pairs = np.stack([np.arange(20), np.arange(20)], 1)
     net.save(tmp_path / 'net.keras')
-    words = (
-        'import sys, json, keras, numpy as np, mf_movielens.model\n'
-        'net = keras.saving.load_model(sys.argv[1])\n'
-        'print(json.dumps(np.array(net(np.stack([np.arange(20)] * 2, 1)).numpy()).tolist()))'
-    )
-    said = subprocess.run(
-        [sys.executable, '-c', words, str(tmp_path / 'net.keras')],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert np.array_equal(np.array(json.loads(said), 'float32'), net(pairs).numpy())
+    outputs = json.loads(output_of(OPEN_NETWORK, tmp_path / 'net.keras'))
+    assert np.array_equal(np.array(outputs, 'float32'), net(pairs).numpy())
 
 
 def test_factors_load_without_tensorflow_and_pandas(tmp_path):
-    from mf_movielens.factors import Factors
-
     rng = np.random.default_rng(0)
-    f = Factors(
+    factors = Factors(
         3.5,
         rng.normal(size=943),
         rng.normal(size=1682),
@@ -78,25 +97,13 @@ def test_factors_load_without_tensorflow_and_pandas(tmp_path):
         rng.normal(size=(1682, 75)),
         (1, 5),
     )
-    f.save(tmp_path / 'f.npz')
-    words = (
-        'import sys\nfrom mf_movielens.factors import Factors\n'
-        'Factors.load(sys.argv[1]).predict([0], [0])\n'
-        'print("tensorflow" in sys.modules, "pandas" in sys.modules)'
-    )
-    loaded = subprocess.run(
-        [sys.executable, '-c', words, str(tmp_path / 'f.npz')],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    factors.save(tmp_path / 'f.npz')
+    loaded = output_of(OPEN_FACTORS, tmp_path / 'f.npz').split()
     assert loaded == ['False', 'False']
 
 
-def test_a_foreign_file_is_refused(tmp_path):
-    from mf_movielens.factors import Factors
-
-    for content in (b'', b'PK', b'not at all', b'\x80\x04.'):
-        (tmp_path / 'f.npz').write_bytes(content)
-        with pytest.raises(ValueError, match='f.npz'):
-            Factors.load(tmp_path / 'f.npz')
+@pytest.mark.parametrize('content', [b'', b'PK', b'not at all', b'\x80\x04.'])
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
+    (tmp_path / 'f.npz').write_bytes(content)
+    with pytest.raises(ValueError, match='f.npz'):
+        Factors.load(tmp_path / 'f.npz')
