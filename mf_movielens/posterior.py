@@ -471,7 +471,7 @@ class Posterior:
         found = self.prediction_intervals(user_ix, item_ix, level=level)
         percent = f'{100 * level:g}'
         return {
-            f'covered_{percent}': float(_is_inside(found, rating).mean()),
+            f'covered_{percent}': float(_is_covered(found, rating).mean()),
             f'nominal_{percent}': float(found.mass.mean()),
         }
 
@@ -555,7 +555,7 @@ class Posterior:
         ValueError
             If the file is something else, damaged, or from a newer version.
         """
-        return _load_posterior(path)
+        return _read_posterior(path)
 
 # %% ../nbs/14_posterior.ipynb #ac86b3a4
 def _average_of_days(
@@ -609,7 +609,7 @@ MAX_TIMESTAMP = 10**11
 MAX_RATING_VALUES = 20
 
 
-class _Pairs(NamedTuple):
+class _DatedPairs(NamedTuple):
     """Rows of users and items, and of days and user-days if the time is known."""
 
     user_ix: np.ndarray
@@ -617,10 +617,12 @@ class _Pairs(NamedTuple):
     day_ix: np.ndarray | None = None
     user_day_ix: np.ndarray | None = None
 
-    def take(self, positions: Any) -> _Pairs:
+    def take(self, positions: Any) -> _DatedPairs:
         days = None if self.day_ix is None else self.day_ix[positions]
         user_days = None if self.user_day_ix is None else self.user_day_ix[positions]
-        return _Pairs(self.user_ix[positions], self.item_ix[positions], days, user_days)
+        return _DatedPairs(
+            self.user_ix[positions], self.item_ix[positions], days, user_days
+        )
 
 
 def _checked_timestamps(timestamp: npt.ArrayLike) -> np.ndarray:
@@ -644,24 +646,24 @@ def _find_pairs(
     user_ix: npt.ArrayLike,
     item_ix: npt.ArrayLike,
     timestamp: npt.ArrayLike | None,
-) -> _Pairs:
+) -> _DatedPairs:
     """Check the arguments, and bring them to one length."""
     n_users, n_items = posterior.shape
     user = np.atleast_1d(check_rows(user_ix, n_users, 'user'))
     item = np.atleast_1d(check_rows(item_ix, n_items, 'item'))
     if timestamp is None:
-        return _Pairs(*np.broadcast_arrays(user, item))
+        return _DatedPairs(*np.broadcast_arrays(user, item))
     if posterior.time is None:
         raise ValueError(
             'this model was fitted without time, so it makes nothing of timestamps'
         )
     seconds = _checked_timestamps(timestamp)
     user, item, seconds = np.broadcast_arrays(user, item, seconds)
-    return _Pairs(user, item, *posterior.time.index.find(user, seconds))
+    return _DatedPairs(user, item, *posterior.time.index.find(user, seconds))
 
 # %% ../nbs/14_posterior.ipynb #e3821430
 def _latent_without_time(
-    posterior: Posterior, index: int, pairs: _Pairs
+    posterior: Posterior, index: int, pairs: _DatedPairs
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of pairs at an unknown time."""
     factors = posterior._samples[index]
@@ -683,7 +685,7 @@ def _noise_without_time(
 
 
 def _latent_on_days(
-    posterior: Posterior, time: TimeEffects, index: int, pairs: _Pairs
+    posterior: Posterior, time: TimeEffects, index: int, pairs: _DatedPairs
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of pairs on days that the model knows."""
     p = posterior.user_samples[index][pairs.user_ix]
@@ -702,7 +704,7 @@ def _latent_on_days(
 
 
 def _latent_distribution(
-    posterior: Posterior, index: int, pairs: _Pairs
+    posterior: Posterior, index: int, pairs: _DatedPairs
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of pairs under one sample, (n,) each."""
     time = posterior.time
@@ -733,7 +735,7 @@ def _cutpoints(posterior: Posterior, index: int) -> np.ndarray:
     return middles
 
 
-def _rating_probabilities(posterior: Posterior, pairs: _Pairs) -> np.ndarray:
+def _rating_probabilities(posterior: Posterior, pairs: _DatedPairs) -> np.ndarray:
     """(n, c) probabilities of the ratings, the mean over the samples."""
     n_samples = len(posterior)
     shape = len(pairs.user_ix), len(posterior.rating_values) + 1
@@ -746,7 +748,7 @@ def _rating_probabilities(posterior: Posterior, pairs: _Pairs) -> np.ndarray:
     return np.diff(cumulative, axis=1)
 
 
-def _mean_rating(posterior: Posterior, pairs: _Pairs) -> np.ndarray:
+def _mean_rating(posterior: Posterior, pairs: _DatedPairs) -> np.ndarray:
     """(n,) mean ratings."""
     if posterior.likelihood == 'probit':
         mean: np.ndarray = (
@@ -783,7 +785,7 @@ def _shortest_ranges(
     return values[low], values[high], mass
 
 
-def _is_inside(intervals: pd.DataFrame, rating: np.ndarray) -> pd.Series:
+def _is_covered(intervals: pd.DataFrame, rating: np.ndarray) -> pd.Series:
     """Whether each rating lies in its interval."""
     return (rating >= intervals.low) & (rating <= intervals.high)
 
@@ -792,7 +794,7 @@ _MAX_PAIRS_TIMES_SAMPLES = 2**22
 
 
 def _mixture_quantiles(
-    posterior: Posterior, pairs: _Pairs, level: float
+    posterior: Posterior, pairs: _DatedPairs, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends (n,) of the middle part of the predictive distribution."""
     n = len(pairs.user_ix)
@@ -806,7 +808,7 @@ def _mixture_quantiles(
 
 
 def _bisect_quantiles(
-    posterior: Posterior, pairs: _Pairs, level: float, n_steps: int = 32
+    posterior: Posterior, pairs: _DatedPairs, level: float, n_steps: int = 32
 ) -> np.ndarray:
     """Quantiles (2, n) of a mixture of normal distributions, by bisection."""
     components = [
@@ -843,7 +845,9 @@ def _expected_rating(
     return expected
 
 
-def _expected_of_pairs(posterior: Posterior, index: int, pairs: _Pairs) -> np.ndarray:
+def _expected_of_pairs(
+    posterior: Posterior, index: int, pairs: _DatedPairs
+) -> np.ndarray:
     """(n,) expected ratings of pairs under one sample."""
     mean, sd = _latent_distribution(posterior, index, pairs)
     return _expected_rating(posterior, index, mean, sd)
@@ -886,7 +890,7 @@ def _side_by_side(tables: Sequence[np.ndarray]) -> np.ndarray:
     return np.hstack(tables) / np.float32(np.sqrt(len(tables)))
 
 # %% ../nbs/14_posterior.ipynb #4a51b8ce
-def _timestamps_of(posterior: Posterior, test: Ratings, use_time: bool) -> Any:
+def _usable_timestamps(posterior: Posterior, test: Ratings, use_time: bool) -> Any:
     return test.timestamp if use_time and posterior.time is not None else None
 
 
@@ -925,7 +929,7 @@ def coverage_table(
     [0.5, 0.8, 0.9, 0.95]
     """
     levels = list(levels)
-    timestamp = _timestamps_of(posterior, test, use_time)
+    timestamp = _usable_timestamps(posterior, test, use_time)
     rows = []
     for level in levels:
         found = posterior.prediction_intervals(
@@ -933,7 +937,7 @@ def coverage_table(
         )
         row = {
             'nominal': found.mass.mean(),
-            'covered': _is_inside(found, test.rating).mean(),
+            'covered': _is_covered(found, test.rating).mean(),
             'width': (found.high - found.low).mean(),
         }
         rows.append(row)
@@ -970,7 +974,7 @@ def log_score(posterior: Posterior, test: Ratings, use_time: bool = True) -> flo
     >>> log_score(posterior, ratings) < 0
     True
     """
-    timestamp = _timestamps_of(posterior, test, use_time)
+    timestamp = _usable_timestamps(posterior, test, use_time)
     table = posterior.probabilities(test.user_ix, test.item_ix, timestamp).to_numpy()
     values = posterior.rating_values
     column = np.minimum(np.searchsorted(values, test.rating), len(values) - 1)
@@ -1243,7 +1247,7 @@ def _is_ascending(array: np.ndarray) -> bool:
     return bool((np.diff(array) > 0).all())
 
 
-def _check_values(samples: Mapping[str, np.ndarray]) -> None:
+def _check_samples(samples: Mapping[str, np.ndarray]) -> None:
     """Refuse arrays that cannot be samples, by the fields of `Posterior`."""
     if not _is_ascending(samples['rating_values']):
         raise ValueError('its ratings are not ascending')
@@ -1306,7 +1310,7 @@ def _checked_posterior(arrays: Mapping[str, np.ndarray]) -> Posterior:
     settings = _checked_settings(arrays)
     _check_lengths(lengths, settings['likelihood'])
     samples = _by_field(arrays, _FILE_ARRAYS)
-    _check_values(samples)
+    _check_samples(samples)
     time = _checked_time(arrays, lengths) if uses_time else None
     posterior = Posterior(**settings, **samples, time=time)
     for s in range(len(posterior)):
@@ -1315,7 +1319,7 @@ def _checked_posterior(arrays: Mapping[str, np.ndarray]) -> Posterior:
     return posterior
 
 
-def _load_posterior(path: str | os.PathLike[str]) -> Posterior:
+def _read_posterior(path: str | os.PathLike[str]) -> Posterior:
     names = [name for name, _ in _FILE_ARRAYS.values()]
     required = ('format', 'version', *_FILE_SETTINGS, *names)
     arrays = load_arrays(path, 'a saved posterior', required)

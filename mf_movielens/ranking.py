@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['MAX_SCORES_PER_BLOCK', 'Scorer', 'liked_from', 'list_qualities', 'coverage', 'top_k', 'RankedBlock', 'rank_blocks',
-           'rank_items', 'relevance_threshold', 'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
+__all__ = ['MAX_SCORES_PER_BLOCK', 'Scorer', 'top_k', 'RankedBlock', 'rank_blocks', 'rank_items', 'relevance_threshold',
+           'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
 
 # %% ../nbs/10_ranking.ipynb #8bba56e8
 from .encoding import Ratings
@@ -513,25 +513,3 @@ def _diversity(items: np.ndarray, features: np.ndarray) -> np.ndarray:
     squares = (vectors**2).sum(axis=(1, 2))
     pairs = (vectors.sum(axis=1) ** 2).sum(axis=1) - squares
     return np.where(n > 1, 1 - pairs / np.maximum(n * (n - 1), 1), np.nan)
-
-# %% ../nbs/10_ranking.ipynb #fcbd2255
-# Former names, until the recommender has moved to `rank_blocks`.
-_best = top_k
-liked_from, list_qualities, coverage = (
-    relevance_threshold,
-    beyond_accuracy_metrics,
-    catalog_coverage,
-)
-
-
-def _lists(score, n_rows, n_items, n, start, hidden, candidates=None):
-    seen = csr_array((np.ones(len(hidden)), hidden, start), shape=(n_rows, n_items))
-    return rank_blocks(lambda rows: score(rows), np.arange(n_rows), seen, n, candidates)
-
-
-def _taken(begin, items, rows):
-    size = np.diff(begin)[rows]
-    start = np.concatenate([[0], size.cumsum()])
-    return start, items[
-        np.arange(start[-1]) + np.repeat(begin[rows] - start[:-1], size)
-    ]

@@ -62,7 +62,7 @@ FLOORS = {
 MAX_FUNCTION_LINES = 40
 
 # Modules that have moved already; this set goes when the last one has.
-MOVED = os.environ.get('MODULES', 'storage,validation').split(',')
+MOVED = os.environ.get('MODULES', 'posterior,ranking,storage,validation').split(',')
 DONE = sorted(set(SOURCES) & set(MOVED))
 
 
