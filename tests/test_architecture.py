@@ -180,10 +180,21 @@ def test_functions_are_short(module: str) -> None:
     assert not long
 
 
+def lines_of_all(tree: ast.Module) -> set[int]:
+    """Numbers of the lines that list the public names; nbdev makes them wide."""
+    return {
+        line
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '__all__'
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+
+
 @pytest.mark.parametrize('module', DONE)
 def test_lines_are_no_wider_than_88_columns(module: str) -> None:
-    code = [x for x in SOURCES[module].splitlines() if not x.startswith('__all__ = [')]
-    assert not [line for line in code if len(line) > 88]
+    lines = enumerate(SOURCES[module].splitlines(), start=1)
+    skipped = lines_of_all(TREES[module])
+    assert not [text for n, text in lines if len(text) > 88 and n not in skipped]
 
 
 def test_there_are_few_lambdas() -> None:
@@ -194,11 +205,16 @@ def test_there_are_few_lambdas() -> None:
     assert n_lambdas <= 3 + 2 * n_lines / 1000
 
 
+def is_command(function: ast.FunctionDef) -> bool:
+    return any('app.' in ast.unparse(d) for d in function.decorator_list)
+
+
 def public_functions(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
     """Functions and methods that users see, by their dotted names."""
     found = []
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
+        # Commands tell of their parameters by the options of Typer.
+        if isinstance(node, ast.FunctionDef) and not is_command(node):
             found.append((node.name, node))
         elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
             methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
