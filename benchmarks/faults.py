@@ -276,7 +276,7 @@ def command(folder):
             str(path),
             '--out',
             str(out),
-            '--factors',
+            '--n-factors',
             '8',
         ]
         from mf_movielens.cli import main

@@ -242,8 +242,15 @@ def job(system: str, path: Path) -> Row:
     with tempfile.TemporaryDirectory(dir=KEPT) as folder:
         if system == 'mf_movielens':
             command = Path(sys.executable).with_name('mf-movielens')
-            options = ['--factors', FACTORS, '--rounds', ROUNDS, '--out', folder]
-            words = [command, 'train', path, *options, '--no-measure', '--json']
+            options = [
+                '--n-factors',
+                FACTORS,
+                '--n-iterations',
+                ROUNDS,
+                '--out',
+                folder,
+            ]
+            words = [command, 'train', path, *options, '--no-evaluate', '--json']
         else:
             interpreter = peer_python(system, load_peers()[system].PACKAGES)
             out = f'{folder}/model.npz'

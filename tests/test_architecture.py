@@ -42,7 +42,6 @@ FLOORS = {
     'reading': 3.2,
     'shards': 3.3,
     'als': 4,
-    'implicit': 4,
     'ials': 4,
     'ease': 4,
     'bayes': 4,
@@ -56,6 +55,7 @@ FLOORS = {
     'recommender': 5.1,
     'plots': 5.2,
     'spark': 5.3,
+    'workflow': 5.25,
     'cli': 6,
     'book': 7,
 }

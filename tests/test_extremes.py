@@ -727,8 +727,8 @@ def test_the_network_counts_in_units_of_the_scale(by):
         ('--scale 0 1e300', 'scale'),
         ('--scale 4 5', 'outside the scale'),
         ('--goal rating --rating-column ones', 'nothing to predict'),
-        ('--rounds 0', '--rounds'),
-        ('--factors -1', '--factors'),
+        ('--n-iterations 0', '--n-iterations'),
+        ('--n-factors -1', '--n-factors'),
         ('--seed -1', '--seed'),
     ],
 )

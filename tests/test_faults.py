@@ -201,7 +201,9 @@ def test_two_at_once_in_the_same_place(tmp_path):
 
     (tmp_path / 'r.csv').write_text(CIRCLE)
     both = [
-        command('train', tmp_path / 'r.csv', '--out', tmp_path / 'out', '--factors', 8)
+        command(
+            'train', tmp_path / 'r.csv', '--out', tmp_path / 'out', '--n-factors', 8
+        )
         for _ in range(2)
     ]
     for p in both:
@@ -209,7 +211,7 @@ def test_two_at_once_in_the_same_place(tmp_path):
         assert p.returncode == 0, said
     model = Recommender.load(tmp_path / 'out/model.npz')
     alone = command(
-        'train', tmp_path / 'r.csv', '--out', tmp_path / 'alone', '--factors', 8
+        'train', tmp_path / 'r.csv', '--out', tmp_path / 'alone', '--n-factors', 8
     )
     assert alone.communicate(timeout=120) and alone.returncode == 0
     assert np.array_equal(

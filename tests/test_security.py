@@ -36,7 +36,7 @@ for solver in sys.argv[1:]:
     model = Recommender.load(Recommender.fit(ratings, solver, n_factors=4, **few).save(f'{solver}.npz'))
     model.recommend(k=3), model.fold_in({model.items.index[0]: 5}), model.similar(model.items.index[0], min_ratings=0), model.evaluate(ratings)
 from mf_movielens import cli
-sys.argv = ['mf-movielens', 'train', 'r.csv', '--factors', '4']
+sys.argv = ['mf-movielens', 'train', 'r.csv', '--n-factors', '4']
 cli.main.__globals__['app'](prog_name='mf-movielens', standalone_mode=False)
 print()
 print(json.dumps(heard))

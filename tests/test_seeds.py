@@ -167,8 +167,8 @@ def test_the_command_line_hands_its_seed_to_the_solver(tmp_path):
 
     def fit(seed):
         out = tmp_path / str(seed)
-        words = ['train', path, '--solver', 'als', '--factors', 3, '--seed', seed]
-        words += ['--no-measure', '--out', out]
+        words = ['train', path, '--solver', 'als', '--n-factors', 3, '--seed', seed]
+        words += ['--no-evaluate', '--out', out]
         answer = CliRunner().invoke(app, [str(w) for w in words])
         assert not answer.exit_code, answer.output
         return factors_of(Recommender.load(out / 'model.npz').factors)

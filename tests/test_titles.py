@@ -173,8 +173,8 @@ def test_what_train_suggests_can_be_typed(monkeypatch, capsys, tmp_path):
     table.assign(title=table.item_id.map(TITLES)).to_csv(
         tmp_path / 'ratings.csv', index=False
     )
-    words = ['train', tmp_path / 'ratings.csv', '--solver', 'als', '--factors', 2]
-    words += ['--no-measure', '--out', tmp_path / 'out']
+    words = ['train', tmp_path / 'ratings.csv', '--solver', 'als', '--n-factors', 2]
+    words += ['--no-evaluate', '--out', tmp_path / 'out']
     code, out, _ = typed(monkeypatch, capsys, *words)
     assert not code
     assert 'mf-movielens similar 101 ' in out
