@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 # %% auto #0
-__all__ = ['objective', 'als_objective', 'fit_als', 'fold_in_arrays', 'fit_users']
+__all__ = ['als_objective', 'fit_als']
 
 # %% ../nbs/09_als.ipynb #43efd17b
 from .encoding import Ratings, scale_unit
@@ -318,60 +317,3 @@ def fit_als(
             progress=progress,
         )
     return _to_factors(tables, ratings, regularization)
-
-# %% ../nbs/09_als.ipynb #42e1eadc
-# Former names, until the last chapter has moved.
-from .encoding import build_csr
-from .validation import check_rows, to_float32
-
-objective = als_objective
-
-
-def _unit(scale: Any, link: str = 'identity') -> float:
-    return scale_unit(scale) if link == 'identity' else 1.0
-
-
-class _Side:
-    def __init__(self, start: Any, other: Any, rating: Any, n_other: int) -> None:
-        self.start, self.other, self.rating, self.n_other = (
-            start,
-            other,
-            rating,
-            n_other,
-        )
-
-
-def _side(rows: Any, other: Any, rating: Any, n_rows: int, n_other: int) -> _Side:
-    table = build_csr(np.asarray(rows, 'int32'), other, rating, (n_rows, n_other))
-    return _Side(table.indptr.astype('int64'), table.indices, table.data, n_other)
-
-
-def _ridge(k: int, reg: float, bias_reg: float, damping: float) -> Any:
-    of_one = Regularization(reg, 0.0, bias_reg).diagonal(np.ones(1), k + 1)[0]
-    return of_one, np.full(k + 1, damping, 'float32')
-
-
-def fold_in_arrays(
-    factors: Factors, user_ix: Any, item_ix: Any, rating: Any, n_users: int, reg: Any
-) -> Any:
-    n_users, n_items = check_int('n_users', n_users, 0), len(factors.item_bias)
-    user_ix = check_rows(user_ix, n_users, 'user').astype('int32')
-    item_ix = check_rows(item_ix, n_items, 'item').astype('int32')
-    histories = build_csr(user_ix, item_ix, to_float32(rating), (n_users, n_items))
-    fitted = replace(factors, regularization=reg).fold_in(histories)
-    return fitted.user_bias, fitted.user_factors
-
-
-def fit_users(
-    factors: Factors,
-    user_ix: Any,
-    item_ix: Any,
-    rating: Any,
-    n_users: int,
-    reg: float,
-    bias_reg: float,
-    damping: float,
-) -> Any:
-    check_regularization('bias_reg', bias_reg)
-    regularization = Regularization(reg, damping, bias_reg)
-    return fold_in_arrays(factors, user_ix, item_ix, rating, n_users, regularization)

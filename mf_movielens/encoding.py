@@ -1098,4 +1098,4 @@ def scale_unit(scale: tuple[float, float]) -> float:
 
 # %% ../nbs/02_encoding.ipynb #f76fcd3e
 # Former names, until the last chapter has moved to the new ones.
-_whole_id, _ends = parse_id, check_scale
+_whole_id = parse_id

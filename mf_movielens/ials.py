@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 # %% auto #0
-__all__ = ['ials_objective', 'fit_ials', 'targets', 'fit_ials_users']
+__all__ = ['targets', 'ials_objective', 'fit_ials']
 
 # %% ../nbs/11_ials.ipynb #1558b146
 from .encoding import Ratings, check_preferences, to_preference
@@ -231,25 +231,6 @@ def fit_ials(
         )
     return Factors.for_ranking(ratings, users, items, regularization)
 
-# %% ../nbs/11_ials.ipynb #e70e1d5e
-# Former names, until the last chapter has moved.
-from .als import fold_in_arrays
-
-
-def targets(rating: Any, scale: Any) -> np.ndarray:
-    return to_preference(rating, scale)
-
-
-def fit_ials_users(
-    factors: Factors,
-    user_ix: Any,
-    item_ix: Any,
-    rating: Any,
-    n_users: int,
-    reg: float,
-    damping: float,
-    alpha: float,
-) -> Any:
-    check_regularization('alpha', alpha)
-    regularization = Regularization(reg, damping, alpha=alpha)
-    return fold_in_arrays(factors, user_ix, item_ix, rating, n_users, regularization)
+# %% ../nbs/11_ials.ipynb #3ded23d1
+# A former name, until the command line has moved.
+targets = to_preference

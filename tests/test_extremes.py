@@ -709,7 +709,7 @@ def test_the_network_counts_in_units_of_the_scale(by):
     sound(
         Recommender.fit(
             other, 'keras', n_factors=2, n_iterations=2, reg=0, damping=0
-        ).factors,
+        ).predictor,
         other,
     )
 
