@@ -861,7 +861,7 @@ def _expected_of_users(
     mean = posterior._samples[index].scores(user_ix)
     return _expected_rating(posterior, index, mean, sd)
 
-# %% ../nbs/14_posterior.ipynb #3e134f62
+
 _MAX_SCORES_TIMES_SAMPLES = 2**24
 
 
@@ -1134,7 +1134,7 @@ def _prior_mean(posterior: Posterior, item_ix: np.ndarray) -> np.ndarray:
     mean: np.ndarray = posterior.population_mean + effects / np.sqrt(n)
     return mean
 
-# %% ../nbs/14_posterior.ipynb #87b93304
+
 def _without_user_days(time: TimeEffects) -> TimeEffects:
     """The same days, and one user-day without ratings, which is on none of them."""
     days = time.index.days
@@ -1272,7 +1272,7 @@ def _checked_day_index(
         raise ValueError('its days are not in order')
     return index
 
-# %% ../nbs/14_posterior.ipynb #7d785bf4
+
 def _by_field(
     arrays: Mapping[str, np.ndarray], table: Mapping[str, tuple[str, str]]
 ) -> dict[str, Any]:
