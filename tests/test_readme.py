@@ -1,13 +1,22 @@
-"What README.md says about people's own ratings works as it stands there."
+"""What README.md says about ratings of one's own works as it stands there."""
 
-import contextlib, io, json, os, re, subprocess, sys
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def blocks(language):
-    "Code blocks of the section on one's own ratings."
+    """Code blocks of the section on ratings of one's own."""
     section = (
         (ROOT / 'README.md')
         .read_text(encoding='utf-8')
@@ -18,19 +27,13 @@ def blocks(language):
 
 
 def make_circle():
-    "Write circle.csv as the front page's hidden cell does."
+    """Write circle.csv as the hidden cell of the front page does."""
     cells = json.loads((ROOT / 'nbs/index.ipynb').read_text(encoding='utf-8'))['cells']
-    source = next(
-        ''.join(c['source'])
-        for c in cells
-        if 'a reading circle that never met' in ''.join(c['source'])
-    )
-    exec(
-        source.replace(
-            'tempfile.TemporaryDirectory()', "type('here', (), {'name': os.getcwd()})"
-        ),
-        {},
-    )
+    sources = [''.join(cell['source']) for cell in cells]
+    (source,) = [s for s in sources if 'A synthetic reading circle' in s]
+    here = "type('here', (), {'name': os.getcwd()})"
+    source = source.replace('tempfile.TemporaryDirectory()', here)
+    exec(source, {'np': np, 'pd': pd})
 
 
 def test_the_commands(tmp_path, monkeypatch):
@@ -50,9 +53,8 @@ def test_the_commands(tmp_path, monkeypatch):
         )
         assert p.returncode == 0 and not p.stderr, command + p.stderr
         rows = p.stdout.splitlines()[-10:]
-    assert [r.split()[0] for r in rows] == [
-        str(n) for n in range(1, 11)
-    ]  # ten books for somebody new
+    # Ten books for a new user.
+    assert [row.split()[0] for row in rows] == [str(n) for n in range(1, 11)]
 
 
 def test_the_python(tmp_path, monkeypatch):
