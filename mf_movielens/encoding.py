@@ -1095,7 +1095,3 @@ def scale_unit(scale: tuple[float, float]) -> float:
     """
     low, high = scale
     return (high - low) / 4 or 1.0
-
-# %% ../nbs/02_encoding.ipynb #f76fcd3e
-# Former names, until the last chapter has moved to the new ones.
-_whole_id = parse_id

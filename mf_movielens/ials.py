@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 # %% auto #0
-__all__ = ['targets', 'ials_objective', 'fit_ials']
+__all__ = ['ials_objective', 'fit_ials']
 
 # %% ../nbs/11_ials.ipynb #1558b146
 from .encoding import Ratings, check_preferences, to_preference
@@ -230,7 +230,3 @@ def fit_ials(
             progress=progress,
         )
     return Factors.for_ranking(ratings, users, items, regularization)
-
-# %% ../nbs/11_ials.ipynb #3ded23d1
-# A former name, until the command line has moved.
-targets = to_preference
