@@ -21,9 +21,9 @@ from typing import IO, Any, cast
 import pandas as pd
 
 # %% auto #0
-__all__ = ['SEPARATORS', 'ROLES', 'COLUMN_NAMES', 'open_binary', 'check_unpacked_size', 'detect_encoding', 'detect_separator',
-           'is_number', 'TextLayout', 'explain_read_error', 'find_layout', 'columns_named_like', 'list_names',
-           'find_roles']
+__all__ = ['SEPARATORS', 'READ_ERRORS', 'ROLES', 'COLUMN_NAMES', 'open_binary', 'check_unpacked_size', 'detect_encoding',
+           'detect_separator', 'is_number', 'TextLayout', 'explain_read_error', 'find_layout', 'columns_named_like',
+           'list_names', 'find_roles']
 
 # %% ../nbs/96_file_layout.ipynb #f282e33d
 from .encoding import RatingsError
@@ -32,6 +32,7 @@ from .storage import is_decompression_bomb
 # %% ../nbs/96_file_layout.ipynb #9815a048
 __all__ = [
     'COLUMN_NAMES',
+    'READ_ERRORS',
     'ROLES',
     'SEPARATORS',
     'TextLayout',
@@ -353,7 +354,8 @@ class TextLayout:
         return None
 
 # %% ../nbs/96_file_layout.ipynb #b5a7898c
-_READ_ERRORS = (
+# What the reading of a damaged or misunderstood file can end with.
+READ_ERRORS = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -448,7 +450,7 @@ def find_layout(
         has_header = not any(map(is_number, first_line))
     except RatingsError:
         raise
-    except _READ_ERRORS as e:
+    except READ_ERRORS as e:
         raise explain_read_error(path, e) from e
     layout = TextLayout(path, encoding, separator, [], has_header)
     return replace(layout, columns=_column_names(layout))
@@ -458,7 +460,7 @@ def _column_names(layout: TextLayout) -> list[Hashable]:
     """Names as pandas gives them, which are different for columns of one name."""
     try:
         columns = layout.read_csv(nrows=0).columns
-    except _READ_ERRORS as e:
+    except READ_ERRORS as e:
         raise explain_read_error(layout.path, e, layout) from e
     return [name.strip() if isinstance(name, str) else name for name in columns]
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import warnings
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table',
 # %% ../nbs/15_reading.ipynb #6a415642
 from .encoding import Ratings, RatingsError, check_scale
 from mf_movielens.file_layout import (
+    READ_ERRORS,
     check_unpacked_size,
     columns_named_like,
     explain_read_error,
@@ -167,17 +167,8 @@ class FrameTable(Table):
 # %% ../nbs/15_reading.ipynb #84bcf9ef
 CHUNK_ROWS = 2**20
 _N_HEAD_ROWS = 200
-_UNEXPECTED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeWarning,
-    TypeError,
-    ValueError,
-    pd.errors.ParserWarning,
-    zlib.error,
-)
+# What tells that a file has to be read with care.
+_UNEXPECTED = (*READ_ERRORS, RuntimeWarning, pd.errors.ParserWarning)
 
 
 @contextmanager
@@ -284,7 +275,7 @@ class TextTable(Table):
                     key: texts[place][~is_blank].rename(columns[key])
                     for key, place in places.items()
                 }
-        except _UNEXPECTED as e:
+        except (*READ_ERRORS, pd.errors.ParserWarning) as e:
             raise explain_read_error(self.layout.path, e, self.layout) from e
 
     def _read(self, **options: Any) -> Iterator[pd.DataFrame]:
