@@ -1,129 +1,160 @@
-"Give hostile and broken files to every reader, and count; `python benchmarks/fuzz.py` tries 5,000 of each kind and writes fuzz.csv."
+"""Give hostile and broken files to every reader, and count what comes of it.
 
-import argparse, gzip, io, json, os, resource, tempfile, time, traceback, warnings, zipfile
+`python benchmarks/fuzz.py` tries 5,000 files of each kind and writes fuzz.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import resource
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
+from hypothesis import (
+    HealthCheck,
+    Phase,
+    given,
+    seed as use_seed,
+    settings,
+    strategies as st,
+)
 
 from mf_movielens.als import fit_als
 from mf_movielens.data import DataError, Source, read_archive
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors
-from mf_movielens.reading import load_ratings
 from mf_movielens.model_file import ModelFileError
+from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 from mf_movielens.shards import Shards, shard_file, write_shards
 
 RESULTS = Path(__file__).resolve().parent.parent / 'mf_movielens/results'
-MEMORY, SECONDS = (
-    2 * 2**30,
-    10,
-)  # what one file may take, beyond what the process holds already
+# What one file may take, beyond what the process holds already.
+MAX_BYTES = 2 * 2**30
+MAX_SECONDS = 10
 
-# small files of every kind, from which others are made
+Bytes = st.SearchStrategy[bytes]
+Members = Mapping[str, bytes]
 
+
+def lines(*texts: str, end: str = '\n') -> bytes:
+    """The bytes of a small file."""
+    return ''.join(text + end for text in texts).encode()
+
+
+# Small files of every kind, from which others are made.
 TABLES = [
-    b'user,item,rating,timestamp\n1,10,4.0,1001000949\n1,20,3.5,1001000950\n2,10,5.0,1001000951\n3,30,0.5,1001000952\n',
-    b'\xef\xbb\xbfreader;book;stars\r\nanna;Momo;4,5\r\nben;"Krabat; or the mill";5\r\n"an ""other""";Momo;1,5\r\n',
+    lines(
+        'user,item,rating,timestamp',
+        '1,10,4.0,1001000949',
+        '1,20,3.5,1001000950',
+        '2,10,5.0,1001000951',
+        '3,30,0.5,1001000952',
+    ),
+    b'\xef\xbb\xbf'
+    + lines(
+        'reader;book;stars',
+        'anna;Momo;4,5',
+        'ben;"Krabat; or the mill";5',
+        '"an ""other""";Momo;1,5',
+        end='\r\n',
+    ),
     '\ufeffmember\tfilm\tscore\nänne\tDer Schuh\t4\nœuf\tStalker\t2\n'.encode(
         'utf-16-le'
     ),
-    b'7::2511::5::1001000001\n7::340::3::1001000002\n9::2511::4::1001000003\n',
-    b'4071\t9242\t3\t1001000001\n4186\t9302\t3\t1001000002\n4022\t9377\t1\t1001000003\n',
-    b'user_id|movie_id|title|rating|date\na|007|James|1|2024-03-01\nb|8|Mr. Caf\xe9|5|2024-03-01T10:00:00Z\n',
+    lines('7::2511::5::1001000001', '7::340::3::1001000002', '9::2511::4::1001000003'),
+    lines(
+        '4071\t9242\t3\t1001000001',
+        '4186\t9302\t3\t1001000002',
+        '4022\t9377\t1\t1001000003',
+    ),
+    b'user_id|movie_id|title|rating|date\na|007|James|1|2024-03-01\n'
+    b'b|8|Mr. Caf\xe9|5|2024-03-01T10:00:00Z\n',
 ]
+# fmt: off
 WORDS = [
-    '\ufeff'.encode(),
-    b'\xff\xfe',
-    b'\xfe\xff',
-    b'\r\n',
-    b'\n',
-    b'\r',
-    b'"',
-    b'""',
-    b'\0',
-    b'nan',
-    b'inf',
-    b'-inf',
-    b'1e999',
-    b'-0',
-    b'1e-400',
-    b'0x10',
-    b'1_000',
-    b'9223372036854775808',
-    b'99999999999999999999',
-    b'-9223372036854775809',
-    b',',
-    b';',
-    b'\t',
-    b'|',
-    b'::',
-    b' ',
-    b',' * 300,
-    b'NaT',
-    b'9999-99-99',
-    b'0001-01-01',
-    b'1e15',
-    b'\xed\xa0\x80',
-    b'\xf0\x9f\x8e\xac',
-    '٣'.encode(),
-    '½'.encode(),
-    b'\xe9',
-    b'True',
-    b'None',
-    b'user',
-    b'item',
-    b'rating',
-    b'title',
-    b'timestamp',
-    b'PK\x03\x04',
-    b'\x1f\x8b',
-    b'{',
-    b'[',
-    b'x' * 5_000,
-    b'\x80',
-    b'\x00\x00\x00\x00',
-    b'\xff\xff\xff\xff',
-    b'\x7f\xff\xff\xff\xff\xff\xff\xff',
+    '\ufeff'.encode(), b'\xff\xfe', b'\xfe\xff', b'\r\n', b'\n', b'\r', b'"', b'""',
+    b'\0', b'nan', b'inf', b'-inf', b'1e999', b'-0', b'1e-400', b'0x10', b'1_000',
+    b'9223372036854775808', b'99999999999999999999', b'-9223372036854775809', b',',
+    b';', b'\t', b'|', b'::', b' ', b',' * 300, b'NaT', b'9999-99-99', b'0001-01-01',
+    b'1e15', b'\xed\xa0\x80', b'\xf0\x9f\x8e\xac', '٣'.encode(), '½'.encode(), b'\xe9',
+    b'True', b'None', b'user', b'item', b'rating', b'title', b'timestamp',
+    b'PK\x03\x04', b'\x1f\x8b', b'{', b'[', b'x' * 5_000, b'\x80', b'\x00\x00\x00\x00',
+    b'\xff\xff\xff\xff', b'\x7f\xff\xff\xff\xff\xff\xff\xff',
 ]
+NUMBERS = [
+    0, 1, -1, 2, 255, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**63), 0.5, 1e30, 1e308,
+    np.nan, np.inf, -np.inf,
+]
+DTYPES = [
+    'int8', 'int64', 'uint64', 'float16', 'float64', 'complex64', 'bool', 'U3', 'S2',
+    'datetime64[s]', 'V4',
+]
+# fmt: on
+SHAPES = [(), (0,), (1,), (3, 2), (2, 2, 2), (100,), (10_000,)]
+TEXTS = ['{"x": [1, null]}', '', '\0', 'a' * 300]
 
 
-def damaged(files):
-    "One of the files after some changes: bytes turned, cut out, doubled, put in."
-    change = st.tuples(
-        st.sampled_from(('turn', 'cut', 'double', 'put', 'put', 'end')),
+class Change(NamedTuple):
+    """One damage to a file."""
+
+    kind: str
+    start: float
+    length: float
+    word: bytes
+
+    def apply(self, raw: bytearray) -> None:
+        start = int(self.start * len(raw))
+        end = start + 1 + int(self.length**4 * 200)
+        if self.kind == 'overwrite':
+            raw[start : start + len(self.word)] = self.word
+        elif self.kind == 'cut':
+            del raw[start:end]
+        elif self.kind == 'repeat':
+            raw[start:start] = raw[start:end]
+        elif self.kind == 'insert':
+            raw[start:start] = self.word
+        else:
+            del raw[start:]
+
+
+def damaged(files: list[bytes]) -> Bytes:
+    """One of the files after some changes, or bytes of no file at all."""
+    kinds = ('overwrite', 'cut', 'repeat', 'insert', 'insert', 'end')
+    change = st.builds(
+        Change,
+        st.sampled_from(kinds),
         st.floats(0, 1),
         st.floats(0, 1),
         st.sampled_from(WORDS) | st.binary(min_size=1, max_size=8),
     )
 
-    def changed(raw, changes):
-        raw = bytearray(raw)
-        for how, at, length, word in changes:
-            a = int(at * len(raw))
-            b = a + 1 + int(length**4 * 200)
-            if how == 'turn':
-                raw[a : a + len(word)] = word
-            elif how == 'cut':
-                del raw[a:b]
-            elif how == 'double':
-                raw[a:a] = raw[a:b]
-            elif how == 'put':
-                raw[a:a] = word
-            else:
-                del raw[a:]
+    def apply(original: bytes, changes: list[Change]) -> bytes:
+        raw = bytearray(original)
+        for change in changes:
+            change.apply(raw)
         return bytes(raw)
 
-    return st.builds(
-        changed, st.sampled_from(files), st.lists(change, min_size=1, max_size=6)
-    ) | st.binary(max_size=300)
+    some_changes = st.lists(change, min_size=1, max_size=6)
+    changed = st.builds(apply, st.sampled_from(files), some_changes)
+    return changed | st.binary(max_size=300)
 
 
-def zipped(members):
+def zipped(members: Members) -> bytes:
     raw = io.BytesIO()
     with zipfile.ZipFile(raw, 'w', zipfile.ZIP_DEFLATED) as z:
         for name, content in members.items():
@@ -131,311 +162,355 @@ def zipped(members):
     return raw.getvalue()
 
 
-ARCHIVES = {
+ARCHIVES: dict[str, Members] = {
     'u': {
         'u.genre': b'unknown|0\nDrama|1\n',
-        'u.item': b'1|A (1994)|01-Jan-1994||http://a|0|1\n2|Caf\xe9 (1995)|01-Jan-1995||http://b|1|0\n',
+        'u.item': b'1|A (1994)|01-Jan-1994||http://a|0|1\n'
+        b'2|Caf\xe9 (1995)|01-Jan-1995||http://b|1|0\n',
         'u.user': b'1|99|M|baker|00000\n2|98|F|weaver|00001\n',
         'u.data': b'1\t1\t4\t1001000949\n1\t2\t3\t1001000950\n2\t1\t5\t1001000951\n',
     },
     'dat': {
-        'ratings.dat': b'1::10::4::1001000001\n1::20::3.5::1001000002\n2::10::5::1001000003\n',
+        'ratings.dat': lines(
+            '1::10::4::1001000001', '1::20::3.5::1001000002', '2::10::5::1001000003'
+        ),
         'movies.dat': b"10::A (1994)::Drama\n20::B (1995)::Comedy|Children's\n",
         'users.dat': b'1::M::1::10::00000\n2::F::56::16::00001\n',
     },
     'csv': {
-        'small/ratings.csv': b'userId,movieId,rating,timestamp\n1,10,4.0,1\n1,20,3.5,2\n2,10,5.0,3\n',
-        'small/movies.csv': b'movieId,title,genres\n10,"A, the (1994)",Drama\n20,B (1995),Comedy|Drama\n',
+        'small/ratings.csv': lines(
+            'userId,movieId,rating,timestamp', '1,10,4.0,1', '1,20,3.5,2', '2,10,5.0,3'
+        ),
+        'small/movies.csv': lines(
+            'movieId,title,genres',
+            '10,"A, the (1994)",Drama',
+            '20,B (1995),Comedy|Drama',
+        ),
     },
 }
 
 
-def archives(layout):
-    "Archives of which the bytes, or one of the tables, are damaged."
+def archives(layout: str) -> Bytes:
+    """Archives of which the bytes, or one of the tables, are damaged."""
     members = ARCHIVES[layout]
-    inside = st.sampled_from(sorted(members)).flatmap(
-        lambda name: damaged([members[name]]).map(
-            lambda raw: zipped(members | {name: raw})
-        )
-    )
+
+    def with_damaged_member(name: str) -> Bytes:
+        return damaged([members[name]]).map(lambda raw: zipped({**members, name: raw}))
+
+    inside = st.sampled_from(sorted(members)).flatmap(with_damaged_member)
     return damaged([zipped(members)]) | inside | inside
 
 
-def ratings():
-    return Ratings.from_frame(
-        pd.DataFrame(
-            {
-                'user_id': ['a', 'a', 'b', 'c'],
-                'item_id': [1, 2, 1, 3],
-                'rating': [4.0, 3, 5, 0.5],
-                'timestamp': [1, 2, 3, 4],
-            }
-        ),
-        item='item_id',
-        scale=(0.5, 5),
-        titles={1: 'A', 2: 'É', 3: 'C'},
+def ratings() -> Ratings:
+    frame = pd.DataFrame(
+        {
+            'user_id': ['a', 'a', 'b', 'c'],
+            'item_id': [1, 2, 1, 3],
+            'rating': [4.0, 3, 5, 0.5],
+            'timestamp': [1, 2, 3, 4],
+        }
     )
+    titles = {1: 'A', 2: 'É', 3: 'C'}
+    return Ratings.from_frame(frame, scale=(0.5, 5), titles=titles)
 
 
-def saved(solver, folder):
-    settings = (
-        dict(n_factors=2, n_burn_in=0, n_samples=4)
-        if solver == 'bayes'
-        else dict(n_factors=2, n_iterations=2)
-    )
-    return (
-        Recommender.fit(ratings(), solver, **settings)
-        .save(folder / f'{solver}.npz')
-        .read_bytes()
-    )
+class Wrong(NamedTuple):
+    """How some arrays of a file differ from what they should be."""
 
+    kind: str
+    names: list[str]
+    values: list[tuple[float, int]]
+    dtype: str
+    shape: tuple[int, ...]
 
-NUMBERS = st.sampled_from(
-    [
-        0,
-        1,
-        -1,
-        2,
-        255,
-        2**31 - 1,
-        2**31,
-        -(2**31),
-        2**62,
-        -(2**63),
-        0.5,
-        1e30,
-        1e308,
-        np.nan,
-        np.inf,
-        -np.inf,
-    ]
-)
-
-
-def arrays_of(raw):
-    "The arrays of a file, of which some are other than they should be."
-    with np.load(io.BytesIO(raw)) as z:
-        right = {k: z[k] for k in z.files}
-
-    def changed(names, values, dtype, shape, how):
-        wrong = dict(right)
-        for name in names:
-            if how == 'gone':
-                del wrong[name]
-            elif how == 'reshaped':
-                wrong[name] = np.resize(right[name], shape)
-            elif how == 'retyped':
-                try:
-                    with np.errstate(all='ignore'):
-                        wrong[name] = right[name].astype(dtype)
-                except (ValueError, TypeError):
-                    wrong[name] = np.zeros(shape, dtype)
-            elif how == 'text':
-                wrong[name] = np.array(
-                    ['{"x": [1, null]}', '', '\0', 'a' * 300][len(shape)]
-                )
-            elif right[name].size and right[name].dtype.kind in 'iuf':
-                new = right[name].astype('float64').copy()
-                new.flat[[at % new.size for _, at in values]] = [v for v, _ in values]
+    def array(self, right: np.ndarray) -> np.ndarray | None:
+        """The wrong array; None if it is to be left out."""
+        if self.kind == 'missing':
+            return None
+        if self.kind == 'reshaped':
+            return np.resize(right, self.shape)
+        if self.kind == 'text':
+            return np.array(TEXTS[len(self.shape)])
+        if self.kind == 'retyped':
+            try:
                 with np.errstate(all='ignore'):
-                    wrong[name] = new.astype(right[name].dtype)
+                    return right.astype(self.dtype)
+            except (ValueError, TypeError):
+                return np.zeros(self.shape, self.dtype)
+        return self._with_values(right)
+
+    def _with_values(self, right: np.ndarray) -> np.ndarray:
+        if not right.size or right.dtype.kind not in 'iuf':
+            return right
+        wrong = right.astype('float64').copy()
+        places = [place % wrong.size for _, place in self.values]
+        wrong.flat[places] = [value for value, _ in self.values]
+        with np.errstate(all='ignore'):
+            return wrong.astype(right.dtype)
+
+
+def arrays_of(raw: bytes) -> Bytes:
+    """A file of arrays, some of which are other than they should be."""
+    with np.load(io.BytesIO(raw)) as z:
+        right = {name: z[name] for name in z.files}
+
+    def save(wrong: Wrong) -> bytes:
+        arrays = dict(right)
+        for name in wrong.names:
+            array = wrong.array(arrays.pop(name))
+            if array is not None:
+                arrays[name] = array
         out = io.BytesIO()
-        np.savez(out, **wrong)
+        np.savez(out, **arrays)
         return out.getvalue()
 
+    names = st.sampled_from(sorted(right))
+    values = st.tuples(st.sampled_from(NUMBERS), st.integers(0, 10**4))
+    kinds = ('missing', 'reshaped', 'retyped', 'text', 'values', 'values')
     return st.builds(
-        changed,
-        st.lists(st.sampled_from(sorted(right)), min_size=1, max_size=3, unique=True),
-        st.lists(st.tuples(NUMBERS, st.integers(0, 10**4)), min_size=1, max_size=4),
-        st.sampled_from(
-            [
-                'int8',
-                'int64',
-                'uint64',
-                'float16',
-                'float64',
-                'complex64',
-                'bool',
-                'U3',
-                'S2',
-                'datetime64[s]',
-                'V4',
-            ]
-        ),
-        st.sampled_from([(), (0,), (1,), (3, 2), (2, 2, 2), (100,), (10_000,)]),
-        st.sampled_from(['gone', 'reshaped', 'retyped', 'text', 'values', 'values']),
-    )
+        Wrong,
+        st.sampled_from(kinds),
+        st.lists(names, min_size=1, max_size=3, unique=True),
+        st.lists(values, min_size=1, max_size=4),
+        st.sampled_from(DTYPES),
+        st.sampled_from(SHAPES),
+    ).map(save)
 
 
-def folders(folder):
-    "Folders of shards of which one file is damaged."
-    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
-    return st.sampled_from(sorted(files)).flatmap(
-        lambda name: damaged([files[name]]).map(lambda raw: (files, name, raw))
-    )
+# What is done with each file. Whatever happens is a result, or one of our errors.
 
 
-# what is done with each; whatever comes is a result or one of our exceptions
+class Case(NamedTuple):
+    """A kind of files, what reads them, and the error that counts as an answer."""
+
+    inputs: st.SearchStrategy[Any]
+    read: Callable[[Any], object]
+    refusal: type[Exception]
 
 
-def asked(model):
-    "A model that opened has to answer, too."
-    assert np.isfinite(model.recommend(exclude_seen=False).score).all()
-    model.summary(), repr(model)
-    try:
-        model.fold_in({model.items.index[0]: float(model.seen.data[0])})
-    except ValueError:
-        pass  # it was fitted in another way, or its numbers are so large that nothing comes of them
+def check_ratings(found: Ratings) -> None:
+    assert len(found) > 0
+    assert np.isfinite(found.rating).all()
+    assert found.to_frame().notna().all().all()
 
 
-def sound(ratings):
-    assert (
-        len(ratings) > 0
-        and np.isfinite(ratings.rating).all()
-        and ratings.to_frame().notna().all().all()
-    )
+READ_SETTINGS: list[dict[str, Any]] = [
+    {},
+    {},
+    {},
+    dict(rating=False),
+    dict(user=0, item=1, rating=2),
+    dict(sep=','),
+    dict(duplicates='last', timestamp=False),
+]
 
 
-def kinds(folder):
-    "{kind: (strategy of bytes, the reader, exceptions that are answers)}"
-    base = folder / 'base'
-    base.mkdir()
-    as_als, as_ials, as_bayes = (saved(s, base) for s in ('als', 'ials', 'bayes'))
-    ratings().to_frame().to_parquet(base / 'r.parquet')
-    write_shards(ratings(), base / 'shards', shard_size=2, seed=0)
-    fit_als(ratings(), n_factors=2, n_iterations=1, checkpoint=base / 'c.npz')
-    settings = st.sampled_from(
-        [
-            {},
-            {},
-            {},
-            dict(rating=False),
-            dict(user=0, item=1, rating=2),
-            dict(sep=','),
-            dict(duplicates='last', timestamp=False),
-        ]
-    )
+def table_case(folder: Path, name: str, contents: Bytes) -> Case:
+    def read(drawn: tuple[bytes, dict[str, Any]]) -> None:
+        raw, arguments = drawn
+        path = folder / name
+        path.write_bytes(raw)
+        check_ratings(load_ratings(path, say=None, **arguments))
 
-    def at(name, read):
-        def call(raw):
-            (folder / name).write_bytes(raw)
-            return read(folder / name)
+    inputs = st.tuples(contents, st.sampled_from(READ_SETTINGS))
+    return Case(inputs, read, RatingsError)
 
-        return call
 
-    def table(name):
-        def call(drawn):
-            raw, how = drawn
-            (folder / name).write_bytes(raw)
-            sound(load_ratings(folder / name, say=None, **how))
+def text_case(folder: Path) -> Case:
+    return table_case(folder, 'r.csv', damaged(TABLES))
 
-        return call
 
-    def shards(drawn):
-        files, name, raw = drawn
-        (folder / 'shards').mkdir(exist_ok=True)
-        for other, content in files.items():
-            (folder / 'shards' / other).write_bytes(raw if other == name else content)
-        sound(Shards(folder / 'shards').load())
+def gzip_case(folder: Path) -> Case:
+    packed = [gzip.compress(table) for table in TABLES]
+    contents = damaged(TABLES).map(gzip.compress) | damaged(packed)
+    return table_case(folder, 'r.csv.gz', contents)
 
-    def cut(raw):
-        (folder / 'big.csv').write_bytes(raw)
-        where = folder / f'cut{time.perf_counter_ns()}'
+
+def parquet_case(folder: Path) -> Case:
+    path = folder / 'sound.parquet'
+    ratings().to_frame().to_parquet(path)
+    return table_case(folder, 'r.parquet', damaged([path.read_bytes()]))
+
+
+def sharded_case(folder: Path) -> Case:
+    def read(raw: bytes) -> None:
+        path = folder / 'big.csv'
+        path.write_bytes(raw)
+        shards = folder / f'shards{time.perf_counter_ns()}'
         try:
-            sound(shard_file(folder / 'big.csv', where, 2).load())
+            check_ratings(shard_file(path, shards, 2).load())
         except RatingsError:
-            assert not where.exists()
+            assert not shards.exists()
             raise
 
-    def archive(layout):
-        return at(
-            f'{layout}.zip',
-            lambda path: read_archive(path, Source('small', layout, 3, 2, 2, '')),
-        )
+    return Case(damaged(TABLES), read, RatingsError)
 
-    def titled(raw):
-        (folder / 'titles.csv').write_bytes(raw)
-        load_ratings(
-            base / 'r.parquet', titles=folder / 'titles.csv', item='item_id', say=None
-        )
 
-    def resumed(raw):
-        (folder / 'c.npz').write_bytes(raw)
-        warnings.simplefilter('ignore', RuntimeWarning)
-        try:
-            fit_als(
-                ratings(), n_factors=2, n_iterations=2, checkpoint=folder / 'c.npz'
-            )  # what comes of huge numbers is refused at the end
-        finally:
-            warnings.simplefilter('error', RuntimeWarning)
+def titles_case(folder: Path) -> Case:
+    table = folder / 'sound.parquet'
+    ratings().to_frame().to_parquet(table)
 
-    texts, models = damaged(TABLES), damaged([as_als, as_ials, as_bayes])
-    inside = arrays_of(as_als) | arrays_of(as_ials) | arrays_of(as_bayes)
-    factors = (
-        base / 'f.npz',
-        Recommender.load(base / 'als.npz').predictor.save(base / 'f.npz'),
-    )[0].read_bytes()
-    checkpoint = (base / 'c.npz').read_bytes()
-    found = {
-        'text': (st.tuples(texts, settings), table('r.csv'), RatingsError),
-        'text, gzipped': (
-            st.tuples(
-                texts.map(gzip.compress) | damaged([gzip.compress(t) for t in TABLES]),
-                settings,
-            ),
-            table('r.csv.gz'),
-            RatingsError,
-        ),
-        'text, cut into shards': (texts, cut, RatingsError),
-        'parquet': (
-            st.tuples(damaged([(base / 'r.parquet').read_bytes()]), settings),
-            table('r.parquet'),
-            RatingsError,
-        ),
-        'table of titles': (
-            damaged([b'item,title\n1,A\n2,B\n3,C\n', *TABLES]),
-            titled,
-            RatingsError,
-        ),
-        'archive like ML-100K': (archives('u'), archive('u'), DataError),
-        'archive like ML-1M': (archives('dat'), archive('dat'), DataError),
-        'archive like ML-25M': (archives('csv'), archive('csv'), DataError),
-        'folder of shards': (folders(base / 'shards'), shards, RatingsError),
-        'model, its bytes': (
-            models,
-            at('m.npz', lambda path: asked(Recommender.load(path))),
-            ModelFileError,
-        ),
-        'model, its arrays': (
-            inside,
-            at('m.npz', lambda path: asked(Recommender.load(path))),
-            ModelFileError,
-        ),
-        'factors': (
-            damaged([factors]) | arrays_of(factors),
-            at('f.npz', lambda path: Factors.load(path).scores([0])),
-            ValueError,
-        ),
-        'checkpoint': (
-            damaged([checkpoint]) | arrays_of(checkpoint),
-            resumed,
-            ValueError,
-        ),
+    def read(raw: bytes) -> None:
+        path = folder / 'titles.csv'
+        path.write_bytes(raw)
+        load_ratings(table, titles=path, item='item_id', say=None)
+
+    titles = lines('item,title', '1,A', '2,B', '3,C')
+    return Case(damaged([titles, *TABLES]), read, RatingsError)
+
+
+def archive_case(folder: Path, layout: str) -> Case:
+    def read(raw: bytes) -> None:
+        path = folder / f'{layout}.zip'
+        path.write_bytes(raw)
+        read_archive(path, Source('small', layout, 3, 2, 2, ''))
+
+    return Case(archives(layout), read, DataError)
+
+
+def shards_case(folder: Path) -> Case:
+    sound = write_shards(ratings(), folder / 'sound', shard_size=2, seed=0).folder
+    files = {path.name: path.read_bytes() for path in sorted(sound.iterdir())}
+    copy = folder / 'copy'
+    copy.mkdir()
+
+    def read(drawn: tuple[str, bytes]) -> None:
+        damaged_name, raw = drawn
+        for name, content in files.items():
+            (copy / name).write_bytes(raw if name == damaged_name else content)
+        check_ratings(Shards(copy).load())
+
+    def with_name(name: str) -> st.SearchStrategy[tuple[str, bytes]]:
+        return st.tuples(st.just(name), damaged([files[name]]))
+
+    return Case(st.sampled_from(sorted(files)).flatmap(with_name), read, RatingsError)
+
+
+def saved_models(folder: Path) -> list[bytes]:
+    """The bytes of a model of each solver that saves something else."""
+    solvers: dict[str, dict[str, int]] = {
+        'als': dict(n_iterations=2),
+        'ials': dict(n_iterations=2),
+        'bayes': dict(n_burn_in=0, n_samples=4),
     }
-    assert list(found) == NAMES
+    found = []
+    for solver, arguments in solvers.items():
+        model = Recommender.fit(ratings(), solver, n_factors=2, **arguments)
+        found.append(model.save(folder / f'{solver}.npz').read_bytes())
     return found
 
 
-def fuzz(kind, n, number=0):
-    "Try `n` files of a kind in this process: (a row of the table, the crashes as text)."
-    with tempfile.TemporaryDirectory() as folder:
-        drawn, read, refusals = kinds(Path(folder))[kind]
-        count, crashes = dict(inputs=0, results=0, refused=0, slowest_s=0.0), []
-        resource.setrlimit(
-            resource.RLIMIT_AS, (memory_now() + MEMORY, resource.RLIM_INFINITY)
-        )
+def model_case(folder: Path, contents: Bytes) -> Case:
+    def read(raw: bytes) -> None:
+        path = folder / 'm.npz'
+        path.write_bytes(raw)
+        ask(Recommender.load(path))
 
-        @seed(number)
+    return Case(contents, read, ModelFileError)
+
+
+def ask(model: Recommender) -> None:
+    """A model that opened has to answer, too."""
+    assert np.isfinite(model.recommend(exclude_seen=False).score).all()
+    model.summary()
+    repr(model)
+    # It may have been fitted in another way, or its numbers be so large that nothing
+    # comes of them.
+    with suppress(ValueError):
+        model.fold_in({model.items.index[0]: float(model.seen.data[0])})
+
+
+def model_bytes_case(folder: Path) -> Case:
+    return model_case(folder, damaged(saved_models(folder)))
+
+
+def model_arrays_case(folder: Path) -> Case:
+    als, ials, bayes = map(arrays_of, saved_models(folder))
+    return model_case(folder, als | ials | bayes)
+
+
+def factors_case(folder: Path) -> Case:
+    model = Recommender.fit(ratings(), 'als', n_factors=2, n_iterations=2)
+    path = folder / 'f.npz'
+    sound = model.predictor.save(path).read_bytes()
+
+    def read(raw: bytes) -> None:
+        path.write_bytes(raw)
+        Factors.load(path).scores([0])
+
+    return Case(damaged([sound]) | arrays_of(sound), read, ValueError)
+
+
+def checkpoint_case(folder: Path) -> Case:
+    path = folder / 'c.npz'
+    fit_als(ratings(), n_factors=2, n_iterations=1, checkpoint=path)
+    sound = path.read_bytes()
+
+    def read(raw: bytes) -> None:
+        path.write_bytes(raw)
+        with warnings.catch_warnings():
+            # What comes of huge numbers is refused at the end.
+            warnings.simplefilter('ignore', RuntimeWarning)
+            fit_als(ratings(), n_factors=2, n_iterations=2, checkpoint=path)
+
+    return Case(damaged([sound]) | arrays_of(sound), read, ValueError)
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    'text': text_case,
+    'text, gzipped': gzip_case,
+    'text, cut into shards': sharded_case,
+    'parquet': parquet_case,
+    'table of titles': titles_case,
+    'archive like ML-100K': lambda folder: archive_case(folder, 'u'),
+    'archive like ML-1M': lambda folder: archive_case(folder, 'dat'),
+    'archive like ML-25M': lambda folder: archive_case(folder, 'csv'),
+    'folder of shards': shards_case,
+    'model, its bytes': model_bytes_case,
+    'model, its arrays': model_arrays_case,
+    'factors': factors_case,
+    'checkpoint': checkpoint_case,
+}
+
+
+class Count:
+    """What came of the files that were tried."""
+
+    def __init__(self, kind: str) -> None:
+        self.row: dict[str, Any] = dict(
+            kind=kind, inputs=0, results=0, refused=0, slowest_s=0.0
+        )
+        self.crashes: list[str] = []
+
+    def try_one(self, case: Case, raw: Any) -> None:
+        started = time.perf_counter()
+        try:
+            case.read(raw)
+            self.row['results'] += 1
+        except case.refusal:
+            self.row['refused'] += 1
+        except Exception:
+            self.crashes.append(f'{raw!r}\n{traceback.format_exc()}')
+        self.row['inputs'] += 1
+        seconds = time.perf_counter() - started
+        self.row['slowest_s'] = max(self.row['slowest_s'], seconds)
+
+    def finished(self) -> tuple[dict[str, Any], list[str]]:
+        slowest_s = self.row['slowest_s']
+        if slowest_s > MAX_SECONDS:
+            self.crashes.append(f'one file took {slowest_s:.1f} s')
+        return self.row | dict(crashes=len(self.crashes)), self.crashes
+
+
+def try_files(kind: str, n: int, seed: int = 0) -> tuple[dict[str, Any], list[str]]:
+    """Try `n` files of a kind: a row of the table, and the crashes as text."""
+    count = Count(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        case = CASES[kind](Path(folder))
+        max_bytes = bytes_in_use() + MAX_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, resource.RLIM_INFINITY))
+
+        @use_seed(seed)
         @settings(
             max_examples=n,
             deadline=None,
@@ -443,73 +518,46 @@ def fuzz(kind, n, number=0):
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(drawn)
-        def each(raw):
-            started = time.perf_counter()
-            try:
-                read(raw)
-                count['results'] += 1
-            except refusals:
-                count['refused'] += 1
-            except Exception:
-                crashes.append(f'{raw!r}\n{traceback.format_exc()}')
-            count['inputs'] += 1
-            count['slowest_s'] = max(count['slowest_s'], time.perf_counter() - started)
+        @given(case.inputs)
+        def try_each(raw: Any) -> None:
+            count.try_one(case, raw)
 
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                'error'
-            )  # a number that became another one is said by a warning alone
-            each()
-    if count['slowest_s'] > SECONDS:
-        crashes.append(f'one file took {count["slowest_s"]:.1f} s')
-    return dict(kind=kind, **count, crashes=len(crashes)), crashes
+            # If a number silently becomes another one, a warning is all that tells.
+            warnings.simplefilter('error')
+            try_each()
+    return count.finished()
 
 
-def memory_now():
-    return int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+def bytes_in_use() -> int:
+    n_pages = int(Path('/proc/self/statm').read_text().split()[0])
+    return n_pages * resource.getpagesize()
 
 
-NAMES = [
-    'text',
-    'text, gzipped',
-    'text, cut into shards',
-    'parquet',
-    'table of titles',
-    'archive like ML-100K',
-    'archive like ML-1M',
-    'archive like ML-25M',
-    'folder of shards',
-    'model, its bytes',
-    'model, its arrays',
-    'factors',
-    'checkpoint',
-]
-
-
-def tried(kind, n, number=0):
-    "The same in a process of its own, which may die."
+def try_files_apart(
+    kind: str, n: int, seed: int = 0
+) -> tuple[dict[str, Any], list[str]]:
+    """The same in a process of its own, which may die."""
     with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-        return pool.submit(fuzz, kind, n, number).result(timeout=60 + n)
+        return pool.submit(try_files, kind, n, seed).result(timeout=60 + n)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument(
-        'kinds', nargs='*', help=f'which; all by default: {"; ".join(NAMES)}'
-    )
-    p.add_argument('-n', type=int, default=5_000, help='files of each kind')
-    p.add_argument('--seed', type=int, default=0)
-    p.add_argument('--try', action='store_true', dest='dry', help='write nothing')
-    a = p.parse_args()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    known = '; '.join(CASES)
+    parser.add_argument('kinds', nargs='*', help=f'all by default: {known}')
+    parser.add_argument('-n', type=int, default=5_000, help='files of each kind')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--try', action='store_true', dest='dry', help='write nothing')
+    options = parser.parse_args()
     rows = []
-    for kind in a.kinds or NAMES:
-        row, crashes = tried(kind, a.n, a.seed)
+    for kind in options.kinds or CASES:
+        row, crashes = try_files_apart(kind, options.n, options.seed)
         print(json.dumps(row), flush=True)
         for crash in crashes[:5]:
             print(crash)
         rows.append(row)
-    if not (a.dry or a.kinds):
+    if not (options.dry or options.kinds):
         pd.DataFrame(rows).round(2).to_csv(RESULTS / 'fuzz.csv', index=False)
 
 
