@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -196,7 +197,7 @@ def with_regularization(predictor: Predictor, settings: Mapping[str, Any]) -> Pr
     return replace(predictor, regularization=_WEIGHTS[predictor.goal](settings))
 
 # %% ../nbs/95_model_file.ipynb #4d10b53f
-def save_model_parts(path: str | Path, parts: ModelParts) -> Path:
+def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     """Save a model in one file, in one step.
 
     Parameters
@@ -291,7 +292,7 @@ def _unpack_parts(arrays: _Arrays) -> ModelParts:
     return ModelParts(predictor, users, items, seen, settings, titles)
 
 # %% ../nbs/95_model_file.ipynb #047eebec
-def load_model_parts(path: str | Path) -> ModelParts:
+def load_model_parts(path: str | os.PathLike[str]) -> ModelParts:
     """Load a model from a file that `save_model_parts` wrote.
 
     Parameters

@@ -304,7 +304,7 @@ def _remainders(
         dot = factors.user_factors[user_ix] @ factors.item_factors[item_ix]
         biases = factors.mu + factors.user_bias[user_ix] + factors.item_bias[item_ix]
         exact = float(biases + dot)
-    clipped = float(factors.to_ratings(np.float64(exact)))
+    clipped = float(factors.to_ratings(np.array(exact)))
     return {'the rest': exact - total, 'the scale': clipped - exact}
 
 # %% ../nbs/16_new_users.ipynb #b942e3fc

@@ -5,6 +5,7 @@
 # %% ../nbs/16_recommender.ipynb #f3f5bf7d
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -193,7 +194,7 @@ class Recommender:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> Recommender:
+    def load(cls, path: str | os.PathLike[str]) -> Recommender:
         """Load a recommender from a file that `save` wrote.
 
         Parameters
@@ -213,11 +214,16 @@ class Recommender:
 
         Examples
         --------
-        >>> Recommender.load('model.npz')  # doctest: +SKIP
+        >>> from tempfile import TemporaryDirectory
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [7, 8], 'rating': [5, 4]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=1)
+        >>> with TemporaryDirectory() as folder:
+        ...     Recommender.load(model.save(Path(folder, 'model.npz')))
+        Recommender (ranking by ials): 1 factors, 2 ratings of 2 items by 2 users
         """
         return cls(*load_model_parts(path))
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Save everything in one file, in one step.
 
         Parameters
@@ -237,6 +243,8 @@ class Recommender:
 
         Examples
         --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [7, 8], 'rating': [5, 4]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=1)
         >>> model.save('model.npz')  # doctest: +SKIP
         """
         parts = ModelParts(
@@ -322,8 +330,15 @@ class Recommender:
 
         Examples
         --------
-        >>> model.predict(196, 'Fargo (1996)')  # doctest: +SKIP
-        3.97
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> titles = {7: 'Heat (1995)', 8: 'Babe (1995)', 9: 'Fargo (1996)'}
+        >>> ratings = Ratings.from_frame(frame, scale=(1, 5), titles=titles)
+        >>> model = Recommender.fit(ratings, goal='rating', n_factors=2)
+        >>> round(model.predict(1, 'fargo'), 2)
+        4.07
+        >>> model.predict([1, 2], [9, 8]).round(2)
+        array([4.07, 4.1 ])
         """
         if self.goal == 'ranking':
             raise ValueError(
@@ -372,7 +387,12 @@ class Recommender:
 
         Examples
         --------
-        >>> model.intervals(196, 'Fargo (1996)', level=0.8)  # doctest: +SKIP
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> few = {'n_factors': 1, 'n_burn_in': 2, 'n_samples': 8, 'progress': False}
+        >>> model = Recommender.fit(Ratings.from_frame(frame), 'bayes', **few)
+        >>> list(model.intervals(1, [8, 9], level=0.8))
+        ['mean', 'low', 'high', 'mass']
         """
         check_choice('of', of, ['rating', 'mean'])
         check_fraction('level', level)
@@ -410,7 +430,12 @@ class Recommender:
 
         Examples
         --------
-        >>> model.probabilities(196, 'Fargo (1996)')  # doctest: +SKIP
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> few = {'n_factors': 1, 'n_burn_in': 2, 'n_samples': 8, 'progress': False}
+        >>> model = Recommender.fit(Ratings.from_frame(frame), 'bayes', **few)
+        >>> list(model.probabilities(1, 9))
+        [3.0, 4.0, 5.0]
         """
         pairs = _read_pairs(self, user, item, unknown)
         return pairs.spread(self.predictor.probabilities(*pairs.ask(timestamp)))
@@ -512,7 +537,12 @@ class Recommender:
 
         Examples
         --------
-        >>> model.similar('Fargo (1996)', k=3)  # doctest: +SKIP
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> titles = {7: 'Heat (1995)', 8: 'Babe (1995)', 9: 'Fargo (1996)'}
+        >>> ratings = Ratings.from_frame(frame, titles=titles)
+        >>> Recommender.fit(ratings, n_factors=2).similar('Heat', k=2)['rank'].tolist()
+        [1, 2]
         """
         k = check_list_length('k', k)
         row = self.find(item)
@@ -549,8 +579,10 @@ class Recommender:
 
         Examples
         --------
-        >>> model.items.decode(model.find('fargo'))  # doctest: +SKIP
-        array(100)
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [7, 8], 'rating': [5, 4]})
+        >>> ratings = Ratings.from_frame(frame, titles={7: 'Heat (1995)', 8: 'Babe'})
+        >>> Recommender.fit(ratings, n_factors=1).find('heat')
+        0
         """
         return self.catalog.find(item)
 
@@ -601,7 +633,7 @@ class Recommender:
         options = _options(self, k, exclude_seen, candidates, by, level)
         histories = read_histories(ratings, self.catalog, self.predictor.scale)
         new_users = self.predictor.fold_in(histories.ratings)
-        user_ix = np.arange(histories.ratings.shape[0])
+        user_ix = np.arange(new_users.shape[0])
         ids = user_ix if histories.user_ids is None else histories.user_ids
         found = _recommend(new_users, histories.ratings, user_ix, ids, options)
         return found.drop(columns='user') if histories.user_ids is None else found
@@ -632,7 +664,16 @@ class Recommender:
 
         Examples
         --------
-        >>> model.explain(196, 'Fargo (1996)')  # doctest: +SKIP
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> ratings = Ratings.from_frame(frame, scale=(1, 5))
+        >>> model = Recommender.fit(ratings, goal='rating', n_factors=2)
+        >>> model.explain(1, 9).round(2)
+               part  item  rating  stars
+        0  the mean  None     NaN   4.25
+        1  the item  None     NaN  -0.23
+        2  a rating     7     5.0   0.08
+        3  a rating     8     4.0  -0.03
         """
         item_ix = self.find(item)
         if isinstance(user, (Mapping, pd.Series)):
@@ -682,8 +723,12 @@ class Recommender:
 
         Examples
         --------
-        >>> train, test = random_split(ratings)  # doctest: +SKIP
-        >>> Recommender.fit(train).evaluate(test)['ndcg']  # doctest: +SKIP
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> held_out = pd.DataFrame({'user': [1, 2], 'item': [9, 8], 'rating': [5, 5]})
+        >>> model.evaluate(Ratings.from_frame(held_out))[['users', 'recall']].tolist()
+        [2, 1.0]
         """
         if not isinstance(test, Ratings):
             raise TypeError(
@@ -705,8 +750,11 @@ class Recommender:
 
         Examples
         --------
-        >>> model.summary()['solver']  # doctest: +SKIP
-        'ials'
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> model.summary()[['users', 'items', 'solver']].tolist()
+        [2, 3, 'ials']
         """
         low, high = self.predictor.scale
         size = {
