@@ -1,13 +1,28 @@
-"Work that is killed, disks that are full or cannot be written to, and two at once."
+"""Work that is killed, disks that are full or read-only, and two runs at once."""
 
-import contextlib, json, os, subprocess, sys, threading
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from mf_movielens.als import fit_als
+from mf_movielens.data import synthetic
+from mf_movielens.encoding import Ratings
+from mf_movielens.ials import fit_ials
+from mf_movielens.recommender import Recommender
+from mf_movielens.shards import load_cached, shard_file, write_shards
+
 ROOT = Path(__file__).resolve().parent.parent
+FAULTS = ROOT / 'benchmarks/faults.py'
 KINDS = [
     'download',
     'cache of a file',
@@ -20,7 +35,7 @@ KINDS = [
     'training by keras',
     'the command train',
 ]
-CIRCLE = 'reader;book;stars\n' + '\n'.join(
+BOOK_RATINGS = 'reader;book;stars\n' + '\n'.join(
     f'r{u};b{i};{1 + (u * i + u // 3) % 5}'
     for u in range(30)
     for i in range(40)
@@ -28,223 +43,217 @@ CIRCLE = 'reader;book;stars\n' + '\n'.join(
 )
 
 
+def run_faults(*words):
+    """Run the program that kills: its output."""
+    process = subprocess.run(
+        [sys.executable, FAULTS, *map(str, words)], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_killed_at_any_moment(kind):
-    said = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / 'benchmarks/faults.py'),
-            kind,
-            '-n',
-            '6',
-            '--seed',
-            str(os.getpid()),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert not said.returncode, said.stderr
-    row, losses = json.loads(said.stdout.splitlines()[-1])
-    assert not losses and row['killed'] == 6
+    output = run_faults(kind, '-n', 6, '--seed', os.getpid())
+    row, losses = json.loads(output.splitlines()[-1])
+    assert losses == []
+    assert row['killed'] == 6
 
 
 def test_every_kind_is_killed():
-    said = subprocess.run(
-        [sys.executable, str(ROOT / 'benchmarks/faults.py'), '--help'],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert (
-        ' '.join(said.split())
-        .split('all by default: ')[1]
-        .split(' options:')[0]
-        .split('; ')
-        == KINDS
-    )
+    text = ' '.join(run_faults('--help').split())
+    kinds = text.split('all by default: ')[1].split(' options:')[0]
+    assert kinds.split('; ') == KINDS
+
+
+class Disk:
+    """A small disk of a test's own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def mount(self, options):
+        """Mount it; whether that worked."""
+        command = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', self.folder]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def make_read_only(self):
+        subprocess.run(['mount', '-o', 'remount,ro', self.folder], check=True)
+
+    def fill(self):
+        with contextlib.suppress(OSError):
+            (self.folder / 'ballast').write_bytes(bytes(2**17))
+
+    def unmount(self):
+        subprocess.run(['umount', '-l', self.folder], check=True)
 
 
 @pytest.fixture
 def disk(tmp_path):
-    "A disk of the test's own: a function that makes it of a size, and one that forbids to write to it."
-    place = tmp_path / 'disk'
-    place.mkdir()
-
-    def mount(*options):
-        return subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', ','.join(options), 'tmpfs', str(place)],
-            capture_output=True,
-        )
-
-    if mount('size=64k').returncode:
+    """A disk of 64 KB."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    mounted = Disk(folder)
+    if not mounted.mount('size=64k'):
         pytest.skip('needs the right to mount a small disk')
-    yield (
-        place,
-        lambda: subprocess.run(['mount', '-o', 'remount,ro', str(place)], check=True),
-    )
-    subprocess.run(['umount', '-l', str(place)], check=True)
+    yield mounted
+    mounted.unmount()
 
 
-def ratings():
-    from mf_movielens.data import synthetic
-    from mf_movielens.encoding import Ratings
-
+def synthetic_ratings():
     return Ratings.from_frame(synthetic().ratings.head(20_000))
 
 
-def everything(place):
-    "(name, what to do, what would be written) of all that writes."
-    from mf_movielens.als import fit_als
-    from mf_movielens.ials import fit_ials
-    from mf_movielens.recommender import Recommender
-    from mf_movielens.shards import load_cached, shard_file, write_shards
+class Work(NamedTuple):
+    """Something that writes: what to do, and the file or folder that it makes."""
 
-    r = ratings()
-    r.to_frame().to_csv(place.parent / 'r.csv', index=False)
-    model = Recommender.fit(r, n_factors=40, n_iterations=1)
+    run: Callable[[], object]
+    path: Path
+
+
+def all_works(folder):
+    """All that writes, with the folder as its destination."""
+    ratings = synthetic_ratings()
+    csv = folder.parent / 'r.csv'
+    ratings.to_frame().to_csv(csv, index=False)
+    model = Recommender.fit(ratings, n_factors=40, n_iterations=1)
+    settings = dict(n_factors=40, n_iterations=2)
+    model_file, factors_file = folder / 'm.npz', folder / 'f.npz'
+    shards, cut, kept = folder / 's', folder / 't', folder / 'kept'
+    als_checkpoint, ials_checkpoint = folder / 'c.npz', folder / 'd.npz'
     return [
-        ('model', lambda: model.save(place / 'm.npz'), 'm.npz'),
-        ('factors', lambda: model.predictor.save(place / 'f.npz'), 'f.npz'),
-        ('shards', lambda: write_shards(r, place / 's', seed=0), 's'),
-        ('cut', lambda: shard_file(place.parent / 'r.csv', place / 't'), 't'),
-        (
-            'cache',
-            lambda: load_cached(place.parent / 'r.csv', cache=place / 'kept', say=None),
-            'kept',
+        Work(lambda: model.save(model_file), model_file),
+        Work(lambda: model.predictor.save(factors_file), factors_file),
+        Work(lambda: write_shards(ratings, shards, seed=0), shards),
+        Work(lambda: shard_file(csv, cut), cut),
+        Work(lambda: load_cached(csv, cache=kept, say=None), kept),
+        Work(
+            lambda: fit_als(ratings, checkpoint=als_checkpoint, **settings),
+            als_checkpoint,
         ),
-        (
-            'als',
-            lambda: fit_als(
-                r, n_factors=40, n_iterations=2, checkpoint=place / 'c.npz'
-            ),
-            'c.npz',
-        ),
-        (
-            'ials',
-            lambda: fit_ials(
-                r, n_factors=40, n_iterations=2, checkpoint=place / 'd.npz'
-            ),
-            'd.npz',
+        Work(
+            lambda: fit_ials(ratings, checkpoint=ials_checkpoint, **settings),
+            ials_checkpoint,
         ),
     ]
+
+
+def contents(folder):
+    """The files below a folder, and their bytes."""
+    files = [path for path in folder.rglob('*') if path.is_file()]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def test_a_full_disk(disk):
-    "The error is the system's own, names the place, and nothing stays behind that could be taken for the whole."
-    place, _ = disk
-    (place / 'm.npz').write_bytes(b'the old one')
-    for name, work, made in everything(place):
-        with pytest.raises(OSError, match='(?i)no space left') as e:
-            work()
-        left = [p for p in place.rglob('*') if p.is_file()]
-        assert [p.read_bytes() for p in left] == [b'the old one'], (name, left)
-        assert e.value.errno == 28 and str(place / made) in str(e.value), (
-            name,
-            e.value,
-        )
+    """The error is that of the system and names the place; no part of a file stays."""
+    (disk.folder / 'm.npz').write_bytes(b'the old one')
+    for work in all_works(disk.folder):
+        with pytest.raises(OSError, match='(?i)no space left') as raised:
+            work.run()
+        assert raised.value.errno == errno.ENOSPC
+        assert str(work.path) in str(raised.value)
+        assert contents(disk.folder) == {'m.npz': b'the old one'}, work.path
 
 
-def test_a_disk_that_cannot_be_written_to(disk):
-    place, forbid = disk
-    (place / 'm.npz').write_bytes(b'the old one')
-    works = everything(place)
-    forbid()
-    for name, work, made in works:
-        with pytest.raises(OSError, match='(?i)read-only') as e:
-            work()
-        assert str(place) in str(e.value), name
-    assert [p.name for p in place.iterdir()] == ['m.npz'] and (
-        place / 'm.npz'
-    ).read_bytes() == b'the old one'
+def test_a_read_only_disk(disk):
+    (disk.folder / 'm.npz').write_bytes(b'the old one')
+    works = all_works(disk.folder)
+    disk.make_read_only()
+    for work in works:
+        with pytest.raises(OSError, match='(?i)read-only') as raised:
+            work.run()
+        assert str(disk.folder) in str(raised.value), work.path
+    assert [path.name for path in disk.folder.iterdir()] == ['m.npz']
+    assert contents(disk.folder) == {'m.npz': b'the old one'}
 
 
-def command(*words, **more):
+def start_training(ratings, out, *options):
+    """Start the command `mf-movielens train` as a process."""
+    program = 'from mf_movielens.cli import main; main()'
+    words = ['train', ratings, '--out', out, *options]
     return subprocess.Popen(
-        [
-            sys.executable,
-            '-c',
-            'from mf_movielens.cli import main; main()',
-            *map(str, words),
-        ],
+        [sys.executable, '-c', program, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **more,
     )
 
 
-def test_the_command_on_such_disks(disk):
-    place, forbid = disk
-    (place.parent / 'r.csv').write_text(CIRCLE)
-
-    def fill():
-        with contextlib.suppress(OSError):
-            (place / 'ballast').write_bytes(bytes(2**17))
-
-    for prepare, why in ((fill, 'no space left'), (forbid, 'no permission to write')):
-        prepare()
-        p = command('train', place.parent / 'r.csv', '--out', place / 'out')
-        _, said = p.communicate(timeout=120)
-        assert (
-            p.returncode in (1, 2)
-            and why in said.lower()
-            and 'Traceback' not in said
-            and said.strip().count('\n') == 0
-            and str(place) in said
-            and '->' not in said
-        ), said
+def check_command_on(disk, reason):
+    """Training into the disk fails with one line that says why, and where."""
+    ratings = disk.folder.parent / 'r.csv'
+    ratings.write_text(BOOK_RATINGS)
+    process = start_training(ratings, disk.folder / 'out')
+    _, message = process.communicate(timeout=120)
+    assert process.returncode in (1, 2), message
+    assert reason in message.lower()
+    assert str(disk.folder) in message
+    assert 'Traceback' not in message
+    assert message.strip().count('\n') == 0
+    # the name of the temporary file, which would be renamed, is of no use to anybody
+    assert '->' not in message
 
 
-def test_two_at_once_in_the_same_place(tmp_path):
-    "Both end well, and what they leave is whole."
-    from mf_movielens.recommender import Recommender
+def test_the_command_on_a_full_disk(disk):
+    disk.fill()
+    check_command_on(disk, 'no space left')
 
-    (tmp_path / 'r.csv').write_text(CIRCLE)
-    both = [
-        command(
-            'train', tmp_path / 'r.csv', '--out', tmp_path / 'out', '--n-factors', 8
-        )
-        for _ in range(2)
-    ]
-    for p in both:
-        _, said = p.communicate(timeout=120)
-        assert p.returncode == 0, said
-    model = Recommender.load(tmp_path / 'out/model.npz')
-    alone = command(
-        'train', tmp_path / 'r.csv', '--out', tmp_path / 'alone', '--n-factors', 8
+
+def test_the_command_on_a_read_only_disk(disk):
+    disk.make_read_only()
+    check_command_on(disk, 'read-only file system')
+
+
+def test_the_command_in_a_read_only_folder(disk):
+    (disk.folder / 'out').mkdir()
+    disk.make_read_only()
+    check_command_on(disk, 'no permission to write')
+
+
+def test_two_commands_that_write_to_the_same_folder(tmp_path):
+    """Both succeed, and the files are those of one command."""
+    ratings = tmp_path / 'r.csv'
+    ratings.write_text(BOOK_RATINGS)
+    together, alone = tmp_path / 'out', tmp_path / 'alone'
+    options = ['--n-factors', 8]
+    processes = [start_training(ratings, together, *options) for _ in range(2)]
+    for process in processes:
+        _, message = process.communicate(timeout=120)
+        assert process.returncode == 0, message
+    process = start_training(ratings, alone, *options)
+    _, message = process.communicate(timeout=120)
+    assert process.returncode == 0, message
+    model, expected = (
+        Recommender.load(folder / 'model.npz') for folder in (together, alone)
     )
-    assert alone.communicate(timeout=120) and alone.returncode == 0
-    assert np.array_equal(
-        model.predictor.item_factors,
-        Recommender.load(tmp_path / 'alone/model.npz').predictor.item_factors,
+    assert np.array_equal(model.predictor.item_factors, expected.predictor.item_factors)
+    names, expected_names = (
+        sorted(path.name for path in folder.iterdir()) for folder in (together, alone)
     )
-    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == sorted(
-        p.name for p in (tmp_path / 'alone').iterdir()
-    )
+    assert names == expected_names
 
 
 def test_threads_that_save_to_the_same_file(tmp_path):
-    from mf_movielens.recommender import Recommender
+    path = tmp_path / 'm.npz'
+    ratings = synthetic_ratings()
+    models = [
+        Recommender.fit(ratings, n_factors=8, n_iterations=1, seed=seed)
+        for seed in range(4)
+    ]
+    errors = []
 
-    models, failed = (
-        [
-            Recommender.fit(ratings(), n_factors=8, n_iterations=1, seed=s)
-            for s in range(4)
-        ],
-        [],
-    )
-
-    def again(model):
+    def save_and_load(model):
         try:
             for _ in range(10):
-                model.save(tmp_path / 'm.npz')
-                Recommender.load(tmp_path / 'm.npz')
-        except Exception as e:
-            failed.append(e)
+                model.save(path)
+                Recommender.load(path)
+        except Exception as error:
+            errors.append(error)
 
-    threads = [threading.Thread(target=again, args=[m]) for m in models]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not failed and [p.name for p in tmp_path.iterdir()] == ['m.npz']
+    threads = [threading.Thread(target=save_and_load, args=[m]) for m in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [found.name for found in tmp_path.iterdir()] == ['m.npz']
