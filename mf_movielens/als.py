@@ -112,7 +112,7 @@ def _parts(ratings: Ratings, length: int = 2**20) -> Iterator[slice]:
         yield slice(first, first + length)
 
 # %% ../nbs/09_als.ipynb #dbc5ba04
-_Tables = tuple[np.ndarray, np.ndarray]
+_FactorTables = tuple[np.ndarray, np.ndarray]
 
 
 def _targets_of(ratings: Ratings) -> np.ndarray:
@@ -129,7 +129,7 @@ def _to_table(factors: np.ndarray, bias: np.ndarray, unit: float) -> np.ndarray:
 
 
 def _to_factors(
-    tables: _Tables, ratings: Ratings, regularization: Regularization
+    tables: _FactorTables, ratings: Ratings, regularization: Regularization
 ) -> Factors:
     users, items = tables
     unit = scale_unit(ratings.scale)
@@ -146,7 +146,7 @@ def _to_factors(
 
 def _first_tables(
     ratings: Ratings, n_factors: int, seed: int | None, start: Factors | None
-) -> _Tables:
+) -> _FactorTables:
     """Random items, or the tables of `start`; rows without ratings are 0."""
     n_users, n_items = len(ratings.users), len(ratings.items)
     if start is None:

@@ -517,7 +517,7 @@ class GibbsSampler(_SamplerSteps):
         self.n_iterations = int(arrays['n_iterations'])
 
 # %% ../nbs/13_bayes.ipynb #a7237b97
-def _check_ratings(ratings: Any, likelihood: str) -> None:
+def _check_ratings_to_fit(ratings: Any, likelihood: str) -> None:
     """Refuse ratings that the likelihood cannot explain."""
     if not isinstance(ratings, Ratings):
         raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
@@ -555,7 +555,7 @@ def _check_time(time: TimeChoice | None, ratings: Ratings) -> TimeChoice:
     return time
 
 # %% ../nbs/13_bayes.ipynb #b09d6053
-def _to_table(name: str, X: Any, n_rows: int) -> np.ndarray:
+def _as_feature_table(name: str, X: Any, n_rows: int) -> np.ndarray:
     """Convert side features to a table of finite numbers."""
     if sparse.issparse(X):
         raise TypeError(f'{name} is a sparse matrix; give a dense table, X.toarray()')
@@ -585,13 +585,13 @@ def _check_side(
         if kind not in vocabularies:
             raise ValueError(f"side has {kind!r}; it may have 'users' and 'items'")
     return {
-        kind: _to_table(f'side[{kind!r}]', X, len(vocabularies[kind]))
+        kind: _as_feature_table(f'side[{kind!r}]', X, len(vocabularies[kind]))
         for kind, X in side.items()
         if X is not None
     }
 
 
-def _check_valid(valid: Any, ratings: Ratings) -> None:
+def _check_held_out(valid: Any, ratings: Ratings) -> None:
     """Refuse held-out ratings of other users and items."""
     if valid is None:
         return
@@ -888,8 +888,8 @@ def fit_bayes(
     >>> posterior.predict([0, 1], [0, 1]).shape
     (2,)
     """
-    _check_ratings(ratings, likelihood)
-    _check_valid(valid, ratings)
+    _check_ratings_to_fit(ratings, likelihood)
+    _check_held_out(valid, ratings)
     tables = _check_side(side, ratings)
     model: dict[str, Any] = dict(
         n_factors=check_int('n_factors', n_factors),

@@ -284,7 +284,7 @@ def _writable_folder(out: Path) -> Path:
     return out
 
 
-def _check_settings(solver: Solver, settings: dict[str, Any]) -> None:
+def _check_solver_settings(solver: Solver, settings: dict[str, Any]) -> None:
     """Refuse a setting that the solver does not have, by the name of its option."""
     for name in settings:
         if name not in solver.defaults:
@@ -400,7 +400,7 @@ def _fit_to_all(plan: _Plan) -> Recommender:
     return replace(model, settings=model.settings | facts)
 
 
-def _run(plan: _Plan, evaluate: bool, as_json: bool) -> None:
+def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     """Fit, evaluate, save and report."""
     checkpoints = [p for p in map(plan.checkpoint, ('held-out', 'all')) if p]
     for path in checkpoints:
@@ -646,10 +646,10 @@ def train(
     values = (n_factors, reg, n_iterations, n_burn_in, n_samples, seed)
     given = zip(_SETTING_NAMES, values)
     settings = {name: value for name, value in given if value is not None}
-    _check_settings(chosen, settings)
+    _check_solver_settings(chosen, settings)
     user_id = _to_known_id(read.ratings.users, user)
     plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
-    _run(plan, evaluate, as_json)
+    _run_training(plan, evaluate, as_json)
 
 # %% ../nbs/21_cli.ipynb #24e5a8ca
 def _load_model(path: Path) -> Recommender:

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['Link', 'Goal', 'ScoreOrder', 'put_arrays', 'get_arrays', 'LARGEST', 'ARRAYS', 'apply_link', 'Predictor',
-           'PointPredictor', 'Factors', 'top_items', 'get_checkpoint']
+__all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'PointPredictor', 'Factors', 'top_items']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
 from .encoding import Ratings, scale_unit, to_preference
@@ -778,33 +777,3 @@ def _invert_sigmoid(rating: np.ndarray, scale: tuple[float, float]) -> np.ndarra
     share = np.clip((rating - low) / ((high - low) or 1), 0.01, 0.99)
     inverse: np.ndarray = np.log(share / (1 - share))
     return inverse
-
-# %% ../nbs/05_factors.ipynb #ef95a4bf
-# Former names, until the last chapter has moved to `validation` and `storage`.
-from mf_movielens.storage import (  # noqa: F401
-    load_checkpoint as _load_checkpoint,
-    write_file as put_file,
-)
-from mf_movielens.validation import (  # noqa: F401
-    check_fraction,
-    check_int as _whole,
-    check_list_length as _how_many,
-    check_regularization as _penalty,
-    check_rows as _rows,
-    check_seed as _seed,
-    check_value as _need,
-    is_numeric_and_bounded as _is_sound,
-    to_float32 as _float32,
-)
-from .storage import _blame_target as _calls_it  # noqa: F401
-
-put_arrays, get_arrays = save_arrays, load_arrays
-LARGEST, ARRAYS, _link = MAX_MAGNITUDE, _FACTOR_ARRAYS, apply_link
-
-
-def _level(value, name='level'):
-    check_fraction(name, value)
-
-
-def get_checkpoint(path, mark, like={}, maybe={}, told=()):
-    return _load_checkpoint(path, mark, like, maybe, told)

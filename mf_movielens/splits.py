@@ -168,7 +168,7 @@ def random_split(
 FOLDS = ('u1', 'u2', 'u3', 'u4', 'u5', 'ua', 'ub')
 
 
-def _read_pairs(archive: Path, member: str) -> pd.DataFrame:
+def _read_fold_pairs(archive: Path, member: str) -> pd.DataFrame:
     """The columns `user` and `item` of a published test part, as ids."""
     return pd.read_csv(
         io.BytesIO(read_member(archive, member)),
@@ -197,7 +197,7 @@ def _published_fold_rows(
     mismatch = f'{movielens.archive}: {member} does not go with these ratings'
     n_items = len(ratings.items)
     try:
-        pairs = _read_pairs(movielens.archive, member)
+        pairs = _read_fold_pairs(movielens.archive, member)
         user_ix = ratings.users.encode(pairs.user)
         wanted = _pair_keys(user_ix, ratings.items.encode(pairs.item), n_items)
     except DataError:
