@@ -1,4 +1,4 @@
-"Everything that there is to say about the package stands in settings.ini; this hands it to setuptools."
+"""Hand the metadata of settings.ini to setuptools."""
 
 from configparser import ConfigParser
 from pathlib import Path

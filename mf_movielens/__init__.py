@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from mf_movielens.als import fit_als
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.data import load
+    from mf_movielens.ease import fit_ease
     from mf_movielens.encoding import Ratings, Vocabulary
     from mf_movielens.factors import Factors
-    from mf_movielens.ease import fit_ease
     from mf_movielens.ials import fit_ials
     from mf_movielens.metrics import rmse
     from mf_movielens.posterior import Posterior

@@ -112,6 +112,15 @@ def _make_tables(
 class _SamplerState:
     """The current sample of the model, and its starting values."""
 
+    prediction: np.ndarray
+    rating_precision: np.ndarray
+    noise_precision: float
+    user_noise_precision: np.ndarray
+    noise_shape: float
+    user_day_bias: np.ndarray
+    user_day_precision: float
+    n_iterations: int
+
     def __init__(
         self,
         ratings: Ratings,

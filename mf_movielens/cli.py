@@ -55,7 +55,7 @@ from mf_movielens.workflow import (
 __all__ = ['app', 'main']
 
 # %% ../nbs/21_cli.ipynb #de27f14e
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help='Matrix factorization for ratings: train a model, use it, keep it.',
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -102,6 +102,9 @@ class Vocabulary:
     array(['Fargo'], dtype=object)
     """
 
+    index: pd.Index
+    name: str
+
     def __init__(self, ids: Iterable[Any], name: str = 'item') -> None:
         self.index = _check_ids(pd.Index(ids), name)
         self.name = name
@@ -602,7 +605,7 @@ def _check_values(rating: np.ndarray, scale: tuple[float, float]) -> None:
         )
 
 # %% ../nbs/02_encoding.ipynb #fda1a83a
-ID_COLUMNS = {
+ID_COLUMNS: dict[str, tuple[str, ...]] = {
     'user': ('user_id', 'userId', 'user'),
     'item': ('item_id', 'movie_id', 'itemId', 'movieId', 'item', 'movie'),
 }

@@ -353,6 +353,11 @@ class FeatureGroup:
     ((3, 2), (3, 2))
     """
 
+    singular_values: np.ndarray
+    reg: float
+    coefficients: np.ndarray
+    contribution: np.ndarray
+
     def __init__(self, X: Any, n_columns: int, keep_loadings: bool = True) -> None:
         U, self.singular_values, V = _principal_directions(sparse.csr_array(X))
         self._project = np.ascontiguousarray(U.T, 'float32')
@@ -452,6 +457,13 @@ class HierarchicalFactors:
     >>> users.factors.shape, users.unrated_rows
     ((3, 4), array([2]))
     """
+
+    factors: np.ndarray
+    mean: np.ndarray
+    precision: np.ndarray
+    features: list[FeatureGroup]
+    tasks: list[list[RowBlock]]
+    unrated_rows: np.ndarray
 
     def __init__(
         self,
@@ -750,6 +762,9 @@ class OrderedProbit:
     >>> probit.sample_utilities(prediction, noise_sd, rng) > 0
     array([False,  True,  True])
     """
+
+    category: np.ndarray
+    cutpoints: np.ndarray
 
     def __init__(
         self, category: np.ndarray, cutpoints: npt.ArrayLike, slice_size: int = 2**15

@@ -597,6 +597,8 @@ class FitLog:
     (1, True)
     """
 
+    fit_key: str
+
     def __init__(
         self,
         user_table: np.ndarray,

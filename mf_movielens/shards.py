@@ -293,6 +293,16 @@ class Shards:
     True
     """
 
+    folder: Path
+    users: Vocabulary
+    items: Vocabulary
+    titles: np.ndarray | None
+    sizes: list[int]
+    scale: tuple[float, float]
+    mean: float
+    fingerprint: str
+    is_shuffled: bool
+
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
         _import_arrow()

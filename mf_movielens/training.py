@@ -42,9 +42,9 @@ __all__ = [
     'RECIPES',
     'Recipe',
     'TrainingRun',
-    'train_net',
     'inputs_and_targets',
     'to_factors',
+    'train_net',
 ]
 
 # %% ../nbs/08_training.ipynb #196f7711
@@ -185,6 +185,8 @@ class TrainingRun:
     >>> run = train_net(ratings)  # doctest: +SKIP
     >>> run.history  # doctest: +SKIP
     """
+
+    checkpoint: Path | None
 
     def __init__(
         self,

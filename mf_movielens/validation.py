@@ -222,4 +222,4 @@ def is_numeric_and_bounded(array: np.ndarray) -> bool:
         return False
     lowest, highest = float(array.min(initial=0)), float(array.max(initial=0))
     # A nan makes both comparisons false.
-    return -MAX_MAGNITUDE < lowest and highest < MAX_MAGNITUDE
+    return lowest > -MAX_MAGNITUDE and highest < MAX_MAGNITUDE

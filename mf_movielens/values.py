@@ -436,7 +436,7 @@ def _refuse_timestamps(
 
 # %% ../nbs/97_values.ipynb #afada5f8
 # Lowest and highest rating, and the step between two of them.
-SCALES = {
+SCALES: dict[tuple[float, float], float] = {
     (0, 1): 1,
     (1, 5): 1,
     (0.5, 5): 0.5,

@@ -22,7 +22,7 @@ def test_the_first_cell_gets_the_package_on_colab_alone(name):
         '#| hide\nimport sys\n\n'
         "if 'google.colab' in sys.modules:\n"
         '    # On Colab: install the package, and keep the numpy that is already there.\n'
-        '    import numpy\n\n'
+        '    import numpy  # noqa: F401\n\n'
         '    %pip install -q "numpy=={numpy.__version__}" '
         f'"{s["lib_name"]} @ git+{s["git_url"]}@{s["branch"]}"'
     )
@@ -140,3 +140,16 @@ def test_no_test_asserts_seconds():
     for path in sorted(Path(__file__).parent.glob('test_*.py')):
         for part in ast.parse(path.read_text()).body:
             assert not assertions_of_time(ast.unparse(part)), path.name
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_no_line_of_code_is_wider_than_88_columns(name):
+    """Alternative texts of figures and the line that installs on Colab may be."""
+    lines = [
+        line
+        for cell in read(NBS / f'{name}.ipynb').cells
+        if cell.cell_type == 'code'
+        for line in cell.source.splitlines()
+        if not re.match(r'#\| fig-alt:|    %pip install', line)
+    ]
+    assert not [line for line in lines if len(line) > 88]
