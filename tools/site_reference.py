@@ -22,12 +22,28 @@ from book import PACKAGE, chapters, title_and_subtitle
 # The floors of the package, from the top down
 GROUPS = {
     'Command line': ['cli', 'serve'],
-    'Recommenders': ['recommender', 'tuning', 'spark'],
-    'Solvers': ['solvers', 'als', 'ials', 'implicit', 'ease', 'bayes', 'training'],
+    'Recommenders': [
+        'recommender',
+        'catalog',
+        'new_users',
+        'evaluation',
+        'model_file',
+        'tuning',
+        'spark',
+    ],
+    'Solvers': ['solvers', 'als', 'ials', 'ease', 'bayes', 'training'],
     'Evaluation': ['metrics', 'ranking', 'splits', 'baselines'],
     'Predictors': ['factors', 'posterior', 'model'],
     'Engines': ['least_squares', 'gibbs'],
-    'Ratings': ['encoding', 'reading', 'shards', 'data', 'frames'],
+    'Ratings': [
+        'encoding',
+        'reading',
+        'file_layout',
+        'values',
+        'shards',
+        'data',
+        'frames',
+    ],
     'Foundations': ['validation', 'storage', 'archives'],
     'The book': ['book', 'plots'],
 }

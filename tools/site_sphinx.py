@@ -38,7 +38,12 @@ TYPES = {
     'Callable': 'collections.abc.Callable',
     'Literal': 'typing.Literal',
 }
-FORWARD_REFERENCE = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")
+# How Sphinx writes some types and defaults, and how their source has them
+WRITTEN = {
+    r"TypeAliasForwardRef\('([\w.]+)'\)": r'~\1',
+    r"<(?:function|class) '?([\w.]+)'?(?: at 0x\w+)?>": r'\1',
+    r'<factory>': '...',
+}
 EDIT_BUTTONS = ('source-edit-button', 'source-file-button')
 ABBREVIATIONS = {
     'np.': 'numpy.',
@@ -103,7 +108,7 @@ def process_signature(
     """Write a signature as its source has it.
 
     A protocol is not called. Keras hides the parameters of a network behind its own
-    `__new__`. In a union, Sphinx 9 writes how it finds an alias instead of the alias.
+    `__new__`. Some types and defaults are written as Python represents them.
     """
     if getattr(thing, '_is_protocol', False):
         return '', None
@@ -114,10 +119,9 @@ def process_signature(
             of_init.replace(parameters=parameters, return_annotation=of_init.empty),
             unqualified_typehints=True,
         )
-    if signature:
-        signature = FORWARD_REFERENCE.sub(r'~\1', signature)
-    if returns:
-        returns = FORWARD_REFERENCE.sub(r'~\1', returns)
+    for pattern, source in WRITTEN.items():
+        signature = signature and re.sub(pattern, source, signature)
+        returns = returns and re.sub(pattern, source, returns)
     return signature, returns
 
 
