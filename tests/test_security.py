@@ -138,4 +138,4 @@ def test_the_only_addresses_are_those_of_the_archives():
 
 def test_the_policy_says_where_to_go():
     text = (ROOT / 'SECURITY.md').read_text()
-    assert 'Report a vulnerability' in text and 'nbs/22_faults.ipynb' in text
+    assert 'Report a vulnerability' in text and 'nbs/26_faults.ipynb' in text

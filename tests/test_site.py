@@ -510,7 +510,7 @@ VISIBLE = """
 
 
 def test_paper_has_what_is_folded(base: str, tab: OpenTab) -> None:
-    page = tab(base + '16_recommender.html')
+    page = tab(base + '17_recommender.html')
     assert not any(page.evaluate(VISIBLE))
     page.emulate_media(media='print')  # by the style sheet alone
     page.wait_for_timeout(200)
@@ -523,7 +523,7 @@ def test_paper_has_what_is_folded(base: str, tab: OpenTab) -> None:
 def test_printing_opens_what_is_folded_and_closes_it_again(
     base: str, tab: OpenTab
 ) -> None:
-    page = tab(base + '16_recommender.html')
+    page = tab(base + '17_recommender.html')
     page.locator('div.cell details > summary').first.click()
     before = page.evaluate(VISIBLE)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")  # where it is too old

@@ -23,8 +23,8 @@ PARTS = {
     'Ratings': 0,
     'Matrix factorization': 5,
     'Top-N recommendations': 10,
-    'Uncertainty': 12,
-    'Applications': 15,
+    'Uncertainty': 13,
+    'Applications': 16,
     'Under the hood': 90,
 }
 

@@ -88,7 +88,7 @@ def comparison() -> None:
     """Draw the quality of the lists of every system against the time it takes.
 
     Other libraries are shown at the best of their settings, ours at the defaults, as
-    in nbs/18_benchmark.ipynb.
+    in nbs/21_benchmark.ipynb.
     """
     table = pd.read_csv(PACKAGE / 'results/benchmark.csv')
     is_other = table.system != 'mf_movielens'
