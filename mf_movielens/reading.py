@@ -27,6 +27,7 @@ __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table',
 from .encoding import Ratings, RatingsError, check_scale
 from mf_movielens.file_layout import (
     READ_ERRORS,
+    TextLayout,
     check_unpacked_size,
     columns_named_like,
     explain_read_error,
@@ -156,9 +157,9 @@ class FrameTable(Table):
     description = 'a frame'
 
     def __init__(self, frame: pd.DataFrame, name: str = 'the frame') -> None:
-        self.frame = frame
-        self.origin = Origin(name)
-        self.columns = list(frame)
+        self.frame: pd.DataFrame = frame
+        self.origin: Origin = Origin(name)
+        self.columns: list[Hashable] = list(frame)
 
     def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
         """Give the columns, as one chunk."""
@@ -201,13 +202,13 @@ class TextTable(Table):
     """
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
-        self.layout = find_layout(
+        self.layout: TextLayout = find_layout(
             path, options.separator, options.encoding, options.min_columns
         )
-        self.origin = Origin(str(path), self._place)
-        self.columns = self.layout.columns
-        self.has_header = self.layout.has_header
-        self.description = self.layout.description
+        self.origin: Origin = Origin(str(path), self._place)
+        self.columns: list[Hashable] = self.layout.columns
+        self.has_header: bool = self.layout.has_header
+        self.description: str = self.layout.description
 
     def _place(self, row: Any) -> str:
         return f'line {self.layout.line_number(int(row))}'
@@ -424,8 +425,9 @@ class ParquetTable(Table):
                 self._row_groups = _group_row_groups(file.metadata)
                 self._schema = file.schema_arrow
             check_unpacked_size(path, 8 * n_rows, f'{n_rows:,} rows')
-            self.columns = list(self._schema.empty_table().to_pandas())
-        self.origin = Origin(str(path))
+            empty = self._schema.empty_table().to_pandas()
+            self.columns: list[Hashable] = list(empty)
+        self.origin: Origin = Origin(str(path))
         self._path = path
 
     def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
