@@ -369,8 +369,8 @@ class Factors(PointPredictor):
     --------
     >>> f = Factors(3.0, np.zeros(1), np.array([0.5, -1]), np.ones((1, 2)),
     ...             np.array([[1.0, 0], [0, -2]]), (1, 5))
-    >>> f.predict(0, 0)
-    4.5
+    >>> f.predict([0], [0])
+    array([4.5])
     """
 
     mu: float
