@@ -171,7 +171,7 @@ def test_the_command_line_hands_its_seed_to_the_solver(tmp_path):
         words += ['--no-evaluate', '--out', out]
         answer = CliRunner().invoke(app, [str(w) for w in words])
         assert not answer.exit_code, answer.output
-        return factors_of(Recommender.load(out / 'model.npz').factors)
+        return factors_of(Recommender.load(out / 'model.npz').predictor)
 
     assert_seeds_matter(fit)
 
