@@ -18,7 +18,6 @@ import numpy.typing as npt
 __all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'PointPredictor', 'Factors', 'top_items']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
-from .encoding import Ratings, scale_unit, to_preference
 from .least_squares import Regularization, refit_rows
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
@@ -34,6 +33,8 @@ from mf_movielens.validation import (
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
+
+    from mf_movielens.encoding import Ratings
 
 # %% ../nbs/05_factors.ipynb #74162955
 __all__ = [
@@ -422,6 +423,7 @@ class Factors(PointPredictor):
         Examples
         --------
         >>> import pandas as pd
+        >>> from mf_movielens import Ratings
         >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2.0, 4]})
         >>> ratings = Ratings.from_frame(frame)
         >>> Factors.for_ranking(ratings, np.ones((2, 1)), np.ones((1, 1)))
@@ -733,6 +735,9 @@ def _fold_in_ratings(
     factors: Factors, histories: csr_array, regularization: Regularization
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n_new,) biases and (n_new, n_factors) factors that give ratings."""
+    # Factors are loaded and asked without pandas, which `encoding` imports.
+    from mf_movielens.encoding import scale_unit
+
     # The engine counts in units of the scale, and has biases in the last column.
     unit = scale_unit(factors.scale) if factors.link == 'identity' else 1.0
     x = to_float32(histories.data)
@@ -750,6 +755,8 @@ def _fold_in_scores(
     factors: Factors, histories: csr_array, regularization: Regularization
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n_new,) biases, all 0, and (n_new, n_factors) factors that give scores."""
+    from mf_movielens.encoding import to_preference
+
     preference = to_preference(to_float32(histories.data), factors.scale)
     items = factors.item_factors
     users = _solve_rows(preference, histories, items, regularization)

@@ -24,12 +24,13 @@ __all__ = ['N_STEPS', 'Regularization', 'length_buckets', 'solve_exactly', 'conj
            'HalfSteps', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar', 'alternate']
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
-from .encoding import Ratings, build_csr
 from .storage import load_checkpoint, save_checkpoint
 from .validation import check_int, check_regularization, check_value
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    from mf_movielens.encoding import Ratings
 
 # %% ../nbs/93_least_squares.ipynb #90b3ca1b
 __all__ = [
@@ -472,6 +473,7 @@ def half_steps(
     Examples
     --------
     >>> import pandas as pd
+    >>> from mf_movielens import Ratings
     >>> ratings = Ratings.from_frame(
     ...     pd.DataFrame({'user': [1, 1], 'item': [1, 2], 'rating': [1.0, 2]}))
     >>> P, Q = np.zeros((1, 1), 'float32'), np.ones((2, 1), 'float32')
@@ -481,6 +483,9 @@ def half_steps(
     >>> P
     array([[1.]], dtype=float32)
     """
+    # Factors are loaded and asked without pandas, which `encoding` imports.
+    from mf_movielens.encoding import build_csr
+
     user_ix, item_ix = ratings.user_ix, ratings.item_ix
     shape = len(user_table), len(item_table)
     by_user = build_csr(user_ix, item_ix, targets, shape)
@@ -522,6 +527,7 @@ def check_fit_settings(
     Examples
     --------
     >>> import pandas as pd
+    >>> from mf_movielens import Ratings
     >>> frame = pd.DataFrame({'user': [1], 'item': [2], 'rating': [3.0]})
     >>> ratings = Ratings.from_frame(frame)
     >>> check_fit_settings(ratings, valid=None, patience=None, n_threads=2, reg=0.1)
@@ -560,6 +566,7 @@ def fit_key(ratings: Ratings, valid: Ratings | None, **settings: Any) -> str:
     Examples
     --------
     >>> import pandas as pd
+    >>> from mf_movielens import Ratings
     >>> ratings = Ratings.from_frame(
     ...     pd.DataFrame({'user': [1], 'item': [2], 'rating': [3.0]}))
     >>> fit_key(ratings, None, reg=0.1) == fit_key(ratings, None, reg=0.2)
@@ -752,6 +759,7 @@ def alternate(
     Examples
     --------
     >>> import pandas as pd
+    >>> from mf_movielens import Ratings
     >>> ratings = Ratings.from_frame(
     ...     pd.DataFrame({'user': [1, 1], 'item': [1, 2], 'rating': [1.0, 2]}))
     >>> P, Q = np.zeros((1, 1), 'float32'), np.ones((2, 1), 'float32')
