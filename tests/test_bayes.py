@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from mf_movielens.bayes import fit_bayes
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
+from mf_movielens.model_file import ModelFileError
 from mf_movielens.posterior import (
     POSTERIOR_FORMAT,
     POSTERIOR_VERSION,
@@ -23,7 +24,6 @@ from mf_movielens.posterior import (
     coverage_table,
     log_score,
 )
-from mf_movielens.model_file import ModelFileError
 from mf_movielens.recommender import Recommender
 from mf_movielens.storage import save_arrays
 

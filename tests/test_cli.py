@@ -1,6 +1,16 @@
 "The command as a person types it."
 
-import fcntl, json, os, pty, re, select, struct, subprocess, sys, termios, time
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
 
 import numpy as np
@@ -268,7 +278,10 @@ def test_a_closed_pipe_is_no_traceback(run, model):
 
 
 def in_a_terminal(words, cwd, env, answers=(), until=None):
-    "Run the command in a terminal: type each answer when the text before it has been shown; give what was shown and the exit code."
+    """Run the command in a terminal: what it shows, and its exit code.
+
+    Each answer is typed when the text before it has been shown.
+    """
     pid, fd = pty.fork()
     if pid == 0:
         os.chdir(cwd)

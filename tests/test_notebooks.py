@@ -1,4 +1,4 @@
-"What holds for every notebook: how it begins on Colab, and where it may look."
+"""Rules for every notebook: its first and last cells, its paths, and its assertions."""
 
 import ast
 import re
@@ -12,41 +12,49 @@ sys.path.insert(0, str(ROOT / 'tools'))
 from book import NBS, read, settings
 
 NAMES = sorted(p.stem for p in NBS.glob('*.ipynb'))
+CHAPTERS = [name for name in NAMES if name != 'index']
+
+COLAB_CELL = """#| hide
+import sys
+
+if 'google.colab' in sys.modules:
+    # On Colab: install the package, and keep the numpy that is already there.
+    import numpy  # noqa: F401
+
+    %pip install -q "numpy=={{numpy.__version__}}" "{package} @ git+{url}@{branch}\""""
+# the repository, this machine, or files beside the notebooks
+OUTSIDE_PATH = r"""['"](?:\.\./nbs|/(?:home|root|work|usr)/|results/|images/)[^'"]*"""
+
+
+def cells_of(name):
+    """The cells of a notebook."""
+    return read(NBS / f'{name}.ipynb').cells
+
+
+def code_of(name):
+    """The sources of the code cells of a notebook."""
+    return [cell.source for cell in cells_of(name) if cell.cell_type == 'code']
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_first_cell_gets_the_package_on_colab_alone(name):
-    s = settings()
-    first = next(
-        c for c in read(NBS / f'{name}.ipynb').cells if c.cell_type == 'code'
-    ).source
-    assert first == (
-        '#| hide\nimport sys\n\n'
-        "if 'google.colab' in sys.modules:\n"
-        '    # On Colab: install the package, '
-        'and keep the numpy that is already there.\n'
-        '    import numpy  # noqa: F401\n\n'
-        '    %pip install -q "numpy=={numpy.__version__}" '
-        f'"{s["lib_name"]} @ git+{s["git_url"]}@{s["branch"]}"'
+def test_the_first_cell_installs_the_package_on_colab_only(name):
+    config = settings()
+    expected = COLAB_CELL.format(
+        package=config['lib_name'], url=config['git_url'], branch=config['branch']
     )
+    assert code_of(name)[0] == expected
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_nothing_depends_on_the_checkout(name):
-    source = '\n'.join(
-        c.source for c in read(NBS / f'{name}.ipynb').cells if c.cell_type == 'code'
-    )
-    assert not re.findall(
-        r"""['"](?:\.\./nbs|/(?:home|root|work|usr)/|results/|images/)[^'"]*""", source
-    )
+    assert re.findall(OUTSIDE_PATH, '\n'.join(code_of(name))) == []
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if n != 'index'])
-def test_a_chapter_begins_and_ends_as_chapters_do(name):
-    cells = read(NBS / f'{name}.ipynb').cells
-    assert re.match(
-        r'# .+\n\n> .+\n\n', cells[0].source
-    ) and '## Where to go next' in '\n'.join(c.source for c in cells[-3:])
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_a_chapter_begins_with_title_and_subtitle_and_ends_with_links(name):
+    cells = cells_of(name)
+    assert re.match(r'# .+\n\n> .+\n\n', cells[0].source)
+    assert '## Where to go next' in '\n'.join(cell.source for cell in cells[-3:])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ TIMES = CLOCKS | {'seconds', 'took', 'elapsed'}
 
 
 def identifiers(node):
-    "Every name and attribute that occurs in a piece of code."
+    """Every name and attribute that occurs in a piece of code."""
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             yield part.id
@@ -108,7 +116,7 @@ def identifiers(node):
 
 
 def bound_names(statement):
-    "The names that a statement gives a value to, lists that it appends to among them."
+    """The names that a statement binds, and the lists that it appends to."""
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return {statement.name}
     found = {
@@ -127,7 +135,7 @@ def bound_names(statement):
 
 
 def assertions_of_time(code):
-    "Asserted comparisons with what a clock measured in the same piece of code."
+    """Asserted comparisons with something that a clock measured."""
     simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.FunctionDef)
     nodes = list(ast.walk(ast.parse(code)))
     statements = [node for node in nodes if isinstance(node, simple)]
@@ -163,10 +171,10 @@ def test_an_assertion_of_time_is_found(code, found):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_no_cell_asserts_seconds(name):
-    "A machine may be busy: speed is measured in `benchmarks/`, and shown."
-    for cell in read(NBS / f'{name}.ipynb').cells:
-        if cell.cell_type == 'code' and not re.search(r'^\s*[%!]', cell.source, re.M):
-            assert not assertions_of_time(cell.source)
+    """A machine may be busy: speed is measured in `benchmarks/`, and shown."""
+    for source in code_of(name):
+        has_magic = re.search(r'^\s*[%!]', source, re.M)
+        assert has_magic or not assertions_of_time(source)
 
 
 def test_no_test_asserts_seconds():
@@ -178,11 +186,7 @@ def test_no_test_asserts_seconds():
 @pytest.mark.parametrize('name', NAMES)
 def test_no_line_of_code_is_wider_than_88_columns(name):
     """Alternative texts of figures and the line that installs on Colab may be."""
-    lines = [
-        line
-        for cell in read(NBS / f'{name}.ipynb').cells
-        if cell.cell_type == 'code'
-        for line in cell.source.splitlines()
-        if not re.match(r'#\| fig-alt:|    %pip install', line)
-    ]
-    assert not [line for line in lines if len(line) > 88]
+    lines = [line for source in code_of(name) for line in source.splitlines()]
+    may_be_wide = re.compile(r'#\| fig-alt:|    %pip install')
+    wide_lines = [line for line in lines if len(line) > 88]
+    assert [line for line in wide_lines if not may_be_wide.match(line)] == []

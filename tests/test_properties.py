@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from mf_movielens.baselines import damped_biases, popularity
-from mf_movielens.encoding import Ratings, from_unit, to_unit
 from mf_movielens.ease import fit_ease
+from mf_movielens.encoding import Ratings, from_unit, to_unit
 from mf_movielens.metrics import mae, rmse
 from mf_movielens.recommender import Recommender
 from mf_movielens.splits import leave_last_out, random_split, time_split

@@ -1,6 +1,8 @@
 "A recommender for any ids and ratings, its file, and what opening it costs."
 
-import json, subprocess, sys
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -238,7 +240,10 @@ def test_factors_of_other_origin(tmp_path):
     assert len(biases.recommend(0)) == 4 and len(biases.fold_in({0: 5})) == 7
     with pytest.raises(ValueError, match='no factors'):
         biases.similar(0)
-    normal = lambda *shape: rng.normal(0, 0.3, shape).astype('float32')
+
+    def normal(*shape):
+        return rng.normal(0, 0.3, shape).astype('float32')
+
     squeezed = Recommender.of(
         Factors(
             0.0, normal(6), normal(8), normal(6, 3), normal(8, 3), (1, 5), 'sigmoid'
@@ -344,9 +349,10 @@ def test_one_thing_means_one_thing(small):
 
 @pytest.mark.parametrize('solver', ['als', 'keras'])
 def test_the_width_of_the_scale_does_not_matter(solver):
+    from dataclasses import replace
+
     from mf_movielens.data import synthetic
     from mf_movielens.splits import random_split
-    from dataclasses import replace
 
     ratings = Ratings.from_frame(synthetic().ratings.head(30_000))
     percent = replace(ratings, rating=20 * ratings.rating, scale=(20, 100))
@@ -368,8 +374,9 @@ def test_the_width_of_the_scale_does_not_matter(solver):
 
 
 def test_the_width_of_the_scale_does_not_change_lists():
-    from mf_movielens.data import synthetic
     from dataclasses import replace
+
+    from mf_movielens.data import synthetic
 
     ratings = Ratings.from_frame(synthetic().ratings.head(20_000))
     percent = replace(ratings, rating=20 * ratings.rating, scale=(20, 100))
