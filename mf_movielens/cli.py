@@ -315,7 +315,7 @@ def _silent_stderr() -> Iterator[None]:
 
 def _fit_keras_with_bar(
     ratings: Ratings,
-    solver: str,
+    solver: Solver,
     on_iteration: Callable[[dict[str, Any]], object] | None = None,
     **settings: Any,
 ) -> Recommender:
@@ -324,7 +324,7 @@ def _fit_keras_with_bar(
 
     with _silent_stderr():
         import mf_movielens.training  # noqa: F401
-    n_epochs = settings.get('n_iterations', SOLVERS['keras'].defaults['n_iterations'])
+    n_epochs = settings.get('n_iterations', solver.defaults['n_iterations'])
     bar_settings: dict[str, Any] = dict(desc='training', unit='epoch', leave=False)
     with tqdm(total=n_epochs, disable=None, **bar_settings) as bar:
 
@@ -395,7 +395,7 @@ def _fit_to_all(plan: _Plan) -> Recommender:
     checkpoint = plan.checkpoint('all')
     options = {} if checkpoint is None else dict(checkpoint=checkpoint)
     fit = _fit_function(plan.solver)
-    model = fit(plan.data.ratings, plan.solver.name, **plan.settings, **options)
+    model = fit(plan.data.ratings, plan.solver, **plan.settings, **options)
     facts = dict(data=plan.data.name, is_real=plan.data.is_real, because=plan.reason)
     return replace(model, settings=model.settings | facts)
 
@@ -479,10 +479,10 @@ def _print_report(report: HeldOutReport, model: Recommender, label: str) -> None
     print(f'factors less {report.baseline}: {value:+.4f} ({low:+.4f} to {high:+.4f})')
     if advice := _advice(report, model):
         print(advice)
-    if report.coverage:
+    if report.interval_coverage:
         print(
             '90 % intervals hold {covered_90:.1%} of the held-out ratings, and should '
-            'hold {nominal_90:.1%}'.format(**report.coverage)
+            'hold {nominal_90:.1%}'.format(**report.interval_coverage)
         )
         n_samples = model.settings.get('n_samples', _FEW_SAMPLES)
         if n_samples < _FEW_SAMPLES:
@@ -497,6 +497,9 @@ def _next_commands(model: Recommender, folder: Path) -> str:
         'similar': popular,
         'rate': f'{popular}={model.predictor.scale[1]:g}',
     }
+    if getattr(model.predictor, 'regularization', True) is None:
+        # EASE cannot fold in new users.
+        del examples['rate']
     option = ''
     if folder != DEFAULT_FOLDER:
         option = f' --model {shlex.quote(str(folder / "model.npz"))}'
@@ -593,8 +596,13 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help='Of the first numbers and the shuffles.')
-    ] = 0,
+        int | None,
+        _option(
+            '--seed',
+            min=0,
+            help=_default_help('Of the first numbers and the shuffles.', 'seed'),
+        ),
+    ] = None,
     user_column: UserColumn = None,
     item_column: ItemColumn = None,
     rating_column: RatingColumn = None,

@@ -103,7 +103,8 @@ class Recommender:
         ratings : Ratings
             What to fit to.
         solver : str or Solver
-            'ials' ranks items. 'als' predicts ratings; so do 'keras', which takes
+            'ials' ranks items, and so does 'ease', without latent factors. 'als'
+            predicts ratings; so do 'keras', which takes
             longer and imports TensorFlow, and 'bayes', which takes longest, has the
             lowest error and gives prediction intervals. 'auto' goes by the goal.
         goal : {'ranking', 'rating'}, optional
@@ -151,7 +152,7 @@ class Recommender:
         Parameters
         ----------
         predictor : Predictor
-            `Factors` or a `Posterior`.
+            Such as `Factors` or a `Posterior`.
         ratings : Ratings
             What it was fitted to.
         **settings

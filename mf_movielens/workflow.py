@@ -81,7 +81,7 @@ class HeldOutReport:
         its 95 % interval.
     predicted : ndarray or None
         Predicted ratings of `test`, if the model predicts ratings.
-    coverage : dict or None
+    interval_coverage : dict or None
         `covered_90` and `nominal_90`: how many ratings lie in their 90 % intervals and
         how many should, if the model gives intervals.
     """
@@ -93,7 +93,7 @@ class HeldOutReport:
     baseline: str
     difference: tuple[float, float, float] | None
     predicted: np.ndarray | None = None
-    coverage: dict[str, float] | None = None
+    interval_coverage: dict[str, float] | None = None
 
 # %% ../nbs/24_workflow.ipynb #ac555ed1
 def _error_row(test: Ratings, predicted: np.ndarray) -> dict[str, float]:
@@ -131,7 +131,7 @@ def _report_errors(
             groups=test.user_ix,
         ),
         predicted=predicted[name],
-        coverage=coverage,
+        interval_coverage=coverage,
     )
 
 # %% ../nbs/24_workflow.ipynb #726dea24
@@ -198,9 +198,9 @@ def evaluate_on_held_out(
     solver : Solver
     settings : mapping of str to object
         Of the solver, by name.
-    checkpoint : path
+    checkpoint : path, optional
         A file to write after each iteration, and to continue from.
-    fit : callable
+    fit : callable, optional
         `Recommender.fit`, or a function that wraps it.
 
     Returns
@@ -216,8 +216,10 @@ def evaluate_on_held_out(
     records: list[dict[str, Any]] = []
     run: dict[str, Any] = dict(_validation_part(split.test, solver))
     if 'checkpoint' in solver.options:
-        run |= dict(checkpoint=checkpoint, on_iteration=records.append)
-    model = fit(split.train, solver.name, **settings, **run)
+        run['checkpoint'] = checkpoint
+    if 'on_iteration' in solver.options:
+        run['on_iteration'] = records.append
+    model = fit(split.train, solver, **settings, **run)
     name = f'{model.predictor.n_factors} factors, {solver.name}'
     return _REPORTS[model.goal](split, model, name, pd.DataFrame(records))
 
@@ -244,8 +246,8 @@ def summarize_training(
     if report is None:
         return summary
     summary['split'] = report.split_name
-    if report.coverage:
-        summary['interval_coverage'] = report.coverage
+    if report.interval_coverage:
+        summary['interval_coverage'] = report.interval_coverage
     if report.table is not None and report.difference is not None:
         summary['metrics'] = report.table.round(4).to_dict('index')
         summary['baseline'] = report.baseline
