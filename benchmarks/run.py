@@ -333,14 +333,14 @@ def print_row(row: Row) -> None:
 
 
 def compare_ratings(
-    ours: Sequence[tuple[Ratings, np.ndarray]],
-    others: Sequence[tuple[Ratings, np.ndarray]],
+    main_results: Sequence[tuple[Ratings, np.ndarray]],
+    other_results: Sequence[tuple[Ratings, np.ndarray]],
 ) -> list[Estimate]:
     """Differences of RMSE and MAE on all folds together, by users."""
-    rating = np.concatenate([test.rating for test, _ in ours])
-    user_ix = np.concatenate([test.user_ix for test, _ in ours])
-    predictions = np.concatenate([result for _, result in ours])
-    other_predictions = np.concatenate([result for _, result in others])
+    rating = np.concatenate([test.rating for test, _ in main_results])
+    user_ix = np.concatenate([test.user_ix for test, _ in main_results])
+    predictions = np.concatenate([result for _, result in main_results])
+    other_predictions = np.concatenate([result for _, result in other_results])
     return [
         compare_errors(rating, predictions, other_predictions, metric, user_ix)
         for metric in (rmse, mae)
@@ -348,12 +348,12 @@ def compare_ratings(
 
 
 def compare_rankings(
-    ours: Sequence[tuple[Ratings, pd.DataFrame]],
-    others: Sequence[tuple[Ratings, pd.DataFrame]],
+    main_results: Sequence[tuple[Ratings, pd.DataFrame]],
+    other_results: Sequence[tuple[Ratings, pd.DataFrame]],
 ) -> list[Estimate]:
     """Differences of nDCG and recall on all folds together, by users."""
-    metrics = pd.concat([result for _, result in ours])
-    other_metrics = pd.concat([result for _, result in others])
+    metrics = pd.concat([result for _, result in main_results])
+    other_metrics = pd.concat([result for _, result in other_results])
     if not metrics.index.equals(other_metrics.index):
         raise ValueError('the two models were judged on different users')
     return [
@@ -372,7 +372,7 @@ def compare_with_main_model(variant: Variant, plan: Plan, folds: Sequence[str]) 
     The differences are those of our model less the other, with intervals.
     """
     task = variant.task
-    ours, others = (
+    main_results, other_results = (
         [
             load_result(task, ratings_file(f'{f}-test'), v.result_file(plan, f))
             for f in folds
@@ -383,7 +383,7 @@ def compare_with_main_model(variant: Variant, plan: Plan, folds: Sequence[str]) 
     prefixes = ('', f'{COMPARED_METRICS[task][1]}_')
     return {
         f'{prefix}{column}': value
-        for prefix, interval in zip(prefixes, compare(ours, others))
+        for prefix, interval in zip(prefixes, compare(main_results, other_results))
         for column, value in zip(('difference', 'low', 'high'), interval)
     }
 
@@ -630,7 +630,7 @@ def print_table(table: pd.DataFrame, task: str) -> None:
     metrics = [main_metric, second_metric, 'difference', 'low', 'high', 'fit_s']
     columns = [c for c in ('system', 'model', 'variant', *metrics) if c in table]
     ordered = table.sort_values(main_metric, ascending=task == 'rating')[columns]
-    print(f'\n{task}; difference, low and high: ours less the other')
+    print(f'\n{task}; difference, low and high: our main model minus the other')
     print(ordered.round(4).to_string(index=False))
 
 
