@@ -5,8 +5,8 @@
 FOLDER holds notebooks of the same names that were run on the real data. Words must be
 the same, numbers nearly so: another processor rounds otherwise, and samples of a Markov
 chain drift apart. See `tolerance`. Times and sizes are no figures of the book; a cell
-that shows them in a table says `#| varies: times`, and one whose numbers are made of few
-samples `#| varies: samples`: then only its words are compared. Pictures are not
+that shows them in a table says `#| varies: times`, and one whose numbers are made of
+few samples `#| varies: samples`: then only its words are compared. Pictures are not
 compared; what they show is asserted in cells.
 """
 
