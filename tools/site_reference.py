@@ -29,6 +29,7 @@ GROUPS = {
         'evaluation',
         'model_file',
         'tuning',
+        'workflow',
         'spark',
     ],
     'Solvers': ['solvers', 'als', 'ials', 'ease', 'bayes', 'training'],
