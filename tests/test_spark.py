@@ -1,19 +1,25 @@
-"Spark on this machine: real processes, which are killed, and tables that are not sound."
+"""Spark on this machine: real processes, which are killed, and damaged tables."""
 
-import os, signal, socket, subprocess, sys, threading, time
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import mf_movielens.spark as module
 from mf_movielens.als import fit_als
 from mf_movielens.baselines import damped_biases
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.metrics import rmse
-from mf_movielens.shards import shard_file, write_shards
+from mf_movielens.shards import write_shards
 from mf_movielens.spark import SparkError, fit_spark, get_spark, load_spark
 from mf_movielens.splits import official_fold
 
@@ -22,11 +28,11 @@ pyspark = pytest.importorskip(
     reason='Spark is tested where pyspark is: pip install mf_movielens[spark]',
 )
 try:
-    module.get_spark('local[1]').stop()
-except SparkError as e:
-    pytest.skip(f'Spark is tested where it starts: {e}', allow_module_level=True)
+    get_spark('local[1]').stop()
+except SparkError as error:
+    pytest.skip(f'Spark is tested where it starts: {error}', allow_module_level=True)
 
-SMALL = {
+SMALL_SESSION = {
     'spark.sql.shuffle.partitions': '4',
     'spark.executorEnv.PYTHONPATH': os.pathsep.join(sys.path),
 }
@@ -40,34 +46,38 @@ def fold():
 
 @pytest.fixture(scope='module')
 def cluster(tmp_path_factory):
-    "A driver and two executors, each a process of its own."
+    """A driver and two executors, each a process of its own."""
     before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp('work'))  # where the workers put their folders
-    spark = get_spark(
-        'local-cluster[2,1,1024]', **SMALL, **{'spark.task.maxFailures': '8'}
-    )
+    # where the executors put their folders
+    os.chdir(tmp_path_factory.mktemp('work'))
+    settings = SMALL_SESSION | {'spark.task.maxFailures': '8'}
+    spark = get_spark('local-cluster[2,1,1024]', **settings)
     yield spark
     spark.stop()
     os.chdir(before)
 
 
-def error(fold, factors):
-    return rmse(fold.test.rating, factors.predict(fold.test.user_ix, fold.test.item_ix))
+def predict_test(fold, factors):
+    return factors.predict(fold.test.user_ix, fold.test.item_ix)
+
+
+def held_out_rmse(fold, factors):
+    """Held-out RMSE of a fold."""
+    return rmse(fold.test.rating, predict_test(fold, factors))
+
+
+def command_line(process):
+    """The command line of a process, '' if it is gone."""
+    try:
+        return (Path('/proc') / process / 'cmdline').read_text()
+    except OSError:
+        return ''
 
 
 def executors():
-    "Process numbers of this test's executors."
-    found = []
-    for p in Path('/proc').iterdir():
-        try:
-            if (
-                p.name.isdigit()
-                and 'CoarseGrainedExecutorBackend' in (p / 'cmdline').read_text()
-            ):
-                found.append(int(p.name))
-        except OSError:
-            pass
-    return found
+    """Process numbers of the executors of this machine."""
+    processes = [p.name for p in Path('/proc').iterdir() if p.name.isdigit()]
+    return [int(p) for p in processes if 'CoarseGrainedExecutor' in command_line(p)]
 
 
 @pytest.fixture(scope='module')
@@ -75,59 +85,64 @@ def fitted(cluster, fold):
     return fit_spark(fold.train, cluster, n_blocks=2)
 
 
-def test_close_to_our_own_and_better_than_without_biases(cluster, fold, fitted):
-    bare = fit_spark(fold.train, cluster, n_bias_iterations=0, n_blocks=2)
-    found = {
-        'biases, then Spark': error(fold, fitted.factors),
-        'Spark alone': error(fold, bare.factors),
-        'ours': error(fold, fit_als(fold.train)),
-        'biases': error(fold, damped_biases(fold.train)),
-    }
-    print(found)
-    assert (
-        found['biases, then Spark'] < found['biases']
-        and found['biases, then Spark'] < found['Spark alone']
-        and found['biases, then Spark'] < found['ours'] + 0.02
-    )
+def test_better_than_biases_alone_and_close_to_our_own_als(cluster, fold, fitted):
+    without_biases = fit_spark(fold.train, cluster, n_bias_iterations=0, n_blocks=2)
+    error = held_out_rmse(fold, fitted.factors)
+    assert error < held_out_rmse(fold, damped_biases(fold.train))
+    assert error < held_out_rmse(fold, without_biases.factors)
+    assert error < held_out_rmse(fold, fit_als(fold.train)) + 0.02
 
 
-def test_an_executor_killed_in_the_middle_changes_nothing(
+class ExecutorKiller(threading.Thread):
+    """Kills an executor at a random moment of the least squares."""
+
+    def __init__(self, spark, executor):
+        super().__init__(daemon=True)
+        self.tracker = spark.sparkContext.statusTracker()
+        self.executor = executor
+        self.seconds = np.random.default_rng().uniform(0, 0.5)
+        self.is_fitting = True
+        self.has_killed = False
+
+    def is_in_als(self):
+        stages = map(self.tracker.getStageInfo, self.tracker.getActiveStageIds())
+        names = [getattr(stage, 'name', '') or '' for stage in stages]
+        return any('ALS' in name for name in names)
+
+    def run(self):
+        while not self.is_in_als():
+            time.sleep(0.005)
+        time.sleep(self.seconds)
+        if self.is_fitting:
+            os.kill(self.executor, signal.SIGKILL)
+            self.has_killed = True
+
+
+def test_an_executor_killed_during_the_fit_changes_nothing(
     cluster, fold, fitted, tmp_path
 ):
-    before, killed, tracker = executors(), [], cluster.sparkContext.statusTracker()
+    before = executors()
     assert len(before) == 2
-
-    def kill():
-        "Wait until the least squares are under way, and then for a random moment more."
-        while not any(
-            'ALS' in (getattr(tracker.getStageInfo(s), 'name', '') or '')
-            for s in tracker.getActiveStageIds()
-        ):
-            time.sleep(0.005)
-        time.sleep(wait)
-        if busy:
-            os.kill(before[0], signal.SIGKILL)
-            killed.append(before[0])
-
-    busy, wait = [True], np.random.default_rng().uniform(0, 0.5)
-    watcher = threading.Thread(target=kill, daemon=True)
-    watcher.start()
-    again = fit_spark(fold.train, cluster, n_blocks=2, checkpoint_dir=tmp_path / 'kept')
-    busy.clear()
-    watcher.join(5)
-    print(f'killed {wait:.2f} s after the first stage of ALS')
-    assert killed and before[0] not in executors()
-    assert abs(error(fold, again.factors) - error(fold, fitted.factors)) < 1e-3
-    assert (
-        np.abs(
-            again.factors.predict(fold.test.user_ix, fold.test.item_ix)
-            - fitted.factors.predict(fold.test.user_ix, fold.test.item_ix)
-        ).max()
-        < 0.01
+    killer = ExecutorKiller(cluster, before[0])
+    killer.start()
+    checkpoints = tmp_path / 'checkpoints'
+    again = fit_spark(fold.train, cluster, n_blocks=2, checkpoint_dir=checkpoints)
+    killer.is_fitting = False
+    killer.join(5)
+    print(f'killed {killer.seconds:.2f} s after the first stage of ALS')
+    assert killer.has_killed
+    assert before[0] not in executors()
+    difference = held_out_rmse(fold, again.factors) - held_out_rmse(
+        fold, fitted.factors
     )
+    assert abs(difference) < 1e-3
+    differences = predict_test(fold, again.factors) - predict_test(fold, fitted.factors)
+    assert np.abs(differences).max() < 0.01
 
 
-def test_a_table_of_any_ids(cluster, tmp_path):
+@pytest.fixture(scope='module')
+def book_table():
+    """Ratings with ids of text, some of which look like numbers."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -135,124 +150,133 @@ def test_a_table_of_any_ids(cluster, tmp_path):
             'isbn': rng.choice([f'0{j}' for j in range(40)], 500),
             'stars': rng.integers(1, 11, 500) / 2,
         }
-    ).drop_duplicates(['reader', 'isbn'])
-    table.to_parquet(tmp_path / 'a.parquet')
-    table.to_csv(tmp_path / 'a.csv', index=False)
-    models = [
-        fit_spark(tmp_path / name, cluster, n_factors=3, n_blocks=2, n_iterations=3)
-        for name in ('a.parquet', 'a.csv')
+    )
+    return table.drop_duplicates(['reader', 'isbn'])
+
+
+@pytest.fixture(scope='module')
+def book_models(cluster, book_table, tmp_path_factory):
+    """Models of the same ratings in a parquet file and in a CSV file."""
+    folder = tmp_path_factory.mktemp('books')
+    book_table.to_parquet(folder / 'a.parquet')
+    book_table.to_csv(folder / 'a.csv', index=False)
+    settings = dict(n_factors=3, n_blocks=2, n_iterations=3)
+    return [
+        fit_spark(folder / name, cluster, **settings) for name in ('a.parquet', 'a.csv')
     ]
-    assert (
-        models[0].ids == models[1].ids
-        and set(models[0].ids[1].index) == set(table.isbn)
-        and models[0].settings['low'] == 0.5
-    )
-    for m in models:
-        assert np.allclose(
-            m.factors.user_factors, models[0].factors.user_factors, atol=1e-5
-        )
-    lists = models[0].recommend(4).toArrow().to_pandas()
-    rated = set(zip(table.reader, table.isbn))
-    assert (
-        not rated & set(zip(lists.user, lists.item))
-        and (lists.groupby('user')['rank'].max() <= 4).all()
-        and lists.score.between(0.5, 5).all()
-    )
-    kept = load_spark(models[0].save(tmp_path / 'model'), cluster)
-    assert (
-        kept.ids == models[0].ids
-        and kept.recommender().recommend('ü 3', 4).item.tolist()
-        == lists[lists.user == 'ü 3'].sort_values('rank').item.tolist()
+
+
+def test_ids_of_text(book_models, book_table):
+    parquet_model, csv_model = book_models
+    assert parquet_model.ids == csv_model.ids
+    assert set(parquet_model.ids[1].index) == set(book_table.isbn)
+    assert parquet_model.settings['low'] == 0.5
+    assert np.allclose(
+        parquet_model.factors.user_factors, csv_model.factors.user_factors, atol=1e-5
     )
 
 
-def test_shards_and_streams(cluster, fold, fitted, tmp_path):
+def test_recommendations_are_unrated_items_on_the_scale(book_models, book_table):
+    top_items = book_models[0].recommend(4).toArrow().to_pandas()
+    rated = set(zip(book_table.reader, book_table.isbn))
+    assert not rated & set(zip(top_items.user, top_items.item))
+    assert (top_items.groupby('user')['rank'].max() <= 4).all()
+    assert top_items.score.between(0.5, 5).all()
+
+
+def test_a_saved_model_recommends_the_same(cluster, book_models, tmp_path):
+    model = book_models[0]
+    top_items = model.recommend(4).toArrow().to_pandas()
+    expected = top_items[top_items.user == 'ü 3'].sort_values('rank').item.tolist()
+    loaded = load_spark(model.save(tmp_path / 'model'), cluster)
+    assert loaded.ids == model.ids
+    assert loaded.recommender().recommend('ü 3', 4).item.tolist() == expected
+
+
+def test_shards(cluster, fold, fitted, tmp_path):
     shards = write_shards(fold.train, tmp_path / 's', shard_size=20_000)
     model = fit_spark(shards, cluster, n_blocks=2)
-    assert abs(error(fold, model.factors) - error(fold, fitted.factors)) < 0.005
-    kept = load_spark(
-        model.save(tmp_path / 'm'), cluster
-    )  # with the items that nobody rated in this part
-    assert (
-        kept.ids == model.ids
-        and np.array_equal(kept.factors.item_factors, model.factors.item_factors)
-        and len(kept.recommender().recommend(196)) == 10
+    difference = held_out_rmse(fold, model.factors) - held_out_rmse(
+        fold, fitted.factors
     )
+    assert abs(difference) < 0.005
+    # the items that nobody rated in this part are kept as well
+    loaded = load_spark(model.save(tmp_path / 'm'), cluster)
+    assert loaded.ids == model.ids
+    assert np.array_equal(loaded.factors.item_factors, model.factors.item_factors)
+    assert len(loaded.recommender().recommend(196)) == 10
     with pytest.raises(RatingsError, match='Remove'):
         model.save(tmp_path / 'm')
 
 
-def test_more_levels_than_a_scale_has(cluster, tmp_path):
+def test_a_scale_of_many_levels(cluster, tmp_path):
+    path = tmp_path / 'a.csv'
     rng = np.random.default_rng(0)
-    pd.DataFrame(
+    table = pd.DataFrame(
         {
             'user': np.repeat(np.arange(60), 30),
             'item': np.tile(np.arange(30), 60),
             'rating': np.r_[-10, 10, rng.uniform(-9, 9, 1798)].round(4),
         }
-    ).to_csv(tmp_path / 'a.csv', index=False)
-    assert fit_spark(
-        tmp_path / 'a.csv', cluster, n_factors=2, n_blocks=2, n_iterations=2
-    ).factors.scale == (-10, 10)
-    with pytest.raises(RatingsError, match='scale 0 to 5'):
-        fit_spark(tmp_path / 'a.csv', cluster, scale=(0, 5))
-    with pytest.raises(TypeError, match='n_factor'):
-        fit_spark(tmp_path / 'a.csv', cluster, n_factor=5)
-
-
-def bad(**columns):
-    return pd.DataFrame(
-        {'user': ['a', 'a', 'b'], 'item': ['x', 'y', 'x'], 'rating': ['3', '4', '5']}
-        | columns
     )
+    table.to_csv(path, index=False)
+    model = fit_spark(path, cluster, n_factors=2, n_blocks=2, n_iterations=2)
+    assert model.factors.scale == (-10, 10)
+    with pytest.raises(RatingsError, match='scale 0 to 5'):
+        fit_spark(path, cluster, scale=(0, 5))
+    with pytest.raises(TypeError, match='n_factor'):
+        fit_spark(path, cluster, n_factor=5)
+
+
+def small_table(**columns):
+    """Three ratings, with some of the columns replaced."""
+    table = {
+        'user': ['a', 'a', 'b'],
+        'item': ['x', 'y', 'x'],
+        'rating': ['3', '4', '5'],
+    }
+    return pd.DataFrame(table | columns)
 
 
 @pytest.mark.parametrize(
-    'table, words',
+    'table, message',
     [
-        (bad(user=['a', None, 'b']), '1 of 3 values are no id'),
-        (bad(rating=['3', 'good', '5']), "'good'"),
-        (bad(rating=['3', None, '5']), 'no rating'),
-        (bad(rating=['3', 'inf', '5']), "'inf'"),
-        (bad(item=['x', 'x', 'x']), "duplicates='last'"),
-        (bad()[:0], 'no ratings'),
-        (bad().rename(columns={'item': 'thing'}), 'item='),
+        (small_table(user=['a', None, 'b']), '1 of 3 values are no id'),
+        (small_table(rating=['3', 'good', '5']), "'good'"),
+        (small_table(rating=['3', None, '5']), 'no rating'),
+        (small_table(rating=['3', 'inf', '5']), "'inf'"),
+        (small_table(item=['x', 'x', 'x']), "duplicates='last'"),
+        (small_table()[:0], 'no ratings'),
+        (small_table().rename(columns={'item': 'thing'}), 'item='),
     ],
+    ids=['user', 'word', 'no rating', 'inf', 'duplicates', 'empty', 'columns'],
 )
-def test_what_is_not_sound_is_said(cluster, tmp_path, table, words):
+def test_invalid_tables_are_refused(cluster, tmp_path, table, message):
     table.to_csv(tmp_path / 'a.csv', index=False)
-    with pytest.raises(RatingsError, match=words):
+    with pytest.raises(RatingsError, match=message):
         fit_spark(tmp_path / 'a.csv', cluster)
 
 
-def test_duplicates_as_asked(cluster, tmp_path):
-    pd.DataFrame(
+@pytest.mark.parametrize(
+    'duplicates, expected', [('last', [1, 2, 3]), ('mean', [2, 2.5, 3])]
+)
+def test_duplicates(cluster, tmp_path, duplicates, expected):
+    table = pd.DataFrame(
         {
             'user': [1, 1, 2, 2],
             'item': [5, 5, 5, 6],
             'rating': [1, 4, 2, 3],
+            # as text, the second would come after the first
             'timestamp': [1000000000, 999999999, 5, 5],
         }
-    ).to_csv(tmp_path / 'a.csv', index=False)
-    # and by their moments as numbers: 999999999 came before 1000000000
-    last, mean = (
-        fit_spark(
-            tmp_path / 'a.csv',
-            cluster,
-            n_factors=2,
-            n_blocks=2,
-            n_iterations=2,
-            duplicates=d,
-        )
-        .rated.toArrow()
-        .to_pandas()
-        .rating.tolist()
-        for d in ('last', 'mean')
     )
-    assert sorted(last) == [1, 2, 3] and sorted(mean) == [2, 2.5, 3]
+    table.to_csv(tmp_path / 'a.csv', index=False)
+    settings = dict(n_factors=2, n_blocks=2, n_iterations=2, duplicates=duplicates)
+    model = fit_spark(tmp_path / 'a.csv', cluster, **settings)
+    assert sorted(model.rated.toArrow().to_pandas().rating) == expected
 
 
-def test_no_file_and_no_model(cluster, tmp_path):
+def test_missing_files_and_models(cluster, tmp_path):
     with pytest.raises(RatingsError, match='nowhere'):
         fit_spark(tmp_path / 'nowhere.csv', cluster)
     with pytest.raises(RatingsError, match='no complete model'):
@@ -273,75 +297,78 @@ def test_without_java(monkeypatch):
         get_spark()
 
 
-def port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+def free_port():
+    with socket.socket() as opened:
+        opened.bind(('127.0.0.1', 0))
+        return opened.getsockname()[1]
+
+
+# pip's Spark has no scripts for a standalone cluster, but the program that they call
+SPARK_CLASS = Path(pyspark.__file__).parent / 'bin/spark-class'
+
+USE_CLUSTER = """
+import sys
+from mf_movielens.spark import fit_spark, get_spark
+master, path = sys.argv[1:]
+settings = {'spark.executor.memory': '512m', 'spark.sql.shuffle.partitions': '4'}
+spark = get_spark(master, **settings)
+model = fit_spark(path, spark, n_factors=8, n_blocks=2, n_iterations=3)
+print(model.factors, model.recommend(3).count())
+spark.stop()
+"""
+
+
+@contextmanager
+def standalone_cluster(folder, environment):
+    """A master and two workers, as on several machines: the address of the master."""
+    port, processes = free_port(), []
+    address = f'spark://127.0.0.1:{port}'
+    master = ['master.Master', '--host', '127.0.0.1', '--port', port]
+    worker = ['worker.Worker', '--cores', 1, '--memory', '1g']
+
+    def start(name, *options):
+        program = [SPARK_CLASS, f'org.apache.spark.deploy.{name}']
+        processes.append(
+            subprocess.Popen(
+                [*program, *map(str, options)],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+            )
+        )
+
+    try:
+        start(*master, '--webui-port', free_port())
+        for _ in range(2):
+            start(*worker, '--webui-port', free_port(), address)
+        yield address
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
 
 
 def test_a_master_and_two_workers(tmp_path, fold):
-    "Standalone, as on machines of one's own: pip's Spark has no scripts for it, but the program that they call."
-    tool, at, processes = Path(pyspark.__file__).parent / 'bin/spark-class', port(), []
-    where = os.environ | {
+    environment = os.environ | {
         'SPARK_LOCAL_IP': '127.0.0.1',
         'SPARK_WORKER_DIR': str(tmp_path),
         'PYSPARK_PYTHON': sys.executable,
         'PYSPARK_DRIVER_PYTHON': sys.executable,
     }
-
-    def start(*words):
-        processes.append(
-            subprocess.Popen(
-                [tool, *map(str, words)],
-                env=where,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=tmp_path,
-            )
-        )
-
-    try:
-        start(
-            'org.apache.spark.deploy.master.Master',
-            '--host',
-            '127.0.0.1',
-            '--port',
-            at,
-            '--webui-port',
-            port(),
-        )
-        for _ in range(2):
-            start(
-                'org.apache.spark.deploy.worker.Worker',
-                '--cores',
-                1,
-                '--memory',
-                '1g',
-                '--webui-port',
-                port(),
-                f'spark://127.0.0.1:{at}',
-            )
-        few = fold.train.take(slice(0, 20_000))
-        few.to_frame().to_parquet(tmp_path / 'train.parquet')
-        words = (
-            'import sys; from mf_movielens.spark import fit_spark, get_spark\n'
-            f's = get_spark("spark://127.0.0.1:{at}", **{{"spark.executor.memory": "512m", "spark.sql.shuffle.partitions": "4"}})\n'
-            'm = fit_spark(sys.argv[1], s, n_factors=8, n_blocks=2, n_iterations=3)\nprint(m.factors, m.recommend(3).count()); s.stop()'
-        )
-        done = subprocess.run(
-            [sys.executable, '-c', words, tmp_path / 'train.parquet'],
-            env=where,
+    ratings = fold.train.take(slice(0, 20_000))
+    path = tmp_path / 'train.parquet'
+    ratings.to_frame().to_parquet(path)
+    with standalone_cluster(tmp_path, environment) as master:
+        process = subprocess.run(
+            [sys.executable, '-c', USE_CLUSTER, master, path],
+            env=environment,
             capture_output=True,
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, done.stderr[-2000:]
-        users = len(np.unique(few.user_ix))
-        assert f'8 factors for {users:,} users' in done.stdout and done.stdout.split()[
-            -1
-        ] == str(3 * users)
-    finally:
-        for p in processes:
-            p.terminate()
-        for p in processes:
-            p.wait(20)
+    assert process.returncode == 0, process.stderr[-2000:]
+    n_users = len(np.unique(ratings.user_ix))
+    assert f'8 factors for {n_users:,} users' in process.stdout
+    assert process.stdout.split()[-1] == str(3 * n_users)
