@@ -296,8 +296,16 @@ _OCCUPATIONS = [
 def _split_at_double_colons(raw: bytes, columns: list[str]) -> pd.DataFrame:
     """Parse a file with double colons between its fields, all of them as text."""
     lines = _decode_text(raw).splitlines()
-    fields = [line.split('::', len(columns)) for line in lines if line]
-    return pd.DataFrame(fields, columns=columns)
+    n_columns = len(columns)
+    rows = [line.split('::', n_columns) for line in lines if line]
+    for number, row in enumerate(rows, start=1):
+        if len(row) > n_columns:
+            raise ValueError(
+                f'row {number} has {n_columns + 1} columns or more, not {n_columns}'
+            )
+    # A line that is too short gets missing values, which are refused as ids or numbers.
+    padded = [row + [None] * (n_columns - len(row)) for row in rows]
+    return pd.DataFrame(padded, columns=columns)
 
 
 def _read_dat_ratings(members: ZipMembers) -> pd.DataFrame:
