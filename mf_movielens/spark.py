@@ -31,7 +31,7 @@ from .factors import Factors
 from .file_layout import find_roles
 from .recommender import Recommender
 from .shards import Shards
-from .validation import check_choice, check_list_length
+from .validation import check_choice, check_int, check_list_length
 from .values import detect_scale
 
 # %% ../nbs/23_spark.ipynb #9107f05e
@@ -327,6 +327,18 @@ def _biases_of_side(
     return groups.agg(bias.alias('bias')).withColumnRenamed(side, 'row').persist()
 
 
+def _iterate_biases(
+    rated: SparkFrame,
+    mean: float,
+    damping: tuple[float, float],
+    users: SparkFrame | None,
+) -> tuple[SparkFrame, SparkFrame]:
+    """Fit the biases of items, given those of users; then those of users."""
+    items = _biases_of_side(rated, mean, 'item_ix', 'user_ix', users, damping[1])
+    users = _biases_of_side(rated, mean, 'user_ix', 'item_ix', items, damping[0])
+    return users, items
+
+
 def _biases(
     rated: SparkFrame,
     mean: float,
@@ -334,11 +346,9 @@ def _biases(
     n_iterations: int,
 ) -> tuple[SparkFrame, SparkFrame]:
     """Damped biases of users and of items, fitted in turn."""
-    users = None
-    for _ in range(n_iterations):
-        items = _biases_of_side(rated, mean, 'item_ix', 'user_ix', users, damping[1])
-        users = _biases_of_side(rated, mean, 'user_ix', 'item_ix', items, damping[0])
-    assert users is not None
+    users, items = _iterate_biases(rated, mean, damping, None)
+    for _ in range(check_int('n_bias_iterations', n_iterations) - 1):
+        users, items = _iterate_biases(rated, mean, damping, users)
     return users, items
 
 
