@@ -290,7 +290,7 @@ def _check_solver_settings(solver: Solver, settings: dict[str, Any]) -> None:
         if name not in solver.defaults:
             known = [_option_name(n) for n in _SETTING_NAMES if n in solver.defaults]
             raise UsageError(
-                f'{_option_name(name)} is no setting of {solver.name}; there are '
+                f'{_option_name(name)} is no setting of {solver.name}, which has '
                 f'{", ".join(known)}'
             )
 
@@ -634,8 +634,12 @@ def train(
     If it is killed, the same command continues where it stopped.
     """
     wanted: Any = goal
+    values = (n_factors, reg, n_iterations, n_burn_in, n_samples, seed)
+    given = zip(_SETTING_NAMES, values)
+    settings = {name: value for name, value in given if value is not None}
     # Wrong names are reported before the data are read.
-    choose_solver(None, solver, wanted)
+    expected, _ = choose_solver(None, solver, wanted)
+    _check_solver_settings(expected, settings)
     with _notes_to_stderr(as_json):
         read = _read_data(
             data,
@@ -651,10 +655,6 @@ def train(
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         print(f'fitting for {chosen.goal} with {chosen.name}: {reason}')
-    values = (n_factors, reg, n_iterations, n_burn_in, n_samples, seed)
-    given = zip(_SETTING_NAMES, values)
-    settings = {name: value for name, value in given if value is not None}
-    _check_solver_settings(chosen, settings)
     user_id = _to_known_id(read.ratings.users, user)
     plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
     _run_training(plan, evaluate, as_json)

@@ -680,3 +680,12 @@ def test_a_folder_of_shards_takes_no_options_of_a_table(run, tmp_path, option):
     p = run('train', 'sh', *option)
     assert p.returncode == 2 and f'{option[0]} goes with a table of ratings' in p.stderr
     assert run('train', 'sh', '--no-evaluate', '--n-factors', '2').returncode == 0
+
+
+def test_a_setting_that_a_solver_lacks_is_refused_before_the_data_are_read(run):
+    refused = run('train', 'synthetic', '--solver', 'ease', '--n-factors', 3)
+    assert refused.returncode == 2
+    assert refused.stdout == ''
+    assert (
+        refused.stderr == 'error: --n-factors is no setting of ease, which has --reg\n'
+    )
