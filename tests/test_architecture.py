@@ -25,6 +25,7 @@ FLOORS = {
     'validation': 0,
     'storage': 0.1,
     'archives': 0.2,
+    'compiled': 0.2,
     'encoding': 1,
     'data': 1.1,
     'frames': 1.1,

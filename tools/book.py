@@ -25,7 +25,7 @@ PARTS = {
     'Top-N recommendations': 10,
     'Uncertainty': 13,
     'Applications': 16,
-    'Under the hood': 90,
+    'Under the hood': 89,
 }
 
 
