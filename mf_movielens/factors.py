@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 __all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'PointPredictor', 'Factors', 'top_items']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
-from .least_squares import Regularization, refit_rows
+from .least_squares import PrincipalAxes, Regularization, refit_rows
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
     MAX_MAGNITUDE,
@@ -564,7 +566,17 @@ class Factors(PointPredictor):
         _check_histories(histories, self)
         by_link = _fold_in_scores if self.link == 'score' else _fold_in_ratings
         user_bias, user_factors = by_link(self, histories, self.regularization)
-        return replace(self, user_bias=user_bias, user_factors=user_factors)
+        if not is_numeric_and_bounded(user_factors):
+            raise ValueError('the ratings are too large to fold them in')
+        # The items have been checked already, which takes longer than all the rest.
+        folded = copy(self)
+        vars(folded).update(user_bias=user_bias, user_factors=user_factors)
+        return folded
+
+    @cached_property
+    def item_axes(self) -> PrincipalAxes:
+        """Principal axes of the item factors, which `fold_in` needs."""
+        return PrincipalAxes.of(self.item_factors.astype('float32', copy=False))
 
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
         """Apply the link to scores."""
@@ -744,10 +756,11 @@ def _fold_in_ratings(
     if factors.link == 'sigmoid':
         x = _invert_sigmoid(x, factors.scale)
     deviation = (x - np.float32(factors.mu)) / np.float32(unit)
-    items = np.column_stack(
-        [factors.item_factors / unit**0.5, factors.item_bias / unit]
-    ).astype('float32', copy=False)
-    users = _solve_rows(deviation, histories, items, regularization)
+    used, columns = np.unique(histories.indices, return_inverse=True)
+    item_bias = factors.item_bias[used] / unit
+    items = np.column_stack([factors.item_factors[used] / unit**0.5, item_bias])
+    table = _csr_of(histories, columns, deviation, len(used))
+    users = _solve_rows(table, items, regularization, factors.item_axes)
     return users[:, -1] * unit, users[:, :-1] * unit**0.5
 
 
@@ -758,23 +771,33 @@ def _fold_in_scores(
     from mf_movielens.encoding import to_preference
 
     preference = to_preference(to_float32(histories.data), factors.scale)
-    items = factors.item_factors
-    users = _solve_rows(preference, histories, items, regularization)
+    used, columns = np.unique(histories.indices, return_inverse=True)
+    table = _csr_of(histories, columns, preference, len(used))
+    items = factors.item_factors[used]
+    users = _solve_rows(table, items, regularization, factors.item_axes)
     return np.zeros(len(users), 'float32'), users
 
 
-def _solve_rows(
-    targets: np.ndarray,
-    histories: csr_array,
-    items: np.ndarray,
-    regularization: Regularization,
-) -> np.ndarray:
+def _csr_of(
+    histories: csr_array, columns: np.ndarray, values: np.ndarray, n_columns: int
+) -> csr_array:
+    """The rows of `histories` with other columns and values."""
     from scipy.sparse import csr_array
 
-    places = histories.indices, histories.indptr
-    table = csr_array((targets, *places), shape=histories.shape)
-    users = np.zeros((histories.shape[0], items.shape[1]), 'float32')
-    refit_rows(users, table, items, regularization, n_steps=None)
+    places = columns.astype('int32').ravel(), histories.indptr
+    return csr_array((values, *places), shape=(histories.shape[0], n_columns))
+
+
+def _solve_rows(
+    targets: csr_array,
+    items: np.ndarray,
+    regularization: Regularization,
+    item_axes: PrincipalAxes,
+) -> np.ndarray:
+    """(n_new, k) rows, of which the products with those of items come to targets."""
+    users = np.zeros((targets.shape[0], items.shape[1]), 'float32')
+    items = items.astype('float32', copy=False)
+    refit_rows(users, targets, items, regularization, None, principal=item_axes)
     return users
 
 

@@ -230,8 +230,9 @@ def _rating_equations(
     item_bias, unit = factors.item_bias, scale_unit(factors.scale)
     vectors = factors.item_factors / unit**0.5
     inputs = np.column_stack([vectors, np.ones(len(item_bias))]).astype('float64')
-    n_ratings = np.array([len(history.item_ix)])
-    diagonal = weights.diagonal(n_ratings, inputs.shape[1])[0]
+    n_ratings = len(history.item_ix)
+    diagonal = np.full(inputs.shape[1], weights.of_factors(n_ratings))
+    diagonal[-1] = weights.of_biases(n_ratings)
     return _Equations(
         inputs,
         all_pairs=np.zeros((len(diagonal), len(diagonal))),

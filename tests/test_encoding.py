@@ -288,6 +288,7 @@ def test_a_sparse_table_of_more_than_a_million_entries_is_sorted_stably():
     found = build_csr(rows, positions % 1000, positions.astype('float32'), (1000, 1000))
     order = np.argsort(rows, kind='stable')
     assert (found.data == order).all()
+    assert (found.indices == order % 1000).all()
     assert (np.diff(found.indptr) == np.bincount(rows, minlength=1000)).all()
 
 

@@ -11,11 +11,9 @@ from mf_movielens.encoding import build_csr
 from mf_movielens.factors import Factors
 from mf_movielens.least_squares import (
     FitLog,
+    PrincipalAxes,
     Regularization,
-    conjugate_gradients,
-    length_buckets,
     refit_rows,
-    solve_exactly,
     worker_threads,
 )
 
@@ -42,7 +40,7 @@ WEIGHTS = st.one_of(
 )
 
 
-def dense_row(is_filled, y, other, weights):
+def dense_row(is_filled, y, w, other, weights):
     "One regularized regression in double precision, cell by cell."
     k = other.shape[1]
     matrix, right = np.zeros((k, k)), np.zeros(k)
@@ -58,26 +56,108 @@ def dense_row(is_filled, y, other, weights):
         if weights.alpha is not None:
             matrix += weights.alpha * np.outer(x, x)
         if is_filled[j]:
-            matrix += np.outer(x, x)
-            right += target * x
+            matrix += w[j] * np.outer(x, x)
+            right += w[j] * target * x
     return np.linalg.solve(matrix + np.diag(diagonal), right)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9), WEIGHTS)
-def test_rows_are_refitted_as_by_dense_regressions(seed, n_rows, n_columns, weights):
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 9),
+    st.integers(1, 40),
+    WEIGHTS,
+    st.booleans(),
+)
+def test_rows_are_refitted_as_by_dense_regressions(
+    seed, n_rows, n_columns, weights, is_weighted
+):
     is_filled, targets, other = drawn(seed, n_rows, n_columns, 3)
+    of_ratings = np.random.default_rng(seed).uniform(0, 3, targets.nnz)
+    of_ratings = of_ratings.astype('float32') if is_weighted else None
+    w = np.ones(is_filled.shape)
+    if is_weighted:
+        w[is_filled] = of_ratings
     before = np.full((n_rows, 3), 7, 'float32')
     exact, near = before.copy(), before.copy()
-    refit_rows(exact, targets, other, weights, n_steps=None)
-    refit_rows(near, targets, other, weights, n_steps=30)
+    refit_rows(exact, targets, other, weights, n_steps=None, weights=of_ratings)
+    refit_rows(near, targets, other, weights, n_steps=30, weights=of_ratings)
     for row, y in enumerate(targets.toarray()):
         if not is_filled[row].any():
             assert (exact[row] == 7).all()
+            assert (near[row] == 7).all()
             continue
-        expected = dense_row(is_filled[row], y, other, weights)
+        expected = dense_row(is_filled[row], y, w[row], other, weights)
         assert np.allclose(exact[row], expected, rtol=1e-2, atol=1e-3)
         assert np.allclose(near[row], expected, rtol=1e-2, atol=1e-3)
+
+
+def test_every_row_of_a_long_table_is_refitted():
+    is_filled, targets, other = drawn(0, 4_000, 60, 5)
+    assert targets.nnz > 100_000
+    weights = Regularization(0.1, 1, alpha=0.3)
+    table = np.zeros((4_000, 5), 'float32')
+    with worker_threads(2) as threads:
+        refit_rows(table, targets, other, weights, None, threads)
+    y = targets.toarray()
+    ones = np.ones(60)
+    for row in range(0, 4_000, 7):
+        expected = dense_row(is_filled[row], y[row], ones, other, weights)
+        assert np.allclose(table[row], expected * is_filled[row].any(), atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), WEIGHTS)
+def test_each_step_lowers_the_objective(seed, weights):
+    is_filled, targets, other = drawn(seed, 6, 30, 4)
+    rows, columns = is_filled.nonzero()
+    has_biases = weights.bias_reg is not None
+
+    def objective(table):
+        x = other.astype('float64').copy()
+        offset = np.zeros(30)
+        if has_biases:
+            offset, x[:, -1] = x[:, -1].copy(), 1
+        scores = table.astype('float64') @ x.T
+        total = ((targets.data - offset[columns] - scores[rows, columns]) ** 2).sum()
+        if weights.alpha is not None:
+            total += weights.alpha * (scores[is_filled.any(1)] ** 2).sum()
+        n = is_filled.sum(1)
+        diagonal = np.repeat(weights.of_factors(n)[:, None], 4, axis=1)
+        if has_biases:
+            diagonal[:, -1] = weights.of_biases(n)
+        return total + (diagonal * table**2)[is_filled.any(1)].sum()
+
+    start = np.random.default_rng(seed).normal(size=(6, 4)).astype('float32')
+    sums = [objective(start)]
+    for n_steps in range(1, 8):
+        table = start.copy()
+        refit_rows(table, targets, other, weights, n_steps)
+        sums.append(objective(table))
+    assert all(after <= before * (1 + 1e-5) for before, after in pairwise(sums))
+    exact = start.copy()
+    refit_rows(exact, targets, other, weights, None)
+    assert objective(exact) <= sums[-1] * (1 + 1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 50))
+def test_principal_axes_make_the_gram_matrix_diagonal(seed, k, n):
+    table = np.random.default_rng(seed).normal(size=(n, k)).astype('float32')
+    principal = PrincipalAxes.of(table)
+    assert np.allclose(principal.axes.T @ principal.axes, np.eye(k), atol=1e-5)
+    turned = table @ principal.axes
+    assert np.allclose(turned.T @ turned, np.diag(principal.sums), atol=1e-3)
+    assert (np.diff(principal.sums) <= 0).all()
+
+
+def test_axes_that_are_known_already_change_nothing():
+    _, targets, other = drawn(0, 30, 50, 4)
+    weights = Regularization(0.1, 1, alpha=0.3)
+    tables = np.zeros((2, 30, 4), 'float32')
+    refit_rows(tables[0], targets, other, weights)
+    refit_rows(tables[1], targets, other, weights, principal=PrincipalAxes.of(other))
+    assert (tables[0] == tables[1]).all()
 
 
 def test_threads_do_not_change_a_bit():
@@ -93,55 +173,6 @@ def test_threads_do_not_change_a_bit():
     with worker_threads(1):
         refit_rows(alone, targets, other, weights)
     assert all((table == alone).all() for table in tables)
-
-
-@given(
-    st.lists(st.integers(0, 50), min_size=1, max_size=60),
-    st.sampled_from([1, 8, 64, 1_000, 100_000, 10**7]),
-)
-def test_buckets_hold_each_filled_row_once_and_are_not_too_large(lengths, n_columns):
-    lengths = np.array(lengths)
-    buckets = length_buckets(np.concatenate([[0], lengths.cumsum()]), n_columns)
-    rows = np.concatenate(buckets) if buckets else np.zeros(0, int)
-    assert sorted(rows) == np.flatnonzero(lengths).tolist()
-    assert (np.diff(lengths[rows]) <= 0).all()
-    for rows in buckets:
-        n_numbers = len(rows) * lengths[rows].max() * n_columns
-        assert len(rows) == 1 or n_numbers <= 2**20
-        assert len(rows) == 1 or len(rows) * n_columns**2 <= 2**24
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 8), st.booleans())
-def test_conjugate_gradients_approach_the_exact_solution(seed, k, has_gram):
-    rng = np.random.default_rng(seed)
-    x, y = rng.normal(size=(4, 12, k)), rng.normal(size=(4, 12))
-    diagonal = rng.uniform(0.5, 3, (4, k))
-    gram = x[0].T @ x[0] if has_gram else None
-    exact = solve_exactly(x, y, diagonal, gram)
-    start = rng.normal(size=(4, k))
-    assert conjugate_gradients(x, y, diagonal, start, gram, 0) is start
-
-    def objective(solution):
-        "Which conjugate gradients make smaller with each step."
-        error = ((np.einsum('nlk,nk->nl', x, solution) - y) ** 2).sum()
-        total = error + (diagonal * solution**2).sum()
-        if has_gram:
-            total += np.einsum('nk,kj,nj->', solution, gram, solution)
-        return total
-
-    steps = [
-        conjugate_gradients(x, y, diagonal, start, gram, n_steps)
-        for n_steps in range(k + 1)
-    ]
-    sums = [objective(solution) for solution in steps]
-    assert all(after <= before + 1e-9 for before, after in pairwise(sums))
-    assert np.allclose(steps[-1], exact, atol=1e-6)
-
-
-def test_a_regression_without_a_unique_solution_is_refused():
-    with pytest.raises(FloatingPointError, match='a larger reg or damping'):
-        solve_exactly(np.zeros((1, 2, 2)), np.ones((1, 2)), np.zeros((1, 1)))
 
 
 @pytest.mark.parametrize('name', ['reg', 'damping', 'bias_reg', 'alpha'])
