@@ -539,7 +539,7 @@ class Recommender:
         Examples
         --------
         >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
-        ...                       'rating': [5, 4, 5, 3]})
+        ...                       'rating': [3, 4, 5, 4]})
         >>> titles = {7: 'Heat (1995)', 8: 'Babe (1995)', 9: 'Fargo (1996)'}
         >>> ratings = Ratings.from_frame(frame, titles=titles)
         >>> Recommender.fit(ratings, n_factors=2).similar('Heat', k=2)['rank'].tolist()
