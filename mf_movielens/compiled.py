@@ -14,8 +14,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import platformdirs
-
 # %% auto #0
 __all__ = ['compiler_cache', 'CompiledLoop', 'compiled']
 
@@ -36,6 +34,8 @@ def compiler_cache() -> Path:
     >>> compiler_cache().is_absolute()
     True
     """
+    import platformdirs
+
     setting = os.environ.get('NUMBA_CACHE_DIR')
     if setting:
         return Path(setting).absolute()
