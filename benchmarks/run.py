@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -41,12 +41,32 @@ METRICS = {
 }
 # the two metrics of each task by which models are compared, the main one first
 COMPARED_METRICS = {'rating': ('rmse', 'mae'), 'ranking': ('ndcg', 'recall')}
-# held-out RMSE of the synthetic ratings that every system reaches
-TARGET_RMSE = {'1M': 0.76, '10M': 0.76}
 MODEL_KEYS = ['task', 'system', 'model', 'variant']
 KEYS = [*MODEL_KEYS, 'fold']
+# settings of libraries for threads, kernels and compilers, which would not be the same
+# for all: no process that is measured gets them
+REMOVED_VARIABLES = (
+    'BLIS_',
+    'GOMP_',
+    'GOTO_',
+    'IRSPACK_NUM_THREADS',
+    'KMP_',
+    'LK_',
+    'MKL_',
+    'NUMBA_CPU_',
+    'NUMBA_DISABLE_JIT',
+    'NUMBA_NUM_THREADS',
+    'NUMBA_THREADING_LAYER',
+    'NUMEXPR_',
+    'OMP_',
+    'OPENBLAS_',
+    'PYTHONDONTWRITEBYTECODE',
+    'RAYON_',
+    'TF_NUM_',
+    'TORCH_NUM_',
+    'VECLIB_',
+)
 SEARCH_KEYS = ['task', 'system', 'model', 'fold']
-SCALE_KEYS = ['data', 'system', 'factors']
 COMPARISON_COLUMNS = [
     f'{prefix}{column}'
     for prefix in ('', 'mae_', 'recall_')
@@ -117,11 +137,25 @@ def peer_python(system: str, packages: Sequence[str]) -> str | Path:
     return folder / 'bin/python'
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment of each process that is measured, the same for all peers."""
+    quiet = {'TF_CPP_MIN_LOG_LEVEL': '3', 'CUDA_VISIBLE_DEVICES': ''}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(REMOVED_VARIABLES)
+    }
+    return kept | quiet
+
+
 def read_reports(
-    program: str | Path, system: str, jobs: Sequence[Job], log: IO[str]
+    program: str | Path,
+    system: str,
+    jobs: Sequence[Job],
+    log: IO[str],
+    variables: Mapping[str, str],
 ) -> tuple[list[Row], str]:
     """Do jobs in a process: the reports of it, and how it ended."""
-    quiet = {'TF_CPP_MIN_LOG_LEVEL': '3', 'CUDA_VISIBLE_DEVICES': ''}
     try:
         process = subprocess.run(
             [program, HERE / 'worker.py', HERE / 'peers' / f'{system}.py'],
@@ -130,7 +164,7 @@ def read_reports(
             stderr=log,
             text=True,
             timeout=TIME_LIMIT,
-            env=os.environ | quiet,
+            env=clean_environment() | variables,
         )
     except subprocess.TimeoutExpired as error:
         lines = (error.stdout or b'').decode().splitlines(keepends=True)
@@ -143,19 +177,26 @@ def read_reports(
     return [json.loads(line) for line in whole_lines], reason
 
 
-def run_worker(system: str, peer: ModuleType, jobs: Sequence[Job]) -> list[Row]:
+def run_worker(
+    system: str,
+    peer: ModuleType,
+    jobs: Sequence[Job],
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> list[Row]:
     """Have a fresh process do the jobs.
 
-    There is a report for each job, with `error` where there is no result.
+    There is a report for each job, with `error` where there is no result. `variables`
+    are added to its environment.
     """
     try:
         program = peer_python(system, peer.PACKAGES)
     except subprocess.CalledProcessError as error:
         return [dict(error=f'no environment: {error}')] * len(jobs)
     for job in jobs:
-        Path(job['out']).unlink(missing_ok=True)
+        if 'out' in job:
+            Path(job['out']).unlink(missing_ok=True)
     with tempfile.TemporaryFile('w+') as log:
-        reports, reason = read_reports(program, system, jobs, log)
+        reports, reason = read_reports(program, system, jobs, log, variables)
         log.seek(0)
         log_lines = log.read().strip().splitlines()
     n_missing = len(jobs) - len(reports)
@@ -230,7 +271,8 @@ def search_settings(
     rows = []
     for job, report in zip(jobs, reports):
         judged = add_metrics(task, path, job, report)
-        Path(job['out']).unlink(missing_ok=True)
+        if 'out' in job:
+            Path(job['out']).unlink(missing_ok=True)
         rows.append(
             dict(
                 task=task,
@@ -288,7 +330,7 @@ def fit_fold(
     report = run_worker(variant.system, peer, [job])[0]
     report = add_metrics(variant.task, path, job, report)
     report['missing'] = report.pop('error', None)
-    for column in ('extra_mb', 'ratings_mb'):
+    for column in ('extra_mb', 'ratings_mb', 'blas'):
         report.pop(column, None)
     return row | report
 
@@ -320,7 +362,6 @@ PRINTED_COLUMNS = (
     'latency_one_ms',
     'latency_all_s',
     'extra_mb',
-    'to_rmse_s',
 )
 
 
@@ -328,7 +369,7 @@ def print_row(row: Row) -> None:
     """Print the main columns of a row."""
     values = {name: row.get(name, np.nan) for name in PRINTED_COLUMNS}
     texts = [f'{name} {x:.4g}' for name, x in values.items() if not pd.isna(x)]
-    names = [row[key] for key in (*KEYS, 'data', 'factors') if key in row]
+    names = [row[key] for key in KEYS if key in row]
     print(*names, '|', row.get('missing') or ' '.join(texts), flush=True)
 
 
@@ -456,108 +497,11 @@ def fit_main_model(task: str, plan: Plan) -> None:
             fit_fold(variant, peer, settings, 1, fold, plan)
 
 
-class ScaleRun(NamedTuple):
-    """Fits of the model named 'scale' of a system, of a size, several times over."""
-
-    system: str
-    data: str
-    n_factors: int
-    n_iterations: int
-    n_repetitions: int
-
-
-def time_fit(run: ScaleRun, peer: ModuleType, n_iterations: int) -> Row:
-    """One fit in a fresh process: its report.
-
-    It has the held-out error where the system predicts ratings.
-    """
-    path, out = ratings_file(run.data), KEPT / 'trial.npz'
-    settings = dict(n_factors=run.n_factors, n_iterations=n_iterations)
-    job = dict(model='scale', settings=settings, data=str(path), out=str(out))
-    report = run_worker(run.system, peer, [job])[0]
-    if 'error' in report:
-        raise RuntimeError(report['error'])
-    if not out.exists():
-        return report | dict(rmse=np.nan)
-    test, predictions = load_result('scale', path, out)
-    return report | dict(rmse=rmse(test.rating, predictions))
-
-
-def time_to_target(run: ScaleRun, peer: ModuleType) -> dict[str, float]:
-    """Seconds of the shortest fit whose held-out error is at or below the target."""
-    has_target = run.data in TARGET_RMSE
-    tried = peer.MODELS['scale'].get('target_iterations', ()) if has_target else ()
-    for n_iterations in tried:
-        report = time_fit(run, peer, n_iterations)
-        if report['rmse'] <= TARGET_RMSE[run.data]:
-            seconds = round(report['fit_s'], 3)
-            return dict(to_rmse_s=seconds, to_rmse_rounds=n_iterations)
-    return dict(to_rmse_s=np.nan, to_rmse_rounds=np.nan)
-
-
-def time_fits(run: ScaleRun, peer: ModuleType) -> Row:
-    """Medians of the repeated fits; a pass is the difference of a long and a short."""
-    short_fits, long_fits = [], []
-    for _ in range(run.n_repetitions):
-        short_fits.append(time_fit(run, peer, 1))
-        long_fits.append(time_fit(run, peer, run.n_iterations))
-    fits = pd.DataFrame(long_fits)
-    extra_seconds = fits.fit_s - pd.DataFrame(short_fits).fit_s
-    pass_seconds = extra_seconds / (run.n_iterations - 1)
-    median = fits.median(numeric_only=True)
-    return dict(
-        version=fits.version[0],
-        fit_s=round(median.fit_s, 3),
-        fit_s_min=round(fits.fit_s.min(), 3),
-        fit_s_max=round(fits.fit_s.max(), 3),
-        pass_s=round(float(pass_seconds.median()), 4),
-        import_s=round(median.import_s, 2),
-        prepare_s=round(median.prepare_s, 2),
-        rmse=round(median.rmse, 4),
-        extra_mb=round(median.extra_mb),
-        ratings_mb=round(median.ratings_mb),
-    )
-
-
-def scale_row(run: ScaleRun, peer: ModuleType) -> Row:
-    """One row of `als.csv`."""
-    row = dict(
-        system=run.system,
-        version=None,
-        data=run.data,
-        factors=run.n_factors,
-        rounds=run.n_iterations,
-        runs=run.n_repetitions,
-    )
-    try:
-        row |= time_fits(run, peer)
-        row |= time_to_target(run, peer)
-    except Exception as error:
-        row |= dict(missing=f'{type(error).__name__}: {error}')
-    row |= dict(target_rmse=TARGET_RMSE.get(run.data, np.nan), **date_and_machine())
-    print_row(row)
-    return row
-
-
-def scale_rows(peers: dict[str, ModuleType], quick: bool) -> pd.DataFrame:
-    """The rows of `als.csv`, systems side by side on each data set."""
-    all_runs = [
-        ScaleRun(system, *run)
-        for system, peer in peers.items()
-        for run in peer.MODELS.get('scale', {}).get('runs', ())
-    ]
-    sizes = ('ml-100k', '1M', '10M')
-    runs = sorted(all_runs, key=lambda run: sizes.index(run.data))
-    if quick:
-        runs = [run._replace(n_repetitions=1) for run in runs if run.data != '10M']
-    return pd.DataFrame([scale_row(run, peers[run.system]) for run in runs])
-
-
 def sort_key(column: pd.Series) -> pd.Series:
     """Sort this package before others, small data before large, else by name."""
-    if column.name == 'factors':
+    if pd.api.types.is_numeric_dtype(column):
         return column
-    return column.replace({'mf_movielens': ' ', 'ml-100k': ' ', '1M': '0'})
+    return column.replace({'mf_movielens': ' ', 'ml-100k': ' ', '100K': ' ', '1M': '0'})
 
 
 def merge_rows(path: Path, new: pd.DataFrame, keys: list[str]) -> None:
@@ -637,7 +581,7 @@ def print_table(table: pd.DataFrame, task: str) -> None:
 def parse_arguments() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    tasks = ['rating', 'ranking', 'scale']
+    tasks = list(METRICS)
     systems = list(load_peers())
     parser.add_argument(
         '--only', nargs='+', choices=tasks, default=tasks, help='these parts'
@@ -671,12 +615,8 @@ def main() -> None:
         sys.exit(f'{", ".join(peers)} has no model for {", ".join(options.only)}')
     plan.results.mkdir(parents=True, exist_ok=True)
     failed = measure_tasks(peers, [t for t in METRICS if t in options.only], plan)
-    if 'scale' in options.only:
-        rows = scale_rows(peers, options.quick)
-        merge_rows(plan.results / 'als.csv', rows, SCALE_KEYS)
-        failed += failed_rows(rows)
     for row in failed:
-        names = [row[key] for key in (*KEYS, 'data', 'settings') if key in row]
+        names = [row[key] for key in (*KEYS, 'settings') if key in row]
         print('missing:', *names, '|', row['missing'], file=sys.stderr)
     sys.exit(bool(failed))
 

@@ -22,7 +22,13 @@ import numpy as np
 import pandas as pd
 from benchmark_data import HERE, KEPT, synthetic_ratings
 from job import FACTORS, ROUNDS
-from run import RESULTS, date_and_machine, load_peers, peer_python
+from run import (
+    RESULTS,
+    clean_environment,
+    date_and_machine,
+    load_peers,
+    peer_python,
+)
 from worker import memory
 
 # Ratings, users and films of MovieLens 100K, 1M, 10M and 25M.
@@ -44,7 +50,7 @@ def synthetic_file(size: str) -> Path:
 
     They are sorted by user and time, and there are gaps between the film ids.
     """
-    path: Path = KEPT / f'ratings-{size}.csv'
+    path: Path = KEPT / f'synthetic-{size}.csv'
     if path.exists():
         return path
     path.parent.mkdir(exist_ok=True)
@@ -225,7 +231,7 @@ PARTS: dict[str, Callable[[str], Row]] = dict(
 def run_command(words: list[Any]) -> tuple[str, float, float]:
     """Run a command: its last line, its seconds, and its peak memory in MB."""
     started = time.perf_counter()
-    environment = os.environ | {'CUDA_VISIBLE_DEVICES': ''}
+    environment = clean_environment()
     with tempfile.TemporaryFile('w+') as out:
         process = subprocess.Popen(map(str, words), stdout=out, env=environment)
         _, status, usage = os.wait4(process.pid, 0)

@@ -7,6 +7,7 @@ other library than numpy and the peer's own.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -16,7 +17,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,9 @@ import numpy as np
 # How many items a list has in the ranking task, and in the measurement of latency.
 RANKED_ITEMS = 50
 LATENCY_ITEMS = 10
+# How many users the fits of large data are judged by, and so many at a time.
+JUDGED_USERS = 4000
+USERS_AT_A_TIME = 500
 
 # The items (n_users, k) of the best lists of some users
 TopItems = Callable[[np.ndarray, int], Any]
@@ -100,6 +104,16 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     return function(*arguments), time.perf_counter() - started
 
 
+def hide_rated(scores: np.ndarray, train: PeerRatings, users: np.ndarray) -> np.ndarray:
+    """The scores of some users; -inf where there is none, and for what they rated."""
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    position = np.full(train.n_users, -1)
+    position[users] = np.arange(len(users))
+    is_asked = position[train.user_ix] >= 0
+    scores[position[train.user_ix[is_asked]], train.item_ix[is_asked]] = -np.inf
+    return scores
+
+
 def rank_unseen(
     scores: np.ndarray, train: PeerRatings, users: np.ndarray, k: int
 ) -> np.ndarray:
@@ -107,13 +121,16 @@ def rank_unseen(
 
     Ties are broken by the row number; -1 stands where there are no more items.
     """
-    scores = np.where(np.isnan(scores), -np.inf, scores)
-    position = np.full(train.n_users, -1)
-    position[users] = np.arange(len(users))
-    is_asked = position[train.user_ix] >= 0
-    scores[position[train.user_ix[is_asked]], train.item_ix[is_asked]] = -np.inf
+    scores = hide_rated(scores, train, users)
     best = np.argsort(-scores, axis=1, kind='stable')[:, :k]
     return np.where(np.take_along_axis(scores, best, 1) > -np.inf, best, -1)
+
+
+def best_columns(scores: np.ndarray, k: int) -> np.ndarray:
+    """The `k` columns with the highest scores in each row, best first."""
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
+    return np.take_along_axis(best, order, 1)
 
 
 def sort_scores(
@@ -128,9 +145,7 @@ def sort_scores(
         scores = np.array(peer.scores(name, model, users))
         for row, user in enumerate(users):
             scores[row, items[indptr[user] : indptr[user + 1]]] = -np.inf
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
-        return np.take_along_axis(best, order, 1)
+        return best_columns(scores, k)
 
     return top
 
@@ -186,10 +201,82 @@ def save_lists(
     np.savez(job['out'], users=users, lists=lists)
 
 
-def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, float]:
-    """Fit one model to one file, and save what it predicts for the test part."""
+def save_factors(
+    peer: ModuleType,
+    job: dict[str, Any],
+    model: Any,
+    train: PeerRatings,
+    test: PeerRatings,
+) -> None:
+    """Save the ten best items of a sample of users, by the factors of the model.
+
+    With `factors` in the job, all factors are saved as well.
+    """
+    user_factors, item_factors = peer.factors(job['model'], model)
+    users = np.unique(test.user_ix)
+    users = users[:: -(-len(users) // JUDGED_USERS)]
+    lists = []
+    for first in range(0, len(users), USERS_AT_A_TIME):
+        some = users[first : first + USERS_AT_A_TIME]
+        scores = user_factors[some] @ item_factors.T
+        lists.append(best_columns(hide_rated(scores, train, some), 10))
+    all_factors = dict(user_factors=user_factors, item_factors=item_factors)
+    kept = all_factors if job.get('factors') else {}
+    np.savez(job['out'], users=users, lists=np.concatenate(lists), **kept)
+
+
+def blas_kernels() -> str:
+    """The libraries of linear algebra in this process, and their kernels."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return ''
+    names = {
+        f'{library["internal_api"]} {library.get("architecture", "")}'.strip()
+        for library in threadpool_info()
+        if library['user_api'] == 'blas'
+    }
+    return ', '.join(sorted(names))
+
+
+def forget_peak() -> None:
+    """Let the peak memory of this process begin anew, where the system can do so."""
+    with contextlib.suppress(OSError):
+        Path('/proc/self/clear_refs').write_text('5')
+
+
+def save_result(
+    peer: ModuleType,
+    job: dict[str, Any],
+    model: Any,
+    train: PeerRatings,
+    test: PeerRatings,
+) -> dict[str, float]:
+    """Save what a job is judged by; the latencies, if they are asked for."""
+    about = peer.MODELS[job['model']]
+    if about['task'] == 'scale ranking':
+        save_factors(peer, job, model, train, test)
+    elif about['task'] == 'ranking':
+        save_lists(peer, job, model, train, test)
+        if job.get('latency'):
+            return measure_latency(peer, job['model'], model, train)
+    else:
+        save_predictions(peer, job, model, test)
+    return {}
+
+
+def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
+    """Fit one model to one file, and save what it predicts for the test part.
+
+    A job without a model only loads the library.
+    """
+    if 'model' not in job:
+        return {}
     train, test = load_parts(job['data'])
     name, settings = job['model'], job['settings']
+    if peer.MODELS[name]['task'] == 'scale ranking':
+        train = replace(train, rating=np.ones_like(train.rating), low=1.0, high=1.0)
+    forget_peak()
     memory_before = memory('VmRSS')
     data, prepare_s = timed(peer.prepare, name, train, settings)
     model, fit_s = timed(peer.fit, name, data, settings)
@@ -200,15 +287,9 @@ def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, float]:
         peak_mb=memory('VmHWM'),
         extra_mb=memory('VmHWM') - memory_before,
         ratings_mb=n_bytes / 2**20,
+        blas=blas_kernels(),
     )
-    about = peer.MODELS[name]
-    if about['task'] == 'ranking':
-        save_lists(peer, job, model, train, test)
-        if job.get('latency'):
-            report |= measure_latency(peer, name, model, train)
-    elif about.get('predicts_ratings', True):
-        save_predictions(peer, job, model, test)
-    return report
+    return report | save_result(peer, job, model, train, test)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-PACKAGES = ['cornac==3.0.1', 'numpy==2.4.6']
+PACKAGES = ['cornac==3.0.1', 'numpy==2.4.6', 'threadpoolctl==3.8.0']
 MODELS = {
     'MF': dict(
         task='rating',
@@ -50,10 +50,10 @@ MODELS = {
         },
     ),
     # an iteration is one epoch of stochastic gradient descent
-    'scale': dict(
-        task='scale',
-        target_iterations=(1, 2, 4, 8, 16, 32),
-        runs=[('ml-100k', 50, 100, 5), ('1M', 50, 6, 5), ('10M', 50, 6, 3)],
+    'scale MF': dict(
+        task='scale rating',
+        factors={'ml-100k': (50,), '1M': (50,), '10M': (50,)},
+        rounds=(1, 2, 4, 8, 16, 32),
     ),
 }
 
@@ -88,7 +88,7 @@ def prepare(name, train, settings):
 
 
 def fit(name, data, settings):
-    if name != 'scale':
+    if name != 'scale MF':
         kind = getattr(cornac.models, name)
         return kind(seed=0, verbose=False, **settings).fit(data)
     return cornac.models.MF(

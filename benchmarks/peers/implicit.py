@@ -25,11 +25,7 @@ MODELS = {
             'ratings': ['liked', 'all'],
         },
     ),
-    'scale': dict(
-        task='scale',
-        predicts_ratings=False,
-        runs=[('1M', 50, 6, 5), ('10M', 50, 6, 3)],
-    ),
+    'scale ALS': dict(task='scale ranking'),
 }
 
 
@@ -59,13 +55,32 @@ def fit(name, data, settings):
     fitted_ratings, all_ratings = data
     settings = dict(settings)
     settings.pop('ratings', None)
-    if name == 'scale':
-        settings = dict(
-            factors=settings['n_factors'], iterations=settings['n_iterations']
-        )
+    if name == 'scale ALS':
+        settings = scale_settings(settings)
     model = AlternatingLeastSquares(random_state=0, **settings)
     model.fit(fitted_ratings, show_progress=False)
     return model, all_ratings
+
+
+def scale_settings(settings):
+    """Settings with the minimum of `ials_objective`, but for the length of the factors.
+
+    implicit weighs each pair with 1, and those that are rated with c, which lets their
+    scores be 1; ours lets them be 1 / (1 + alpha).
+    """
+    c = 1 + 1 / settings['alpha']
+    return {
+        'factors': settings['n_factors'],
+        'iterations': settings['n_iterations'],
+        'alpha': c,
+        'regularization': c * settings['l2'],
+        'num_threads': settings['n_threads'] or 0,
+    }
+
+
+def factors(name, model):
+    als, _ = model
+    return als.user_factors, als.item_factors
 
 
 def scores(name, model, users):

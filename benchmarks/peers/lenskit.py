@@ -49,10 +49,10 @@ MODELS = {
             'min_sim': [1e-6, 0.01, 0.05, 0.1],
         },
     ),
-    'scale': dict(
-        task='scale',
-        target_iterations=(1, 2, 3, 4, 6, 8, 12),
-        runs=[('ml-100k', 50, 10, 5), ('1M', 50, 6, 5), ('10M', 50, 6, 3)],
+    'scale BiasedMF': dict(
+        task='scale rating',
+        factors={'ml-100k': (50,), '1M': (50,), '10M': (50,)},
+        rounds=(1, 2, 3, 4, 6),
     ),
 }
 
@@ -86,7 +86,7 @@ def prepare(name, train, settings):
 def make_scorer(name, settings):
     settings = dict(settings)
     settings.pop('ratings', None)
-    if name == 'scale':
+    if name == 'scale BiasedMF':
         return als.BiasedMFScorer(
             embedding_size=settings['n_factors'], epochs=settings['n_iterations']
         )
@@ -120,7 +120,7 @@ def fit(name, data, settings):
 
 def predict(name, model, user_ix, item_ix):
     fitted, _ = model
-    if name == 'scale':
+    if name == 'scale BiasedMF':
         return predict_with_arrays(fitted, user_ix, item_ix)
     pairs = pandas.DataFrame({'user_id': user_ix, 'item_id': item_ix})
     columns = ['user_id', 'item_id', 'score']

@@ -59,21 +59,23 @@ MODELS = {
     ),
     'popularity': dict(task='ranking', default={}, search=None),
     'ALS by predicted rating': dict(task='ranking', default=ALS, search=None),
-    'scale': dict(
-        task='scale',
-        target_iterations=(1, 2, 3, 4, 6, 8, 12),
-        runs=[
-            ('ml-100k', 32, 10, 5),
-            ('ml-100k', 64, 10, 5),
-            ('1M', 50, 6, 5),
-            ('10M', 50, 6, 3),
-        ],
+    'scale ALS': dict(
+        task='scale rating',
+        factors={'ml-100k': (32, 50, 64), '1M': (32, 50, 64, 128), '10M': (32, 50, 64)},
+        rounds=(1, 2, 3, 4, 6),
+        threads=(None, 1),
     ),
+    'scale iALS': dict(task='scale ranking', threads=(None, 1)),
 }
+# What is compiled at its first use on a machine, and kept.
+COMPILES = True
 
 
 def load():
-    """Import the package, and check that the settings above are its defaults."""
+    """Import the package, and check that the settings above are its defaults.
+
+    Tiny fits load what is compiled, or compile it.
+    """
     global als, baselines, bayes, ease, encoding, ials, recommender
     from mf_movielens import (
         als,
@@ -93,6 +95,11 @@ def load():
         parameters = inspect.signature(fit).parameters
         if any(parameters[k].default != v for k, v in settings.items()):
             raise ValueError(f'{settings} are not the defaults of {fit.__name__}')
+    few = np.arange(8, dtype='int32')
+    vocabulary = encoding.Vocabulary(few)
+    stars = encoding.Ratings(few, few, 1 + few % 2.0, vocabulary, vocabulary, (1, 2))
+    als.fit_als(stars, n_factors=4, n_iterations=1, progress=False)
+    ials.fit_ials(stars, n_factors=4, n_iterations=1, progress=False)
 
 
 def prepare(name, train, settings):
@@ -117,7 +124,9 @@ def fit(name, data, settings):
 
 
 def fit_predictor(name, ratings, side, settings):
-    if name == 'scale' or name.startswith('ALS'):
+    if name == 'scale iALS':
+        return ials.fit_ials(ratings, reg=1e-6, **scale_settings(settings))
+    if name == 'scale ALS' or name.startswith('ALS'):
         return als.fit_als(ratings, **settings)
     if name.startswith('Bayes'):
         features = None if name == 'Bayes' else side
@@ -131,6 +140,22 @@ def fit_predictor(name, ratings, side, settings):
     if name == 'damped biases':
         return baselines.damped_biases(ratings)
     return baselines.popularity(ratings)
+
+
+def scale_settings(settings):
+    """Those of `fit_ials`, with all of the regularization in its constant part."""
+    return {
+        'n_factors': settings['n_factors'],
+        'n_iterations': settings['n_iterations'],
+        'n_threads': settings['n_threads'],
+        'alpha': settings['alpha'],
+        'damping': settings['l2'],
+    }
+
+
+def factors(name, model):
+    predictor = model['predictor']
+    return predictor.user_factors, predictor.item_factors
 
 
 def predict(name, model, user_ix, item_ix, *timestamp):
