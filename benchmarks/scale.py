@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from benchmark_data import KEPT, SYNTHETIC_SIZES, load_test_ratings, ratings_file
+from benchmark_data import SYNTHETIC_SIZES, load_test_ratings, ratings_file
 from run import (
     QUICK_PLAN,
     RESULTS,
@@ -34,9 +34,9 @@ from mf_movielens.metrics import rmse
 from mf_movielens.ranking import ranking_metrics
 
 # weight of a pair, and L2 regularization of a row, by `--choose`
-WEIGHTS = {'100K': (0.4, 10.0), '1M': (0.4, 10.0), '10M': (0.4, 10.0)}
+WEIGHTS = {'100K': (0.4, 10.0), '1M': (0.8, 10.0), '10M': (0.4, 10.0)}
 WEIGHTS_TO_TRY = [
-    (alpha, l2) for alpha in (0.1, 0.2, 0.4, 0.8) for l2 in (5, 10, 20, 40)
+    (alpha, l2) for alpha in (0.1, 0.2, 0.4, 0.8) for l2 in (5.0, 7.0, 10.0, 14.0)
 ]
 # the last number of rounds is that of a whole fit; the others serve to find the target
 RANKING_ROUNDS = {
@@ -82,7 +82,10 @@ class Cell(NamedTuple):
         """Numbers of rounds to fit with; the last one is that of the whole fit."""
         if self.task == 'ranking':
             return RANKING_ROUNDS[self.data]
-        return entrant.peer.MODELS[entrant.model]['rounds']
+        rounds: tuple[int, ...] = entrant.peer.MODELS[entrant.model]['rounds'][
+            self.data
+        ]
+        return rounds
 
     def settings(self, entrant: Entrant, n_iterations: int) -> Row:
         """What the peer gets."""
@@ -125,18 +128,17 @@ def held_out_quality(cell: Cell, out: Path) -> float:
 
 def time_fit(cell: Cell, entrant: Entrant, n_iterations: int) -> Row:
     """One fit in a fresh process: its report, with the held-out quality."""
-    out = KEPT / 'trial.npz'
-    job = dict(
-        model=entrant.model,
-        settings=cell.settings(entrant, n_iterations),
-        data=str(ratings_file(cell.data)),
-        out=str(out),
-    )
-    report = run_worker(entrant.system, entrant.peer, [job])[0]
-    if 'error' in report:
-        raise RuntimeError(report['error'])
-    report['whole_s'] = report['prepare_s'] + report['fit_s']
-    return report | dict(rounds=n_iterations, quality=held_out_quality(cell, out))
+    path = ratings_file(cell.data)
+    settings = cell.settings(entrant, n_iterations)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, 'result.npz')
+        job = dict(model=entrant.model, settings=settings, data=str(path), out=str(out))
+        report = run_worker(entrant.system, entrant.peer, [job])[0]
+        if 'error' in report:
+            raise RuntimeError(report['error'])
+        quality = held_out_quality(cell, out)
+    whole_s = report['prepare_s'] + report['fit_s']
+    return report | dict(whole_s=whole_s, rounds=n_iterations, quality=quality)
 
 
 class Fits:
@@ -148,6 +150,8 @@ class Fits:
         self.rounds = cell.rounds(entrant)
         self.reports: list[Row] = []
         self.missing: str | None = None
+        # rounds to the target
+        self.fewest: int | None = None
 
     def add(self, n_iterations: int) -> None:
         """Fit once more, unless a fit has failed before."""
@@ -195,8 +199,13 @@ class Fits:
         return float(difference / (last - first))
 
 
-def measure_cell(cell: Cell, entrants: Sequence[Entrant]) -> list[Fits]:
-    """Fit with all entrants in turns; long and short fits."""
+def measure_cell(
+    cell: Cell, entrants: Sequence[Entrant], before: pd.DataFrame
+) -> tuple[list[Fits], float]:
+    """Fit with all entrants in turns: long and short fits, then those to the target.
+
+    `before` are the rows of other systems in this cell, whose quality counts as well.
+    """
     fits = [Fits(cell, entrant) for entrant in entrants]
     n_short = 1 if cell.data == '10M' else cell.n_repetitions
     for repetition in range(cell.n_repetitions):
@@ -205,7 +214,17 @@ def measure_cell(cell: Cell, entrants: Sequence[Entrant]) -> list[Fits]:
         if repetition < n_short:
             for one in fits:
                 one.add(one.rounds[0])
-    return fits
+    target = target_of(cell, fits, before)
+    # one thread is for the speed-up alone
+    racing = [one for one in fits if one.entrant.n_threads is None]
+    if len(racing) + len(before) > 1:
+        for one in racing:
+            one.fewest = one.fewest_rounds(target)
+        for repetition in range(1, n_short):
+            for one in racing:
+                if one.fewest and len(one.of(one.fewest)) <= repetition:
+                    one.add(one.fewest)
+    return fits, target
 
 
 def target_of(cell: Cell, fits: Sequence[Fits], before: pd.DataFrame) -> float:
@@ -231,10 +250,7 @@ def row_of(fits: Fits, target: float, compile_s: float) -> Row:
     cell, quality = fits.cell, QUALITY[fits.cell.task]
     long_fits = fits.of(fits.rounds[-1])
     median = long_fits.median(numeric_only=True)
-    # one thread is for the speed-up alone
-    needs_target = fits.entrant.n_threads is None
-    fewest = fits.fewest_rounds(target) if needs_target else None
-    to_target = fits.of(fewest).whole_s.median() if fewest else np.nan
+    to_target = fits.of(fits.fewest).whole_s.median() if fits.fewest else np.nan
     return dict(
         version=long_fits.version[0],
         blas=long_fits.blas[0],
@@ -257,20 +273,15 @@ def row_of(fits: Fits, target: float, compile_s: float) -> Row:
             quality: rounded(median.quality),
             f'target_{quality}': rounded(target, 6),
             f'to_{quality}_s': rounded(to_target),
-            f'to_{quality}_rounds': fewest or np.nan,
+            f'to_{quality}_rounds': fits.fewest or np.nan,
         },
     )
 
 
 def rows_of_cell(
-    cell: Cell, fits: Sequence[Fits], before: pd.DataFrame, compile_s: dict[str, float]
+    cell: Cell, fits: Sequence[Fits], target: float, compile_s: dict[str, float]
 ) -> pd.DataFrame:
     """The rows of all entrants in a cell."""
-    others = rows_of_others(cell, fits, before)
-    target = target_of(cell, fits, others)
-    if len(fits) < 3 and others.empty:
-        # nobody to agree on a target with
-        target = float('nan')
     rows = []
     for one in fits:
         row: Row = dict(data=cell.data, factors=cell.n_factors)
@@ -285,14 +296,14 @@ def rows_of_cell(
 
 
 def rows_of_others(
-    cell: Cell, fits: Sequence[Fits], before: pd.DataFrame
+    cell: Cell, entrants: Sequence[Entrant], table: pd.DataFrame
 ) -> pd.DataFrame:
     """The rows of a table for this cell and processor, of other systems."""
-    if not {*KEYS} <= {*before}:
-        return before.head(0)
-    is_here = (before.data == cell.data) & (before.factors == cell.n_factors)
-    is_measured = before.system.isin([one.entrant.system for one in fits])
-    return before[is_here & (before.processor == processor()) & ~is_measured]
+    if not {*KEYS} <= {*table}:
+        return table.head(0)
+    is_here = (table.data == cell.data) & (table.factors == cell.n_factors)
+    is_measured = table.system.isin([entrant.system for entrant in entrants])
+    return table[is_here & (table.processor == processor()) & ~is_measured]
 
 
 def print_row(row: Row) -> None:
@@ -370,11 +381,10 @@ def measure(options: argparse.Namespace) -> int:
             continue
         started = time.perf_counter()
         path = results / TABLES[cell.task]
-        before = pd.read_csv(path) if path.exists() else pd.DataFrame()
-        # made before the clock runs
-        ratings_file(cell.data)
-        fits = measure_cell(cell, entrants)
-        rows = rows_of_cell(cell, fits, before, compile_s)
+        table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        others = rows_of_others(cell, entrants, table)
+        fits, target = measure_cell(cell, entrants, others)
+        rows = rows_of_cell(cell, fits, target, compile_s)
         merge_rows(path, rows, KEYS)
         n_failed += int(rows.missing.notna().sum())
         seconds = time.perf_counter() - started

@@ -1,12 +1,18 @@
 "The benchmark's tables are complete and consistent, and its search is fair."
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.factors import Factors
+from mf_movielens.ials import ials_objective
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / 'benchmarks'
 MODEL_KEYS = ['task', 'system', 'model', 'variant']
@@ -14,17 +20,35 @@ SEARCH_KEYS = ['system', 'model', 'fold']
 
 
 @pytest.fixture(scope='module')
-def run():
-    "The program `benchmarks/run.py` as a module."
-    path = BENCHMARKS / 'run.py'
+def programs():
+    "The folder `benchmarks` among those that are imported from."
     sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec = importlib.util.spec_from_file_location('benchmark_run', path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope='module')
+def run(programs):
+    "The program `benchmarks/run.py` as a module."
+    return importlib.import_module('run')
+
+
+@pytest.fixture(scope='module')
+def scale(programs):
+    "The program `benchmarks/scale.py` as a module."
+    return importlib.import_module('scale')
+
+
+@pytest.fixture(scope='module')
+def data(programs):
+    "`benchmarks/benchmark_data.py`."
+    return importlib.import_module('benchmark_data')
+
+
+@pytest.fixture(scope='module')
+def made_100k(data):
+    "Synthetic ratings in the shape of ML-100K."
+    return data.synthetic_ratings(*data.SYNTHETIC_SIZES['100K'])
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +77,7 @@ def test_every_peer_and_variant_was_measured(run, tables):
         (about['task'], system, model, variant)
         for system, peer in run.load_peers().items()
         for model, about in peer.MODELS.items()
-        if about['task'] != 'scale'
+        if not about['task'].startswith('scale')
         for variant in variants_of(about)
     }
     assert set(tables[''][MODEL_KEYS].itertuples(index=False, name=None)) == expected
@@ -101,16 +125,237 @@ def test_the_summary_is_the_mean_of_five_folds(tables):
     assert (folds.fold.nunique() == 5).all()
 
 
-def test_the_generator_makes_the_same_ratings_again(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    from benchmark_data import synthetic_ratings
+def pairs_of(users, items):
+    return set(zip(users.tolist(), items.tolist()))
 
-    users, items, stars = first = synthetic_ratings(2000, 2000, 1000)
-    second = synthetic_ratings(2000, 2000, 1000)
+
+def test_the_generator_makes_the_same_ratings_again(data):
+    users, items, stars = first = data.synthetic_ratings(2000, 500, 300)
+    second = data.synthetic_ratings(2000, 500, 300)
     for once, again in zip(first, second):
         assert (once == again).all()
-    assert len(users) == 2000
-    assert len(set(zip(users, items))) == 2000
+    assert len(users) == len(pairs_of(users, items)) == 2000
     assert stars.min() >= 0.5
     assert stars.max() <= 5
     assert ((2 * stars) % 1 == 0).all()
+    other_users, other_items, _ = data.synthetic_ratings(2000, 500, 300, seed=1)
+    shared = pairs_of(users, items) & pairs_of(other_users, other_items)
+    assert len(shared) < 400
+
+
+@pytest.mark.parametrize('shape', [(300, 30, 20), (40, 4, 20), (10, 100, 2)])
+def test_the_generator_makes_any_shape(data, shape):
+    n_ratings, n_users, n_items = shape
+    users, items, _ = data.synthetic_ratings(*shape)
+    assert len(pairs_of(users, items)) == n_ratings
+    assert users.max() < n_users
+    assert items.max() < n_items
+
+
+def test_the_generator_refuses_a_table_that_would_be_full(data):
+    with pytest.raises(ValueError, match='n_ratings=60 are more than half'):
+        data.synthetic_ratings(60, 10, 10)
+
+
+def test_synthetic_ratings_have_the_tails_of_movielens(made_100k):
+    """Quantiles of ML-100K: 10, 50, 90 and 99 %, and the largest number."""
+    users, items, _ = made_100k
+    of_users, of_items = (
+        [*np.quantile(np.bincount(rows, minlength=n), [0.1, 0.5, 0.9, 0.99, 1])]
+        for rows, n in ((users, 943), (items, 1682))
+    )
+    assert np.bincount(users).min() >= 19
+    assert of_users == pytest.approx([23, 65, 244, 443, 737], rel=0.5)
+    assert of_items == pytest.approx([2, 27, 169, 369, 583], rel=0.5, abs=3)
+
+
+def test_what_users_pick_depends_on_their_tastes(made_100k):
+    """Beyond counts, many components say more than the first would by chance."""
+    users, items, _ = made_100k
+    table = np.zeros((943, 1682))
+    table[users, items] = 1
+    share = table.mean(0) / table.mean()
+    expected = np.clip(np.outer(table.mean(1), share), 1e-9, 0.99)
+    spread = np.sqrt(expected * (1 - expected)) + 0.05
+    by_chance = np.random.default_rng(0).random(table.shape) < expected
+    found, at_random = (
+        np.linalg.svd((picked - expected) / spread, compute_uv=False)
+        for picked in (table, by_chance)
+    )
+    assert 20 < (found > at_random[0]).sum() < 80
+
+
+def test_held_out_ratings_and_validation_part_fit_together(data, monkeypatch):
+    monkeypatch.setitem(data.SYNTHETIC_SIZES, '100K', (1000, 100, 80))
+    whole, valid = data.synthetic_arrays('100K'), data.synthetic_arrays('100K-valid')
+    assert len(whole['user_ix']) == 1100
+    assert whole['n_test'] == valid['n_test'] == 100
+    assert (valid['user_ix'] == whole['user_ix'][:-100]).all()
+    assert (valid['item_ix'] == whole['item_ix'][:-100]).all()
+
+
+def test_no_process_gets_settings_of_threads_or_kernels(run, monkeypatch):
+    removed = [
+        'OPENBLAS_CORETYPE',
+        'OPENBLAS_L2_SIZE',
+        'OPENBLAS_NUM_THREADS',
+        'OMP_NUM_THREADS',
+        'MKL_NUM_THREADS',
+        'IRSPACK_NUM_THREADS_DEFAULT',
+        'NUMBA_NUM_THREADS',
+        'NUMBA_DISABLE_JIT',
+        'LK_NUM_THREADS',
+        'RAYON_NUM_THREADS',
+        'TF_NUM_INTRAOP_THREADS',
+    ]
+    for name in removed:
+        monkeypatch.setenv(name, '1')
+    monkeypatch.setenv('NUMBA_CACHE_DIR', 'kept')
+    environment = run.clean_environment()
+    assert not environment.keys() & {*removed}
+    assert environment['NUMBA_CACHE_DIR'] == 'kept'
+    assert environment['CUDA_VISIBLE_DEVICES'] == ''
+
+
+def ranking_models(run):
+    return [
+        (system, model)
+        for system, peer in run.load_peers().items()
+        for model, about in peer.MODELS.items()
+        if about['task'] == 'scale ranking'
+    ]
+
+
+def test_all_systems_minimize_the_same_objective(run, tmp_path):
+    """After many rounds all are at the same minimum of our objective."""
+    rng = np.random.default_rng(0)
+    user_ix, item_ix = np.divmod(rng.permutation(60 * 40)[:600], 40)
+    path, out = tmp_path / 'ratings.npz', tmp_path / 'factors.npz'
+    pairs = dict(user_ix=user_ix.astype('i4'), item_ix=item_ix.astype('i4'))
+    stars = (1 + user_ix % 5).astype('f4')
+    np.savez(path, **pairs, rating=stars, n_test=60, n_users=60, n_items=40)
+    users, items = Vocabulary(np.arange(60)), Vocabulary(np.arange(40))
+    likes = Ratings(
+        *(pairs[c][:540] for c in pairs), np.ones(540, 'f4'), users, items, (1, 1)
+    )
+    weights = dict(alpha=0.3, l2=1.5)
+    reached = {}
+    for system, model in ranking_models(run):
+        made = (BENCHMARKS / '.envs' / system / 'packages.txt').exists()
+        if system != 'mf_movielens' and not made:
+            continue
+        settings = dict(n_factors=6, n_iterations=200, n_threads=None, **weights)
+        job = dict(model=model, settings=settings, data=str(path), out=str(out))
+        peer = run.load_peers()[system]
+        (report,) = run.run_worker(system, peer, [job | dict(factors=True)])
+        assert 'error' not in report
+        with np.load(out) as file:
+            tables = file['user_factors'], file['item_factors']
+        factors = Factors.for_ranking(likes, *tables)
+        reached[model] = ials_objective(factors, likes, 0, weights['l2'], 0.3)
+    assert 300 < reached['scale iALS'] < 400
+    assert [*reached.values()] == pytest.approx([reached['scale iALS']] * len(reached))
+
+
+class FakeEntrant(NamedTuple):
+    "Fits whose quality and seconds follow from the number of rounds."
+
+    system: str
+    n_threads: int | None
+    per_round: float
+    model: str = 'scale fake'
+
+    def columns(self):
+        return dict(system=self.system, model='fake', threads=self.n_threads or 2)
+
+
+@pytest.fixture
+def fake_fits(scale, monkeypatch):
+    "The fits that were made, with a cell of them."
+    made = []
+
+    def time_fit(cell, entrant, n_iterations):
+        made.append((entrant.system, entrant.n_threads, n_iterations))
+        seconds = 1 + entrant.per_round * n_iterations
+        constant = dict(version='1', blas='', python='3', import_s=2.0, extra_mb=3.0)
+        return constant | dict(
+            rounds=n_iterations,
+            fit_s=seconds,
+            prepare_s=0.5,
+            whole_s=seconds + 0.5,
+            ratings_mb=1.0,
+            quality=0.2 - 0.1 / n_iterations**2,
+        )
+
+    monkeypatch.setattr(scale, 'time_fit', time_fit)
+    return made
+
+
+def test_a_cell_of_the_table(scale, fake_fits):
+    cell = scale.Cell('ranking', '1M', 64, 3)
+    entrants = [FakeEntrant('ours', None, 2), FakeEntrant('ours', 1, 4)]
+    entrants.append(FakeEntrant('other', None, 3))
+    fits, target = scale.measure_cell(cell, entrants, pd.DataFrame())
+    # systems take turns
+    assert [system for system, _, _ in fake_fits[:3]] == ['ours', 'ours', 'other']
+    assert target == pytest.approx(0.99 * (0.2 - 0.1 / 64))
+    rows = scale.rows_of_cell(cell, fits, target, {'ours': 9.0})
+    assert {*scale.KEYS} < {*rows}
+    assert rows.missing.isna().all()
+    assert rows.pass_s.tolist() == [2, 4, 3]
+    assert rows.whole_s.tolist() == [17.5, 33.5, 25.5]
+    assert rows.compile_s.tolist()[:2] == [9, 9]
+    assert rows.threads.tolist() == [2, 1, 2]
+    # 0.2 - 0.1 / 36 is above the target, and 0.2 - 0.1 / 16 below
+    assert rows.to_ndcg_rounds.tolist()[::2] == [6, 6]
+    assert rows.to_ndcg_s.tolist()[::2] == [13.5, 19.5]
+    assert np.isnan(rows.to_ndcg_s[1])
+    assert fake_fits.count(('ours', None, 8)) == fake_fits.count(('ours', None, 6)) == 3
+
+
+def test_a_part_of_the_systems_has_the_target_of_all(scale, fake_fits):
+    cell = scale.Cell('ranking', '1M', 64, 1)
+    before = pd.DataFrame({'ndcg': [0.18]})
+    ours = FakeEntrant('ours', None, 2)
+    fits, target = scale.measure_cell(cell, [ours], before)
+    assert target == pytest.approx(0.99 * 0.18)
+    # 0.2 - 0.1 / 9 is above it
+    assert fits[0].fewest == 3
+
+
+def test_a_fit_that_fails_leaves_a_row(scale, monkeypatch):
+    def fail(cell, entrant, n_iterations):
+        raise RuntimeError('out of memory')
+
+    monkeypatch.setattr(scale, 'time_fit', fail)
+    cell = scale.Cell('ranking', '1M', 64, 2)
+    fits, target = scale.measure_cell(
+        cell,
+        [FakeEntrant('ours', None, 2), FakeEntrant('other', None, 2)],
+        pd.DataFrame(),
+    )
+    rows = scale.rows_of_cell(cell, fits, target, {})
+    assert rows.missing.tolist() == ['RuntimeError: out of memory'] * 2
+
+
+def test_rows_of_another_processor_stay(scale, run, tmp_path):
+    row = dict(data='1M', factors=64, system='implicit', model='ALS', threads=2)
+    for processor, seconds in (('A', 1), ('B', 2), ('A', 3)):
+        new = pd.DataFrame([row | dict(processor=processor, whole_s=seconds)])
+        run.merge_rows(tmp_path / 'table.csv', new, scale.KEYS)
+    table = pd.read_csv(tmp_path / 'table.csv')
+    assert table.processor.tolist() == ['A', 'B']
+    assert table.whole_s.tolist() == [3, 2]
+
+
+def test_the_table_of_ranking_fits_is_complete():
+    table = pd.read_csv(BENCHMARKS.parent / 'mf_movielens/results/ials.csv')
+    assert table.missing.isna().all()
+    expected = {'mf_movielens', 'implicit', 'irspack'}
+    for _, cell in table.groupby(['processor', 'data', 'factors']):
+        assert {*cell.system} == expected
+        assert len(cell) == 5
+        assert cell[['alpha', 'l2', 'rounds', 'target_ndcg']].nunique().eq(1).all()
+        reached = cell[cell.to_ndcg_s.notna()]
+        assert len(reached) == 4
+        assert (cell.ndcg >= cell.target_ndcg).all()

@@ -79,8 +79,10 @@ def scale_settings(settings):
 
 
 def factors(name, model):
+    """The factors, as long as ours are."""
     als, _ = model
-    return als.user_factors, als.item_factors
+    length = np.float32(np.sqrt(1 - 1 / als.alpha))
+    return length * als.user_factors, length * als.item_factors
 
 
 def scores(name, model, users):

@@ -52,7 +52,11 @@ MODELS = {
     'scale BiasedMF': dict(
         task='scale rating',
         factors={'ml-100k': (50,), '1M': (50,), '10M': (50,)},
-        rounds=(1, 2, 3, 4, 6),
+        rounds={
+            'ml-100k': (1, 2, 3, 4, 6, 8, 10),
+            '1M': (1, 2, 3, 4, 6),
+            '10M': (1, 2, 3, 4, 6),
+        },
     ),
 }
 

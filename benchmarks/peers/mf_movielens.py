@@ -62,7 +62,11 @@ MODELS = {
     'scale ALS': dict(
         task='scale rating',
         factors={'ml-100k': (32, 50, 64), '1M': (32, 50, 64, 128), '10M': (32, 50, 64)},
-        rounds=(1, 2, 3, 4, 6),
+        rounds={
+            'ml-100k': (1, 2, 3, 4, 6, 8, 10),
+            '1M': (1, 2, 3, 4, 6),
+            '10M': (1, 2, 3, 4, 6),
+        },
         threads=(None, 1),
     ),
     'scale iALS': dict(task='scale ranking', threads=(None, 1)),
