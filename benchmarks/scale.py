@@ -34,7 +34,7 @@ from mf_movielens.metrics import rmse
 from mf_movielens.ranking import ranking_metrics
 
 # weight of a pair, and L2 regularization of a row, by `--choose`
-WEIGHTS = {'100K': (0.4, 10.0), '1M': (0.8, 10.0), '10M': (0.4, 10.0)}
+WEIGHTS = {'100K': (0.4, 10.0), '1M': (0.8, 10.0), '10M': (0.8, 14.0)}
 WEIGHTS_TO_TRY = [
     (alpha, l2) for alpha in (0.1, 0.2, 0.4, 0.8) for l2 in (5.0, 7.0, 10.0, 14.0)
 ]
@@ -207,24 +207,32 @@ def measure_cell(
     `before` are the rows of other systems in this cell, whose quality counts as well.
     """
     fits = [Fits(cell, entrant) for entrant in entrants]
-    n_short = 1 if cell.data == '10M' else cell.n_repetitions
-    for repetition in range(cell.n_repetitions):
-        for one in fits:
-            one.add(one.rounds[-1])
-        if repetition < n_short:
-            for one in fits:
-                one.add(one.rounds[0])
-    target = target_of(cell, fits, before)
     # one thread is for the speed-up alone
     racing = [one for one in fits if one.entrant.n_threads is None]
+    is_large = cell.data == '10M'
+    for repetition in range(cell.n_repetitions):
+        turn = racing if is_large and repetition else fits
+        for one in turn:
+            one.add(one.rounds[-1])
+        if not (is_large and repetition):
+            for one in turn:
+                one.add(one.rounds[0])
+    target = target_of(cell, fits, before)
     if len(racing) + len(before) > 1:
         for one in racing:
             one.fewest = one.fewest_rounds(target)
-        for repetition in range(1, n_short):
-            for one in racing:
-                if one.fewest and len(one.of(one.fewest)) <= repetition:
-                    one.add(one.fewest)
+        # what is short is measured as often as the whole fit
+        if cell.data not in ('1M', '10M'):
+            repeat_to_target(racing)
     return fits, target
+
+
+def repeat_to_target(racing: Sequence[Fits]) -> None:
+    """Repeat the fits that reach the target as often as the whole fits."""
+    for repetition in range(1, racing[0].cell.n_repetitions):
+        for one in racing:
+            if one.fewest and len(one.of(one.fewest)) <= repetition:
+                one.add(one.fewest)
 
 
 def target_of(cell: Cell, fits: Sequence[Fits], before: pd.DataFrame) -> float:
@@ -247,7 +255,7 @@ def rounded(value: float, digits: int = 4) -> float:
 
 def row_of(fits: Fits, target: float, compile_s: float) -> Row:
     """One row of the table, of fits that succeeded."""
-    cell, quality = fits.cell, QUALITY[fits.cell.task]
+    quality = QUALITY[fits.cell.task]
     long_fits = fits.of(fits.rounds[-1])
     median = long_fits.median(numeric_only=True)
     to_target = fits.of(fits.fewest).whole_s.median() if fits.fewest else np.nan
@@ -255,7 +263,7 @@ def row_of(fits: Fits, target: float, compile_s: float) -> Row:
         version=long_fits.version[0],
         blas=long_fits.blas[0],
         rounds=fits.rounds[-1],
-        runs=cell.n_repetitions,
+        runs=len(long_fits),
         load_s=rounded(median.import_s),
         compile_s=rounded(compile_s),
         prepare_s=rounded(median.prepare_s),
@@ -347,6 +355,8 @@ def entrants_of(
         if about['task'] == f'scale {task}'
         and n_factors in about.get('factors', {}).get(data, RANKING_FACTORS)
         for n_threads in about.get('threads', (None,))
+        # one thread is for the larger sizes
+        if n_threads is None or data in ('1M', '10M')
     ]
 
 

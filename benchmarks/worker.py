@@ -215,11 +215,15 @@ def save_factors(
     user_factors, item_factors = peer.factors(job['model'], model)
     users = np.unique(test.user_ix)
     users = users[:: -(-len(users) // JUDGED_USERS)]
+    is_judged = np.zeros(train.n_users, bool)
+    is_judged[users] = True
+    rows = np.flatnonzero(is_judged[train.user_ix])
+    of_users = replace(train, user_ix=train.user_ix[rows], item_ix=train.item_ix[rows])
     lists = []
     for first in range(0, len(users), USERS_AT_A_TIME):
         some = users[first : first + USERS_AT_A_TIME]
         scores = user_factors[some] @ item_factors.T
-        lists.append(best_columns(hide_rated(scores, train, some), 10))
+        lists.append(best_columns(hide_rated(scores, of_users, some), 10))
     all_factors = dict(user_factors=user_factors, item_factors=item_factors)
     kept = all_factors if job.get('factors') else {}
     np.savez(job['out'], users=users, lists=np.concatenate(lists), **kept)
