@@ -25,6 +25,7 @@ from mf_movielens.least_squares import (
     check_fit_settings,
     fit_key,
     half_steps,
+    has_ratings,
 )
 from .validation import check_int, check_regularization, check_seed
 
@@ -159,8 +160,8 @@ def _first_tables(
         unit = scale_unit(ratings.scale)
         users = _to_table(start.user_factors, start.user_bias, unit)
         items = _to_table(start.item_factors, start.item_bias, unit)
-    users[np.bincount(ratings.user_ix, minlength=n_users) == 0] = 0
-    items[np.bincount(ratings.item_ix, minlength=n_items) == 0] = 0
+    users[~has_ratings(ratings.user_ix, n_users)] = 0
+    items[~has_ratings(ratings.item_ix, n_items)] = 0
     return users, items
 
 

@@ -24,6 +24,7 @@ from mf_movielens.least_squares import (
     check_fit_settings,
     fit_key,
     half_steps,
+    has_ratings,
 )
 from .ranking import rank_items, ranking_metrics, relevance_threshold
 from .validation import check_int, check_regularization, check_seed
@@ -98,7 +99,7 @@ def _random_items(ratings: Ratings, n_factors: int, seed: int | None) -> np.ndar
     rng = np.random.default_rng(seed)
     shape = len(ratings.items), n_factors
     items = rng.normal(0, 0.1 / np.sqrt(n_factors), shape).astype('float32')
-    items[np.bincount(ratings.item_ix, minlength=len(items)) == 0] = 0
+    items[~has_ratings(ratings.item_ix, len(items))] = 0
     return items
 
 

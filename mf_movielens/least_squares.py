@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'worker_threads', 'HalfSteps',
-           'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar', 'alternate']
+           'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar', 'alternate']
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
@@ -47,6 +47,7 @@ __all__ = [
     'check_fit_settings',
     'fit_key',
     'half_steps',
+    'has_ratings',
     'progress_bar',
     'refit_rows',
     'worker_threads',
@@ -131,7 +132,7 @@ class Regularization:
 # %% ../nbs/93_least_squares.ipynb #5ad92dc2
 # Steps of conjugate gradients in each half of an iteration, and at the end of a fit.
 N_STEPS = 2
-N_FINAL_STEPS = 10
+N_FINAL_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -592,6 +593,19 @@ class HalfSteps:
             self.threads,
             self.item_weights,
         )
+
+
+def has_ratings(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """(n_rows,) bool, whether a row number is among those of the ratings.
+
+    Examples
+    --------
+    >>> has_ratings(np.array([2, 0, 2]), n_rows=4)
+    array([ True, False,  True, False])
+    """
+    has_any = np.zeros(n_rows, bool)
+    has_any[rows] = True
+    return has_any
 
 
 @contextmanager
