@@ -87,9 +87,11 @@ class Cell(NamedTuple):
         ]
         return rounds
 
-    def settings(self, entrant: Entrant, n_iterations: int) -> Row:
+    def settings(self, entrant: Entrant, n_iterations: int, seed: int) -> Row:
         """What the peer gets."""
-        settings: Row = dict(n_factors=self.n_factors, n_iterations=n_iterations)
+        settings: Row = dict(
+            n_factors=self.n_factors, n_iterations=n_iterations, seed=seed
+        )
         if entrant.system == 'mf_movielens' or self.task == 'ranking':
             settings['n_threads'] = entrant.n_threads
         if self.task == 'ranking':
@@ -126,10 +128,10 @@ def held_out_quality(cell: Cell, out: Path) -> float:
         return float(rmse(test.rating, np.clip(file['predictions'], *test.scale)))
 
 
-def time_fit(cell: Cell, entrant: Entrant, n_iterations: int) -> Row:
+def time_fit(cell: Cell, entrant: Entrant, n_iterations: int, seed: int) -> Row:
     """One fit in a fresh process: its report, with the held-out quality."""
     path = ratings_file(cell.data)
-    settings = cell.settings(entrant, n_iterations)
+    settings = cell.settings(entrant, n_iterations, seed)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, 'result.npz')
         job = dict(model=entrant.model, settings=settings, data=str(path), out=str(out))
@@ -154,11 +156,13 @@ class Fits:
         self.fewest: int | None = None
 
     def add(self, n_iterations: int) -> None:
-        """Fit once more, unless a fit has failed before."""
+        """Fit once more, with another seed, unless a fit has failed before."""
         if self.missing:
             return
+        seed = len(self.of(n_iterations))
         try:
-            self.reports.append(time_fit(self.cell, self.entrant, n_iterations))
+            report = time_fit(self.cell, self.entrant, n_iterations, seed)
+            self.reports.append(report)
         except Exception as error:
             self.missing = f'{type(error).__name__}: {error}'
 

@@ -274,7 +274,8 @@ def fake_fits(scale, monkeypatch):
     "The fits that were made, with a cell of them."
     made = []
 
-    def time_fit(cell, entrant, n_iterations):
+    def time_fit(cell, entrant, n_iterations, seed):
+        assert seed < 3
         made.append((entrant.system, entrant.n_threads, n_iterations))
         seconds = 1 + entrant.per_round * n_iterations
         constant = dict(version='1', blas='', python='3', import_s=2.0, extra_mb=3.0)
@@ -325,7 +326,7 @@ def test_a_part_of_the_systems_has_the_target_of_all(scale, fake_fits):
 
 
 def test_a_fit_that_fails_leaves_a_row(scale, monkeypatch):
-    def fail(cell, entrant, n_iterations):
+    def fail(cell, entrant, n_iterations, seed):
         raise RuntimeError('out of memory')
 
     monkeypatch.setattr(scale, 'time_fit', fail)

@@ -102,7 +102,7 @@ def fit(name, data, settings):
         lambda_reg=0.1,
         use_bias=True,
         early_stop=False,
-        seed=0,
+        seed=settings.get('seed', 0),
         verbose=False,
     ).fit(data)
 

@@ -57,7 +57,7 @@ def fit(name, data, settings):
     settings.pop('ratings', None)
     if name == 'scale ALS':
         settings = scale_settings(settings)
-    model = AlternatingLeastSquares(random_state=0, **settings)
+    model = AlternatingLeastSquares(**{'random_state': 0} | settings)
     model.fit(fitted_ratings, show_progress=False)
     return model, all_ratings
 
@@ -75,6 +75,7 @@ def scale_settings(settings):
         'alpha': c,
         'regularization': c * settings['l2'],
         'num_threads': settings['n_threads'] or 0,
+        'random_state': settings.get('seed', 0),
     }
 
 

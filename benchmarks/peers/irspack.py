@@ -37,7 +37,7 @@ def fit(name, likes, settings):
         solver_type=SOLVERS[name],
         train_epochs=settings['n_iterations'],
         n_threads=settings['n_threads'],
-        random_seed=0,
+        random_seed=settings.get('seed', 0),
     )
     return model.learn()
 

@@ -152,6 +152,7 @@ def scale_settings(settings):
         'n_factors': settings['n_factors'],
         'n_iterations': settings['n_iterations'],
         'n_threads': settings['n_threads'],
+        'seed': settings.get('seed', 0),
         'alpha': settings['alpha'],
         'damping': settings['l2'],
     }
