@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,7 @@ from scipy.special import ndtri
 __all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fit_bayes', 'side_features']
 
 # %% ../nbs/14_bayes.ipynb #73818dcf
+from .compiled import compiled
 from .encoding import Ratings, RatingsError
 from mf_movielens.gibbs import (
     DayIndex,
@@ -31,6 +33,7 @@ from mf_movielens.gibbs import (
     HierarchicalFactors,
     MapTasks,
     OrderedProbit,
+    order_by_row,
     padded_regressors,
     sample_noise_precisions,
 )
@@ -57,18 +60,42 @@ TimeChoice = bool | Literal['days', 'user_days']
 
 def _sort_ratings(ratings: Ratings, use_time: bool) -> Ratings:
     """Sort by user, time and item, so that the order of the ratings has no effect."""
-    times = (ratings.timestamp,) if use_time else ()
-    return ratings.take(np.lexsort((ratings.item_ix, *times, ratings.user_ix)))
+    # By the last key first: each sort keeps the order of what is equal.
+    order = order_by_row(ratings.item_ix)
+    if use_time:
+        order = order[_order_by_time(np.asarray(ratings.timestamp)[order])]
+    return ratings.take(order[order_by_row(ratings.user_ix[order])])
+
+
+def _order_by_time(timestamp: np.ndarray) -> np.ndarray:
+    """Positions that sort moments; those of one moment keep their order."""
+    seconds = timestamp - timestamp.min()
+    if seconds.max() < 2**31:
+        return order_by_row(seconds)
+    return np.argsort(seconds, kind='stable')
 
 
 def _implicit_features(
-    row_ix: np.ndarray, column_ix: np.ndarray, shape: tuple[int, int]
-) -> sparse.csr_array:
-    """For each row, which columns it has ratings with; the rows have length 1."""
-    ones = np.ones(len(row_ix), 'float32')
-    X = sparse.csr_array((ones, (row_ix, column_ix)), shape)
-    length = np.sqrt(np.maximum(np.diff(X.indptr), 1))
-    return sparse.diags_array((1 / length).astype('float32')) @ X
+    ratings: Ratings,
+) -> tuple[sparse.csr_array, sparse.csc_array]:
+    """Which items each user has rated, and the users of each item; length 1 a row."""
+    shape = len(ratings.users), len(ratings.items)
+    # The ratings are sorted by user, so that a table of them is there without sorting.
+    indptr = np.zeros(shape[0] + 1, 'int32')
+    np.cumsum(np.bincount(ratings.user_ix, minlength=shape[0]), out=indptr[1:])
+    ones = np.ones(len(ratings), 'float32')
+    X = sparse.csr_array((ones, ratings.item_ix, indptr), shape, copy=True)
+    X.sum_duplicates()
+    n_items_of_user = np.diff(X.indptr)
+    n_users_of_item = np.bincount(X.indices, minlength=shape[1])
+    of_users, of_items = (
+        (1 / np.sqrt(np.maximum(n, 1))).astype('float32')
+        for n in (n_items_of_user, n_users_of_item)
+    )
+    parts = X.indices, X.indptr
+    by_user = (X.data * np.repeat(of_users, n_items_of_user), *parts)
+    by_item = (X.data * of_items.take(X.indices), *parts)
+    return sparse.csr_array(by_user, shape), sparse.csr_array(by_item, shape).T
 
 # %% ../nbs/14_bayes.ipynb #89f36535
 def _make_tables(
@@ -108,6 +135,25 @@ def _make_tables(
         tables['days'].factors[:] = 0
     return tables
 
+# %% ../nbs/14_bayes.ipynb #4800ee6a
+_RATINGS_AT_ONCE = 2**18
+
+
+@compiled
+def _add_products(
+    left: np.ndarray,
+    left_rows: np.ndarray,
+    right: np.ndarray,
+    right_rows: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Add to each sum the product of two rows, without their last columns."""
+    for j in range(len(sums)):
+        product = np.float32(0)
+        for k in range(left.shape[1] - 1):
+            product += left[left_rows[j], k] * right[right_rows[j], k]
+        sums[j] += product
+
 # %% ../nbs/14_bayes.ipynb #86954960
 class _SamplerState:
     """The current sample of the model, and its starting values."""
@@ -131,16 +177,17 @@ class _SamplerState:
         user_noise: bool = True,
         time: TimeChoice = False,
         seed: int = 0,
+        map_tasks: MapTasks = map,
     ) -> None:
         self.rng = np.random.default_rng(seed)
         self.ratings = _sort_ratings(ratings, bool(time))
         self.n_iterations = 0
         self.likelihood = likelihood
         self._start_time(time)
-        self._start_factors(n_factors + 1, side or {}, implicit)
+        self._start_factors(n_factors + 1, side or {}, implicit, map_tasks)
         self._start_noise(user_noise)
         self._start_target()
-        self.prediction = self.compute_prediction()
+        self.prediction = self.compute_prediction(map_tasks)
 
     def _start_time(self, time: TimeChoice) -> None:
         self.has_day_factors = time in (True, 'days')
@@ -151,18 +198,21 @@ class _SamplerState:
         if time:
             r = self.ratings
             self.day_index = DayIndex.from_ratings(r)
-            self.day_ix, self.user_day_ix = self.day_index.find(
+            day_ix, self.user_day_ix = self.day_index.find(
                 r.user_ix, np.asarray(r.timestamp)
             )
+            self.day_ix = day_ix.astype('int32')
             n_user_days = len(self.day_index.user_ix)
         self.user_day_bias = np.zeros(n_user_days)
         self.user_day_precision = 10.0
 
     def _start_factors(
-        self, n_columns: int, side: Mapping[str, np.ndarray], implicit: bool
+        self,
+        n_columns: int,
+        side: Mapping[str, np.ndarray],
+        implicit: bool,
+        map_tasks: MapTasks,
     ) -> None:
-        r = self.ratings
-        shape = len(r.users), len(r.items)
         user_features, item_features = (
             [FeatureGroup(side[kind] - side[kind].mean(0), n_columns, False)]
             if kind in side
@@ -171,13 +221,17 @@ class _SamplerState:
         )
         self.implicit_features: FeatureGroup | None = None
         if implicit:
-            of_users = _implicit_features(r.user_ix, r.item_ix, shape)
-            of_items = _implicit_features(r.item_ix, r.user_ix, shape[::-1])
-            self.implicit_features = FeatureGroup(of_users, n_columns)
-            user_features.insert(0, self.implicit_features)
-            item_features.insert(0, FeatureGroup(of_items, n_columns, False))
+            groups = [
+                FeatureGroup(X, n_columns, keep_loadings, map_tasks)
+                for X, keep_loadings in zip(
+                    _implicit_features(self.ratings), (True, False)
+                )
+            ]
+            self.implicit_features = groups[0]
+            user_features.insert(0, groups[0])
+            item_features.insert(0, groups[1])
         self.tables = _make_tables(
-            r,
+            self.ratings,
             n_columns,
             user_features,
             item_features,
@@ -199,11 +253,12 @@ class _SamplerState:
     def _start_target(self) -> None:
         """Set what the factors explain: standardized ratings, or latent utilities."""
         rating = self.ratings.rating
-        self.categories, category = np.unique(rating, return_inverse=True)
+        self.categories = np.unique(rating)
         self.probit: OrderedProbit | None = None
         # A prediction in ratings is mu + unit · (prediction of the sampler).
         self.mu, self.unit = 0.0, 1.0
         if self.likelihood == 'probit':
+            category = np.searchsorted(self.categories, rating).astype('int8')
             at_most = np.bincount(category).cumsum()[:-1] / len(rating)
             self.probit = OrderedProbit(category, 1.3 * ndtri(at_most))
         else:
@@ -211,34 +266,40 @@ class _SamplerState:
             self.unit = float(rating.std(dtype='float64'))
         self.target = ((rating - self.mu) / self.unit).astype('float32')
 
-    def compute_prediction(self, block_size: int = 2**20) -> np.ndarray:
+    def compute_prediction(self, map_tasks: MapTasks = map) -> np.ndarray:
         """Compute the prediction of each rating from the current sample.
 
         Parameters
         ----------
-        block_size : int
-            Number of ratings to work on at a time.
+        map_tasks : callable
+            `map`, or the `map` of an executor, whose threads share the work.
 
         Returns
         -------
         ndarray of float32, shape (n_ratings,)
             Means of the latent utilities, or of the standardized ratings.
         """
-        predictions = []
-        for first in range(0, len(self.ratings), block_size):
-            rows = slice(first, first + block_size)
-            p = self.users.factors[self.ratings.user_ix[rows]]
-            q = self.items.factors[self.ratings.item_ix[rows]]
-            x = p[:, -1] + q[:, -1] + np.einsum('nk,nk->n', p[:, :-1], q[:, :-1])
-            if self.days is not None and self.day_ix is not None:
-                c = self.days.factors[self.day_ix[rows]]
-                x += (
-                    c[:, -1]
-                    + np.einsum('nk,nk->n', p[:, :-1] + q[:, :-1], c[:, :-1])
-                    + self.user_day_bias[self.user_day_ix[rows]].astype('float32')
-                )
-            predictions.append(x)
-        return np.concatenate(predictions)
+        sides = [
+            (self.users.factors, self.ratings.user_ix),
+            (self.items.factors, self.ratings.item_ix),
+        ]
+        if self.days is not None and self.day_ix is not None:
+            sides.append((self.days.factors, self.day_ix))
+        n = len(self.ratings)
+        prediction = np.zeros(n, 'float32')
+
+        def fill(first: int) -> None:
+            part = slice(first, first + _RATINGS_AT_ONCE)
+            for factors, rows in sides:
+                prediction[part] += factors[:, -1].take(rows[part])
+            for (factors, rows), (others, other_rows) in combinations(sides, 2):
+                arguments = (factors, rows[part], others, other_rows[part])
+                _add_products(*arguments, prediction[part])
+            if self.days is not None:
+                prediction[part] += self.user_day_bias[self.user_day_ix[part]]
+
+        list(map_tasks(fill, range(0, n, _RATINGS_AT_ONCE)))
+        return prediction
 
 # %% ../nbs/14_bayes.ipynb #df505635
 class _SamplerSteps(_SamplerState):
@@ -254,7 +315,7 @@ class _SamplerSteps(_SamplerState):
             result does not depend on it.
         """
         if self.n_iterations % 10 == 0:
-            self.prediction = self.compute_prediction()
+            self.prediction = self.compute_prediction(map_tasks)
         if self.probit is not None:
             noise_sd = self.rating_precision**-0.5
             arguments = (self.prediction, noise_sd, self.rng, map_tasks)
@@ -348,6 +409,9 @@ class GibbsSampler(_SamplerSteps):
         True for day factors and user-day biases; a name for one of them.
     seed : int
         Seed of all random numbers.
+    map_tasks : callable
+        `map`, or the `map` of an executor, whose threads share the preparation. The
+        result does not depend on it.
 
     Attributes
     ----------
@@ -915,10 +979,11 @@ def fit_bayes(
     if n_kept_samples is not None:
         n_kept_samples = check_int('n_kept_samples', n_kept_samples)
     n_threads = _choose_n_threads(n_threads, len(ratings))
-    with _single_threaded_blas():
-        sampler = GibbsSampler(ratings, tables, **model)
+    with _single_threaded_blas(), ThreadPoolExecutor(n_threads) as pool:
+        map_tasks = pool.map if n_threads > 1 else map
+        sampler = GibbsSampler(ratings, tables, **model, map_tasks=map_tasks)
     chain['n_kept_samples'] = n_kept_samples or _choose_n_kept(sampler)
-    fit_key = _fit_key(ratings, tables, valid, model | chain)
+    fit_key = _fit_key(ratings, tables, valid, model | chain) if checkpoint else ''
     run = _SamplingRun(sampler, **chain, valid=valid)
     if checkpoint and Path(checkpoint).exists():
         run.load(checkpoint, fit_key)

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.linalg import svds
+from scipy import linalg, sparse
 from scipy.special import gammaln, ndtr, ndtri
 
 # %% auto #0
-__all__ = ['MAX_TASK_RATINGS', 'MAX_TASK_ROWS', 'MIN_FILL', 'MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'RowBlock',
-           'make_tasks', 'padded_regressors', 'sample_wishart', 'FeatureGroup', 'HierarchicalFactors',
+__all__ = ['MAX_TASK_RATINGS', 'MAX_TASK_ROWS', 'MIN_FILL', 'MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'order_by_row',
+           'RowBlock', 'make_tasks', 'padded_regressors', 'sample_wishart', 'FeatureGroup', 'HierarchicalFactors',
            'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions', 'DayIndex']
 
 # %% ../nbs/13_gibbs.ipynb #8e45e8dc
@@ -34,6 +33,7 @@ __all__ = [
     'OrderedProbit',
     'RowBlock',
     'make_tasks',
+    'order_by_row',
     'padded_regressors',
     'sample_gaussians',
     'sample_noise_precisions',
@@ -82,6 +82,34 @@ def sample_gaussians(
         solved = np.einsum('pn,pn->n', factor[j + 1 :, j], sample[j + 1 :])
         sample[j] = (sample[j] - solved) / factor[j, j]
     return sample.T
+
+# %% ../nbs/13_gibbs.ipynb #1f90d7d1
+def order_by_row(row_ix: np.ndarray) -> np.ndarray:
+    """Find the order that sorts entries by row; those of one row keep their order.
+
+    Parameters
+    ----------
+    row_ix : ndarray of int
+        (n,) row of each entry, from 0 to 2^31 - 1; n is below 2^32.
+
+    Returns
+    -------
+    ndarray of int64
+        (n,) positions of the entries.
+
+    Examples
+    --------
+    >>> order_by_row(np.array([2, 0, 2, 1]))
+    array([1, 3, 0, 2])
+    """
+    order = np.arange(len(row_ix))
+    for start in range(0, len(row_ix), 2**20):
+        part = slice(start, start + 2**20)
+        order[part] |= row_ix[part].astype('int64') << 32
+    # All keys differ, so that this sort is stable.
+    order.sort()
+    order &= 0xFFFFFFFF
+    return order
 
 # %% ../nbs/13_gibbs.ipynb #2c2122e3
 MAX_TASK_RATINGS = 2**15
@@ -167,7 +195,7 @@ def make_tasks(
     """
     counts = np.bincount(row_of_rating, minlength=n_rows)
     starts = np.concatenate([[0], counts.cumsum()])
-    order = np.argsort(row_of_rating, kind='stable').astype('int32')
+    order = order_by_row(row_of_rating).astype('int32')
     padded_others = [np.append(rows, n).astype('int32') for rows, n in others]
 
     def block_of(rows: np.ndarray) -> RowBlock:
@@ -302,24 +330,97 @@ def _covariance_root(precision: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(precision))
 
 # %% ../nbs/13_gibbs.ipynb #39eb562b
-def _principal_directions(
-    X: sparse.csr_array, max_exact: int = 2048, rank: int = 256
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """U, s and V of X = U·diag(s)·Vᵀ; of a large X the `rank` strongest directions."""
-    n_rows, n_columns = X.shape
-    if min(X.shape) > max_exact or n_rows * n_columns > 2**26:
-        rank = min(rank, min(X.shape) - 1)
-        start = np.ones(min(X.shape)) / np.sqrt(min(X.shape))
-        U, s, Vt = svds(X, rank, v0=start)
-        return U, s, Vt.T
-    is_wide = n_rows <= n_columns
-    gram = (X @ X.T if is_wide else X.T @ X).toarray().astype('float64')
+MapTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+_COLUMNS_AT_ONCE = 16
+_N_KRYLOV_BLOCKS = 8
+
+
+def _multiply(X: Any, columns: np.ndarray, map_tasks: MapTasks) -> np.ndarray:
+    """Multiply a sparse table by columns, of which each thread takes some."""
+    dtype = np.result_type(X.dtype, columns.dtype)
+    product = np.empty((X.shape[0], columns.shape[1]), dtype)
+
+    def fill(first: int) -> None:
+        part = slice(first, first + _COLUMNS_AT_ONCE)
+        product[:, part] = X @ columns[:, part]
+
+    list(map_tasks(fill, range(0, columns.shape[1], _COLUMNS_AT_ONCE)))
+    return product
+
+
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    """A basis of what the columns span."""
+    # In the precision of the columns; numpy would work in float64.
+    basis: np.ndarray = linalg.qr(columns, mode='economic', check_finite=False)[0]
+    return basis
+
+
+def _beside(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A basis of what the columns span beside another basis; it may be empty."""
+    rest = columns - basis @ (basis.T @ columns)
+    U, s, _ = linalg.svd(rest, full_matrices=False, check_finite=False)
+    # What is smaller is rounding.
+    new = U[:, s > 1e-5 * np.linalg.norm(columns)]
+    # Again, because rounding leaves a little of the basis the first time.
+    return _orthonormal(new - basis @ (basis.T @ new)) if new.size else new
+
+
+def _strongest_directions(X: Any, rank: int, map_tasks: MapTasks) -> np.ndarray:
+    """The `rank` strongest eigenvectors of XᵀX, nearly."""
+    n_columns = X.shape[1]
+    block_size = -(-rank // 4)
+    random = np.random.default_rng(0).normal(size=(n_columns, block_size))
+    block = _orthonormal(random.astype(np.result_type(X.dtype, 'float32')))
+    blocks, products = [], []
+    for _ in range(min(_N_KRYLOV_BLOCKS, n_columns // block_size)):
+        product = _multiply(X.T, _multiply(X, block, map_tasks), map_tasks)
+        blocks.append(block)
+        products.append(product)
+        basis = np.hstack(blocks)
+        block = _beside(basis, product)
+        if not block.size:
+            break
+    projected = basis.T @ np.hstack(products)
+    _, vectors = np.linalg.eigh((projected + projected.T) / 2)
+    return basis @ vectors[:, -rank:]
+
+# %% ../nbs/13_gibbs.ipynb #fa20332c
+def _exact_directions(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U, s and V of X = U·diag(s)·Vᵀ."""
+    is_wide = X.shape[0] <= X.shape[1]
+    tall = X.T if is_wide else X
+    gram = (tall.T @ tall).toarray().astype('float64')
     eigenvalues, basis = np.linalg.eigh(gram)
     keep = eigenvalues > 1e-6 * max(eigenvalues[-1], 1e-12)
     basis = basis[:, keep]
     s = np.sqrt(eigenvalues[keep])
-    other_basis = (X.T if is_wide else X) @ basis / s
+    other_basis = tall @ basis / s
     return (basis, s, other_basis) if is_wide else (other_basis, s, basis)
+
+
+def _principal_directions(
+    X: Any, max_exact: int = 2048, rank: int = 256, map_tasks: MapTasks = map
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U, s and V of X = U·diag(s)·Vᵀ; of a large X the `rank` strongest directions."""
+    n_rows, n_columns = X.shape
+    is_small = min(X.shape) <= max_exact and n_rows * n_columns <= 2**26
+    if is_small or min(X.shape) <= rank:
+        return _exact_directions(X)
+    if n_rows > n_columns:
+        V = _strongest_directions(X, rank, map_tasks)
+    else:
+        U = _strongest_directions(X.T, rank, map_tasks)
+        V = _orthonormal(_multiply(X.T, U, map_tasks))
+    # From here on there is no error: U·diag(s) is X·V.
+    projected = _multiply(X, V, map_tasks)
+    gram = (projected.T @ projected).astype('float64')
+    eigenvalues, rotation = np.linalg.eigh(gram)
+    keep = eigenvalues > 1e-6 * max(eigenvalues[-1], 1e-12)
+    s = np.sqrt(eigenvalues[keep])
+    rotation = rotation[:, keep]
+    U = projected @ (rotation / s).astype(projected.dtype)
+    return U, s, V @ rotation.astype(V.dtype)
 
 # %% ../nbs/13_gibbs.ipynb #70623b0e
 class FeatureGroup:
@@ -335,6 +436,8 @@ class FeatureGroup:
         Number of columns of the table, d.
     keep_loadings : bool
         Whether to keep what `feature_effects` needs, a row for each feature.
+    map_tasks : callable
+        `map`, or the `map` of an executor, whose threads share the decomposition.
 
     Attributes
     ----------
@@ -358,10 +461,17 @@ class FeatureGroup:
     coefficients: np.ndarray
     contribution: np.ndarray
 
-    def __init__(self, X: Any, n_columns: int, keep_loadings: bool = True) -> None:
-        U, self.singular_values, V = _principal_directions(sparse.csr_array(X))
-        self._project = np.ascontiguousarray(U.T, 'float32')
-        self._expand = (U * self.singular_values).astype('float32')
+    def __init__(
+        self,
+        X: Any,
+        n_columns: int,
+        keep_loadings: bool = True,
+        map_tasks: MapTasks = map,
+    ) -> None:
+        if not isinstance(X, sparse.csc_array):
+            X = sparse.csr_array(X)
+        U, self.singular_values, V = _principal_directions(X, map_tasks=map_tasks)
+        self._directions = np.ascontiguousarray(U, 'float32')
         self._loadings = V.astype('float32') if keep_loadings else None
         self.reg = 1.0
         self.coefficients = np.zeros((len(self.singular_values), n_columns))
@@ -384,7 +494,7 @@ class FeatureGroup:
         s = self.singular_values
         posterior_precision = s**2 + self.reg
         noise = rng.normal(size=self.coefficients.shape) @ _covariance_root(precision)
-        projected = self._project @ target.astype('float32')
+        projected = self._directions.T @ target.astype('float32')
         mean = (s / posterior_precision)[:, None] * projected
         self.coefficients = mean + noise / np.sqrt(posterior_precision)[:, None]
         W = self.coefficients
@@ -394,7 +504,8 @@ class FeatureGroup:
 
     def update_contribution(self) -> None:
         """Compute `contribution` from the coefficients."""
-        self.contribution = self._expand @ self.coefficients.astype('float32')
+        along_directions = self.singular_values[:, None] * self.coefficients
+        self.contribution = self._directions @ along_directions.astype('float32')
 
     def feature_effects(self) -> np.ndarray:
         """Return what a unit of each feature adds to the prior mean.
@@ -414,9 +525,6 @@ class FeatureGroup:
         return self._loadings @ self.coefficients.astype('float32')
 
 # %% ../nbs/13_gibbs.ipynb #c20c1be0
-MapTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-
-
 class HierarchicalFactors:
     """Factors of the users, items or days, and the population that they come from.
 
@@ -978,7 +1086,8 @@ class DayIndex:
         if ratings.timestamp is None:
             raise RatingsError('these ratings have no timestamps')
         day_numbers = ratings.timestamp // SECONDS_PER_DAY
-        days, day_ix = np.unique(day_numbers, return_inverse=True)
+        days = np.unique(day_numbers)
+        day_ix = np.searchsorted(days, day_numbers)
         base = len(days) + 1
         keys, n_ratings = np.unique(
             ratings.user_ix.astype('int64') * base + day_ix, return_counts=True

@@ -5,6 +5,7 @@ Also files of samples that were cut short, changed, or never were one.
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import sparse
 from scipy.special import ndtr
 
+from mf_movielens import gibbs
 from mf_movielens.bayes import fit_bayes
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.model_file import ModelFileError
@@ -471,3 +473,38 @@ def test_intervals_of_numbers_have_the_promised_probability(level):
         below_high = ndtr((intervals.high - mean) / sd)
         probabilities.append(below_high - ndtr((intervals.low - mean) / sd))
     assert np.allclose(np.mean(probabilities, axis=0), level, atol=1e-5)
+
+
+@pytest.mark.parametrize('shape', [(300, 400), (400, 300)])
+def test_directions_of_a_large_table_are_nearly_the_strongest(shape):
+    "They are orthonormal, the same with threads, and leave out hardly more than exact."
+    rng = np.random.default_rng(19)
+    popularity = rng.random(shape[1]) ** 3
+    is_rated = rng.random(shape) < popularity
+    # Some rows and columns have nothing, so that there are fewer than 280 directions.
+    is_rated[:25], is_rated[:, :150] = False, False
+    X = sparse.csr_array(is_rated.astype('float32'))
+    exact = np.linalg.svd(is_rated.astype('float64'))[1]
+
+    def directions(map_tasks):
+        return gibbs._principal_directions(X, 20, 40, map_tasks)
+
+    U, s, V = directions(map)
+    with ThreadPoolExecutor(3) as pool:
+        for one, other in zip((U, s, V), directions(pool.map)):
+            assert np.array_equal(one, other)
+    assert np.allclose(U.T @ U, np.eye(40), atol=1e-5)
+    assert np.allclose(V.T @ V, np.eye(40), atol=1e-5)
+    assert np.allclose(U * s, X @ V, atol=1e-4)
+    assert np.allclose(s[::-1][:5], exact[:5], rtol=1e-3)
+    assert 0.97 < (s**2).sum() / (exact[:40] ** 2).sum() <= 1 + 1e-5
+
+
+def test_directions_end_where_the_table_has_no_more():
+    rng = np.random.default_rng(20)
+    X = rng.normal(size=(90, 3)) @ rng.normal(size=(3, 80))
+    for table in (X, X.T, np.zeros((90, 80))):
+        group = sparse.csr_array(table.astype('float32'))
+        U, s, V = gibbs._principal_directions(group, max_exact=20, rank=10)
+        assert len(s) == np.linalg.matrix_rank(table)
+        assert np.allclose(U * s @ V.T, table, atol=1e-4)
