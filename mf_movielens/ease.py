@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['fit_ease']
 
 # %% ../nbs/11_ease.ipynb #ab2fc33d
+from .compiled import compiled
 from .encoding import Ratings, check_preferences, to_preference
 from .factors import Factors
 from .ranking import relevance_threshold
@@ -32,6 +34,67 @@ def _preferences_of(ratings: Ratings, kind: Literal['graded', 'binary']) -> np.n
         preference = is_liked.astype('float32')
     check_preferences(preference, ratings)
     return preference
+
+# %% ../nbs/11_ease.ipynb #6dca2965
+@compiled
+def _sum_pair_products(
+    start: np.ndarray,
+    items: np.ndarray,
+    targets: np.ndarray,
+    item_start: np.ndarray,
+    users: np.ndarray,
+    gram: np.ndarray,
+) -> None:
+    """Add up products of the targets of two items, in the upper triangle."""
+    # Where each user's next item stands: both directions are in ascending order.
+    position = start[:-1].copy()
+    for item in range(len(gram)):
+        for entry in range(item_start[item], item_start[item + 1]):
+            user = users[entry]
+            first = position[user]
+            for other in range(first, start[user + 1]):
+                gram[item, items[other]] += targets[first] * targets[other]
+            position[user] = first + 1
+
+
+def _gram_of(targets: csr_array) -> np.ndarray:
+    """The upper triangle of the (n_items, n_items) products of all columns."""
+    by_item = targets.tocsc()
+    gram = np.zeros((targets.shape[1], targets.shape[1]))
+    _sum_pair_products(
+        targets.indptr.astype('int64'),
+        targets.indices.astype('int32'),
+        targets.data.astype('float64'),
+        by_item.indptr.astype('int64'),
+        by_item.indices.astype('int32'),
+        gram,
+    )
+    return gram
+
+
+def _inverse_of(gram: np.ndarray, reg: float) -> np.ndarray:
+    """The upper triangle of the inverse of a symmetric table, which is overwritten."""
+    from scipy.linalg.lapack import dpotrf, dpotri
+
+    # LAPACK counts columns first: its lower triangle is our upper one.
+    root, failure = dpotrf(gram.T, lower=1, overwrite_a=1)
+    if failure:
+        raise ValueError(
+            f'reg={reg:g} is too small for these ratings: rounding errors are as '
+            'large; give a larger one'
+        )
+    inverse, _ = dpotri(root, lower=1, overwrite_c=1)
+    return np.asarray(inverse.T)
+
+
+def _weights_of_items(inverse: np.ndarray) -> np.ndarray:
+    """(n_items, n_items) float32: how much others speak for the item of each row."""
+    for row in range(1, len(inverse)):
+        inverse[row, :row] = inverse[:row, row]
+    inverse /= -np.diag(inverse)[:, None]
+    weights = inverse.astype('float32')
+    np.fill_diagonal(weights, 0)
+    return weights
 
 # %% ../nbs/11_ease.ipynb #856d9d61
 def fit_ease(
@@ -77,12 +140,11 @@ def fit_ease(
     """
     requirement = 'it must be above 0, from a millionth to a million millions'
     check_value(lambda x: 1e-6 <= x <= 1e12, 'reg', reg, requirement)
-    n_users, n_items = len(ratings.users), len(ratings.items)
-    targets = np.zeros((n_users, n_items), 'float32')
-    targets[ratings.user_ix, ratings.item_ix] = _preferences_of(ratings, kind)
-    gram = (targets.T @ targets).astype('float64')
-    inverse = np.linalg.inv(gram + reg * np.eye(n_items))
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0)
-    item_factors = np.ascontiguousarray(weights.T, 'float32')
-    return Factors.for_ranking(ratings, targets, item_factors)
+    pairs = ratings.user_ix, ratings.item_ix
+    shape = len(ratings.users), len(ratings.items)
+    targets = csr_array((_preferences_of(ratings, kind), pairs), shape)
+    targets.eliminate_zeros()
+    gram = _gram_of(targets)
+    gram[np.diag_indices(len(gram))] += reg
+    item_factors = _weights_of_items(_inverse_of(gram, reg))
+    return Factors.for_ranking(ratings, targets.toarray(), item_factors)

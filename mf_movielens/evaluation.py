@@ -20,7 +20,12 @@ __all__ = ['AlignedRatings', 'align_ratings', 'evaluate_predictor']
 from .encoding import Ratings, RatingsError, Vocabulary, parse_id
 from .factors import Predictor
 from .metrics import error_interval, mae, mean_interval
-from .ranking import catalog_coverage, rank_items, ranking_metrics
+from mf_movielens.ranking import (
+    catalog_coverage,
+    contains_pairs,
+    rank_items,
+    ranking_metrics,
+)
 from .validation import check_list_length
 
 # %% ../nbs/19_evaluation.ipynb #2fc91a67
@@ -159,14 +164,6 @@ _METRICS: dict[str, tuple[Callable[[_Task], _Metrics], ...]] = {
 }
 
 # %% ../nbs/19_evaluation.ipynb #82ec7fa5
-def _find_seen(test: Ratings, seen: csr_array) -> np.ndarray:
-    """(n,) which of the ratings are of pairs that are in the table."""
-    n_items = len(test.items)
-    table = seen.tocoo()
-    pairs = table.row.astype('int64') * n_items + table.col
-    return np.isin(test.user_ix.astype('int64') * n_items + test.item_ix, pairs)
-
-
 def evaluate_predictor(
     predictor: Predictor, seen: csr_array, test: AlignedRatings, k: int = 10
 ) -> pd.Series:
@@ -200,7 +197,7 @@ def evaluate_predictor(
     >>> evaluate_predictor(predictor, train.to_csr(), aligned)  # doctest: +SKIP
     """
     k = check_list_length('k', k)
-    is_seen = _find_seen(test.ratings, seen)
+    is_seen = contains_pairs(seen, test.ratings.user_ix, test.ratings.item_ix)
     task = _Task(predictor, seen, test.ratings, is_seen, k)
     found: _Metrics = {
         'ratings': len(test.ratings),

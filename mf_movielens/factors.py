@@ -495,7 +495,11 @@ class Factors(PointPredictor):
         return apply_link(x, self.link, self.scale)
 
     def scores(
-        self, user_ix: npt.ArrayLike, by: ScoreOrder = 'mean', level: float = 0.9
+        self,
+        user_ix: npt.ArrayLike,
+        by: ScoreOrder = 'mean',
+        level: float = 0.9,
+        items: slice | None = None,
     ) -> np.ndarray:
         """Score every item for each user.
 
@@ -507,6 +511,8 @@ class Factors(PointPredictor):
             Factors have no intervals.
         level : float
             Has no effect.
+        items : slice, optional
+            Rows of the items to score, if not all.
 
         Returns
         -------
@@ -523,10 +529,15 @@ class Factors(PointPredictor):
         if by != 'mean':
             _refuse(f'cannot order by={by!r}, because it gives no intervals')
         user = check_rows(user_ix, len(self.user_bias), 'user')
-        dot = self.user_factors[user] @ self.item_factors.T
-        scores: np.ndarray = (
-            self.mu + self.user_bias[user][..., None] + self.item_bias + dot
-        )
+        items = slice(None) if items is None else items
+        scores: np.ndarray = self.user_factors[user] @ self.item_factors[items].T
+        user_bias = self.mu + self.user_bias[user]
+        item_bias = self.item_bias[items]
+        if user_bias.any() or item_bias.dtype != scores.dtype:
+            scores = user_bias[..., None] + item_bias + scores
+        else:
+            # As in factors for ranking; a sum takes half as long as the products.
+            scores += item_bias
         return scores
 
     def fold_in(self, histories: csr_array) -> Factors:

@@ -151,10 +151,11 @@ def _resampled_means(
     _, group_ix = np.unique(groups, return_inverse=True)
     sums = np.bincount(group_ix, values)
     sizes = np.bincount(group_ix)
-    n_groups = len(sizes)
-    # How often each group is drawn, for each resample.
-    counts = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), n_resamples)
-    return counts @ sums / (counts @ sizes)
+    means = np.empty(n_resamples)
+    for resample in range(n_resamples):
+        drawn = rng.integers(len(sizes), size=len(sizes))
+        means[resample] = sums[drawn].sum() / sizes[drawn].sum()
+    return means
 
 
 def _middle(values: np.ndarray, level: float) -> tuple[float, float]:

@@ -5,8 +5,10 @@
 # %% ../nbs/10_ranking.ipynb #31f649c6
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,13 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['MAX_SCORES_PER_BLOCK', 'Scorer', 'top_k', 'RankedBlock', 'rank_blocks', 'rank_items', 'relevance_threshold',
-           'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
+__all__ = ['MAX_SCORES_PER_BLOCK', 'Scorer', 'top_k', 'RankedBlock', 'rank_blocks', 'rank_items', 'contains_pairs',
+           'relevance_threshold', 'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
 
 # %% ../nbs/10_ranking.ipynb #8bba56e8
+from .compiled import compiled
 from .encoding import Ratings
+from .least_squares import worker_threads
 from mf_movielens.validation import (
     check_int,
     check_list_length,
@@ -33,6 +37,7 @@ __all__ = [
     'Scorer',
     'beyond_accuracy_metrics',
     'catalog_coverage',
+    'contains_pairs',
     'rank_blocks',
     'rank_items',
     'ranking_metrics',
@@ -93,20 +98,219 @@ class RankedBlock(NamedTuple):
     """Its score."""
 
 
-def _checked_scores(score: Scorer, user_ix: np.ndarray, n_items: int) -> np.ndarray:
-    """The scores of users as a copy of floats, or an error if they make no sense."""
-    scores = np.asarray(score(user_ix))
-    shape = len(user_ix), n_items
+class _Best(NamedTuple):
+    """The best items of some users, (n, k) each, best first."""
+
+    item_ix: np.ndarray
+    """Rows of items; their value has no meaning where the score is -inf."""
+    score: np.ndarray
+    """Their scores, and -inf where there are no more items."""
+
+
+_NOT_NUMBERS = 'some scores are not numbers, so the items cannot be ranked'
+
+
+def _checked_scores(scores: Any, n_users: int, n_items: int) -> np.ndarray:
+    """Scores as floats in single or double precision, or an error."""
+    scores = np.asarray(scores)
+    shape = n_users, n_items
     if scores.shape != shape or scores.dtype.kind not in 'biuf':
         raise ValueError(
             f'scores must be numbers, one for each user and item, {shape}; '
             f'these are {scores.dtype}, {scores.shape}'
         )
     # Integers have no -inf, which excludes an item.
-    scores = scores.astype(np.result_type(scores.dtype, np.float32))
+    is_single = np.result_type(scores.dtype, np.float32) == np.float32
+    floats: np.ndarray = scores.astype('f4' if is_single else 'f8', copy=False)
+    return floats
+
+
+def _sort_scores(
+    score: Scorer, users: np.ndarray, seen: csr_array, k: int, chosen: np.ndarray | None
+) -> _Best:
+    """The best items of users, found by numpy."""
+    scores = _checked_scores(score(users), len(users), seen.shape[1]).copy()
     if np.isnan(scores).any():
-        raise ValueError('some scores are not numbers, so the items cannot be ranked')
-    return scores
+        raise ValueError(_NOT_NUMBERS)
+    excluded = seen[users].tocoo()
+    scores[excluded.row, excluded.col] = -np.inf
+    if chosen is not None:
+        scores = scores[:, chosen]
+    best = top_k(scores, k)
+    item_ix = best if chosen is None else chosen[best]
+    return _Best(item_ix, np.take_along_axis(scores, best, 1))
+
+# %% ../nbs/10_ranking.ipynb #02c89d28
+@compiled
+def _comes_later(score: float, item: int, other_score: float, other_item: int) -> bool:
+    """Whether an item comes later in recommendations than another."""
+    return score < other_score or (score == other_score and item > other_item)
+
+
+@compiled
+def _sift_down(items: np.ndarray, scores: np.ndarray, row: int, size: int) -> None:
+    """Move the first entry of a heap down, until its children are not worse."""
+    score, item = scores[row, 0], items[row, 0]
+    position = 0
+    # The children of an entry are at twice its position, plus one and plus two.
+    while 2 * position + 1 < size:
+        child = 2 * position + 1
+        other = child + 1
+        if other < size and _comes_later(
+            scores[row, other], items[row, other], scores[row, child], items[row, child]
+        ):
+            child = other
+        if not _comes_later(scores[row, child], items[row, child], score, item):
+            break
+        scores[row, position] = scores[row, child]
+        items[row, position] = items[row, child]
+        position = child
+    scores[row, position] = score
+    items[row, position] = item
+
+
+@compiled
+def _sort_heaps(items: np.ndarray, scores: np.ndarray) -> None:
+    """Put the entries of each heap in order, best first."""
+    n_rows, k = scores.shape
+    for row in range(n_rows):
+        for last in range(k - 1, 0, -1):
+            score, item = scores[row, last], items[row, last]
+            scores[row, last] = scores[row, 0]
+            items[row, last] = items[row, 0]
+            scores[row, 0] = score
+            items[row, 0] = item
+            _sift_down(items, scores, row, last)
+
+# %% ../nbs/10_ranking.ipynb #2bbf7a09
+# How many scores at a time are compared with that of the worst entry.
+_STRIDE = 64
+
+
+@compiled
+def _is_any_above(scores: np.ndarray, row: int, first: int, threshold: float) -> bool:
+    """Whether one of the next scores is above a threshold, or is not a number."""
+    found = False
+    # Without a branch, the processor compares many scores at once.
+    for offset in range(_STRIDE):
+        found |= not scores[row, first + offset] <= threshold
+    return found
+
+
+@compiled
+def _keep_best(
+    scores: np.ndarray,
+    first_item: int,
+    next_seen: np.ndarray,
+    seen_start: np.ndarray,
+    seen_items: np.ndarray,
+    is_candidate: np.ndarray,
+    best_items: np.ndarray,
+    best_scores: np.ndarray,
+) -> bool:
+    """Put scores of the next items into heaps; False if one is not a number."""
+    n_rows, n_columns = scores.shape
+    for row in range(n_rows):
+        seen, seen_end = next_seen[row], seen_start[row + 1]
+        for first in range(0, n_columns, _STRIDE):
+            stop = min(first + _STRIDE, n_columns)
+            if stop == first + _STRIDE and not _is_any_above(
+                scores, row, first, best_scores[row, 0]
+            ):
+                continue
+            for column in range(first, stop):
+                score, item = scores[row, column], first_item + column
+                if score <= best_scores[row, 0]:
+                    continue
+                if np.isnan(score):
+                    return False
+                while seen < seen_end and seen_items[seen] < item:
+                    seen += 1
+                is_seen = seen < seen_end and seen_items[seen] == item
+                if is_candidate[item] and not is_seen:
+                    best_scores[row, 0] = score
+                    best_items[row, 0] = item
+                    _sift_down(best_items, best_scores, row, best_items.shape[1])
+        next_seen[row] = seen
+    return True
+
+# %% ../nbs/10_ranking.ipynb #234ede09
+_USERS_PER_TILE = 256
+_ITEMS_PER_TILE = 1024
+
+
+def _takes_slices(score: Scorer) -> bool:
+    """Whether a scorer has an argument for a slice of the items."""
+    try:
+        return 'items' in inspect.signature(score).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _score_tiles(
+    score: Any, users: np.ndarray, n_items: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first item and the scores of each tile of some users."""
+    if not _takes_slices(score):
+        yield 0, _checked_scores(score(users), len(users), n_items)
+        return
+    for first in range(0, n_items, _ITEMS_PER_TILE):
+        items = slice(first, min(first + _ITEMS_PER_TILE, n_items))
+        scores = score(users, items=items)
+        yield first, _checked_scores(scores, len(users), items.stop - first)
+
+
+def _seen_in_order(seen: csr_array, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the seen items of each user begin, (n + 1,), and these in order."""
+    rows = seen[users]
+    owner = np.repeat(np.arange(len(users)), np.diff(rows.indptr))
+    pairs = np.sort(owner * seen.shape[1] + rows.indices)
+    return rows.indptr.astype('int64'), pairs - owner * seen.shape[1]
+
+
+def _scan_scores(
+    score: Scorer, seen: csr_array, k: int, is_candidate: np.ndarray, users: np.ndarray
+) -> _Best:
+    """The best items of users, found by compiled loops in one pass over the scores."""
+    seen_start, seen_items = _seen_in_order(seen, users)
+    next_seen = seen_start[:-1].copy()
+    best = _Best(np.full((len(users), k), -1, 'int32'), np.zeros((0, 0)))
+    for first, scores in _score_tiles(score, users, len(is_candidate)):
+        if first == 0:
+            lowest = np.full(best.item_ix.shape, -np.inf, scores.dtype)
+            best = best._replace(score=lowest)
+        # For other kinds of arrays, such as read-only ones, numba compiles again.
+        scores = np.require(scores, best.score.dtype, ['C', 'A', 'W'])
+        of_users = next_seen, seen_start, seen_items, is_candidate
+        if not _keep_best(scores, first, *of_users, *best):
+            raise ValueError(_NOT_NUMBERS)
+    _sort_heaps(*best)
+    return best
+
+# %% ../nbs/10_ranking.ipynb #8ad83cb8
+def _rank_users(
+    score: Scorer,
+    users: np.ndarray,
+    seen: csr_array,
+    k: int,
+    chosen: np.ndarray | None,
+) -> Iterator[_Best]:
+    """Yield the best items of each block of users."""
+    n_items = seen.shape[1]
+    if len(users) * n_items <= MAX_SCORES_PER_BLOCK:
+        yield _sort_scores(score, users, seen, k, chosen)
+        return
+    is_candidate = np.full(n_items, chosen is None)
+    if chosen is not None:
+        is_candidate[chosen] = True
+    scan = partial(_scan_scores, score, seen, k, is_candidate)
+    if _takes_slices(score):
+        blocks = np.array_split(users, -(-len(users) // _USERS_PER_TILE))
+        with worker_threads() as threads:
+            yield from threads.map(scan, blocks)
+    else:
+        size = max(1, MAX_SCORES_PER_BLOCK // n_items)
+        yield from map(scan, np.split(users, range(size, len(users), size)))
 
 # %% ../nbs/10_ranking.ipynb #7f00f588
 def rank_blocks(
@@ -122,7 +326,8 @@ def rank_blocks(
     ----------
     score : callable
         Called with an array of (m,) user rows, returns their (m, n_items) scores;
-        such as the method `scores` of a predictor.
+        such as the method `scores` of a predictor. If it has an argument `items`, it
+        may be asked for the scores of a slice of the items, in several threads.
     user_ix : array_like of int
         (n,) user rows.
     seen : csr_array of shape (n_users, n_items)
@@ -153,26 +358,19 @@ def rank_blocks(
     [2 0] [0.5 0.1]
     """
     n_users, n_items = seen.shape
-    k = check_list_length('k', k)
-    users = check_rows(user_ix, n_users, 'user')
+    k = min(check_list_length('k', k), n_items)
+    users = check_rows(user_ix, n_users, 'user').astype('int64')
     chosen = None
     if candidates is not None:
         chosen = np.unique(check_rows(candidates, n_items, 'item')).astype(int)
-        if not len(chosen):
-            return
-    block_size = max(1, MAX_SCORES_PER_BLOCK // n_items)
-    for start in range(0, len(users), block_size):
-        block_users = users[start : start + block_size]
-        scores = _checked_scores(score, block_users, n_items)
-        excluded = seen[block_users].tocoo()
-        scores[excluded.row, excluded.col] = -np.inf
-        if chosen is not None:
-            scores = scores[:, chosen]
-        best = top_k(scores, k)
-        best_scores = np.take_along_axis(scores, best, 1)
-        row, rank = np.nonzero(best_scores > -np.inf)
-        item_ix = best[row, rank] if chosen is None else chosen[best[row, rank]]
-        yield RankedBlock(start + row, rank, item_ix, best_scores[row, rank])
+    if not len(users) or (chosen is not None and not len(chosen)):
+        return
+    start = 0
+    for best in _rank_users(score, users, seen, k, chosen):
+        row, rank = np.nonzero(best.score > -np.inf)
+        item_ix = best.item_ix[row, rank].astype(int, copy=False)
+        yield RankedBlock(start + row, rank, item_ix, best.score[row, rank])
+        start += len(best.score)
 
 # %% ../nbs/10_ranking.ipynb #ee7b1c0a
 def _seen_items(seen: csr_array | Ratings) -> csr_array:
@@ -193,7 +391,8 @@ def rank_items(
     ----------
     score : callable
         Called with an array of (m,) user rows, returns their (m, n_items) scores;
-        such as the method `scores` of a predictor.
+        such as the method `scores` of a predictor. If it has an argument `items`, it
+        may be asked for the scores of a slice of the items, in several threads.
     user_ix : array_like of int
         (n,) user rows.
     seen : Ratings or csr_array of shape (n_users, n_items)
@@ -265,6 +464,36 @@ def _checked_recommendations(
     return items, users
 
 
+def contains_pairs(
+    table: csr_array, user_ix: np.ndarray, item_ix: np.ndarray
+) -> np.ndarray:
+    """Whether a table has an entry for each pair of a user and an item.
+
+    Parameters
+    ----------
+    table : csr_array of shape (n_users, n_items)
+        Stored zeros count as entries.
+    user_ix, item_ix : ndarray of int
+        (n,) rows of users and of items.
+
+    Returns
+    -------
+    ndarray of bool
+        (n,), one for each pair.
+
+    Examples
+    --------
+    >>> table = csr_array(([5.0, 0.0], ([0, 1], [2, 0])), shape=(2, 3))
+    >>> contains_pairs(table, np.array([0, 1, 1]), np.array([2, 0, 2]))
+    array([ True,  True, False])
+    """
+    if not len(user_ix):
+        return np.zeros(0, bool)
+    entries = np.ones(len(table.indices), bool)
+    mask = csr_array((entries, table.indices, table.indptr), table.shape)
+    return np.asarray(mask[user_ix, item_ix])
+
+
 def _find_hits(
     recommendations: np.ndarray,
     user_ix: np.ndarray,
@@ -272,15 +501,13 @@ def _find_hits(
     is_relevant: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which recommendations (n, k) are relevant, and how many items are (n,)."""
-    n_items = len(held_out.items)
-    position = np.full(len(held_out.users), -1)
-    position[user_ix] = np.arange(len(user_ix))
-    rated_by = position[held_out.user_ix]
-    counts = is_relevant & (rated_by >= 0)
-    relevant_pairs = rated_by[counts] * n_items + held_out.item_ix[counts]
-    pairs = np.arange(len(user_ix))[:, None] * n_items + recommendations
-    is_hit = np.isin(pairs, relevant_pairs) & (recommendations >= 0)
-    return is_hit, np.bincount(relevant_pairs // n_items, minlength=len(user_ix))
+    shape = len(held_out.users), len(held_out.items)
+    relevant = held_out.user_ix[is_relevant], held_out.item_ix[is_relevant]
+    table = csr_array((np.ones(len(relevant[0]), bool), relevant), shape)
+    users = np.repeat(user_ix, recommendations.shape[1])
+    found = contains_pairs(table, users, recommendations.ravel())
+    is_hit = found.reshape(recommendations.shape) & (recommendations >= 0)
+    return is_hit, np.bincount(relevant[0], minlength=shape[0])[user_ix]
 
 # %% ../nbs/10_ranking.ipynb #113e14b8
 def relevance_threshold(scale: tuple[float, float]) -> float:
@@ -462,7 +689,8 @@ def beyond_accuracy_metrics(
     """
     items, users = _checked_recommendations(recommendations, user_ix, 1, train)
     item_counts = np.bincount(train.item_ix, minlength=len(train.items))
-    popularity = np.maximum(item_counts, 1) / len(np.unique(train.user_ix))
+    n_active = np.count_nonzero(np.bincount(train.user_ix))
+    popularity = np.maximum(item_counts, 1) / n_active
     own_popularity = _mean_popularity_of_rated(train, item_counts)[users]
     columns = {
         'novelty': _mean_of_items(-np.log2(popularity), items),
@@ -502,14 +730,21 @@ def _checked_features(features: npt.ArrayLike, n_items: int) -> np.ndarray:
     return table
 
 
+_MAX_NUMBERS_PER_BLOCK = 2**17
+
+
 def _diversity(items: np.ndarray, features: np.ndarray) -> np.ndarray:
     """One minus the mean cosine of the pairs of each row; nan where there is none."""
     norm = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.maximum(norm, 1e-12)
-    is_item = items >= 0
-    n = is_item.sum(axis=1)
-    vectors = np.where(is_item[..., None], unit[items], 0)
-    # The square of a sum holds the square of each vector, and each pair twice.
-    squares = (vectors**2).sum(axis=(1, 2))
-    pairs = (vectors.sum(axis=1) ** 2).sum(axis=1) - squares
+    # The last row stands for no item, whose number is -1.
+    unit = np.vstack([features / np.maximum(norm, 1e-12), np.zeros_like(features[:1])])
+    size = max(1, _MAX_NUMBERS_PER_BLOCK // max(1, items.shape[1] * features.shape[1]))
+    pairs = np.empty(len(items))
+    for start in range(0, len(items), size):
+        vectors = unit[items[start : start + size]]
+        # The square of a sum holds the square of each vector, and each pair twice.
+        squares = np.einsum('nkd,nkd->n', vectors, vectors)
+        total = vectors.sum(axis=1)
+        pairs[start : start + size] = np.einsum('nd,nd->n', total, total) - squares
+    n = (items >= 0).sum(axis=1)
     return np.where(n > 1, 1 - pairs / np.maximum(n * (n - 1), 1), np.nan)

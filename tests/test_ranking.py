@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from itertools import permutations, product
 
 import numpy as np
@@ -14,9 +15,11 @@ from sklearn.metrics import ndcg_score
 
 import mf_movielens.ranking as ranking
 from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.factors import Factors
 from mf_movielens.ranking import (
     beyond_accuracy_metrics,
     catalog_coverage,
+    contains_pairs,
     rank_blocks,
     rank_items,
     ranking_metrics,
@@ -159,6 +162,182 @@ def test_blocks_are_what_sorting_every_user_gives(case, has_candidates):
             (position, rank, item, scores[user, item]) for rank, item in enumerate(best)
         ]
     assert found == expected
+
+
+class SlicedScorer:
+    """Scores of a table, for a slice of the items."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __call__(self, user_ix, items=slice(None)):
+        return self.table[user_ix, items]
+
+
+@contextmanager
+def compiled_loops(items_per_tile=1024, users_per_tile=256):
+    """However few scores there are, leave them to the compiled loops."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 0)
+        monkeypatch.setattr(ranking, '_ITEMS_PER_TILE', items_per_tile)
+        monkeypatch.setattr(ranking, '_USERS_PER_TILE', users_per_tile)
+        yield
+
+
+@st.composite
+def wide_cases(draw):
+    """(scores, seen, candidates or None, k) of more items than one stride."""
+    n_users, n_items = draw(st.integers(1, 5)), draw(st.integers(1, 300))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_levels = draw(st.sampled_from([1, 2, 20, 10_000]))
+    dtype = draw(st.sampled_from(['float32', 'float64', 'float16', 'int64']))
+    scores = rng.integers(-n_levels, n_levels, (n_users, n_items)).astype(dtype)
+    order = draw(st.sampled_from(['as drawn', 'rising', 'falling']))
+    if order != 'as drawn':
+        scores = np.sort(scores, axis=1)[:, :: 1 if order == 'rising' else -1]
+    if dtype != 'int64':
+        infinite = draw(st.sampled_from([0, 0.1, 0.95]))
+        scores[rng.random(scores.shape) < infinite] = -np.inf
+        scores[rng.random(scores.shape) < infinite / 20] = np.inf
+    seen = seen_table(rng, scores.shape, draw(st.sampled_from([0, 0.02, 0.5, 1])))
+    n_candidates = draw(st.sampled_from([None, 1, 5, n_items]))
+    candidates = (
+        None if n_candidates is None else rng.integers(n_items, size=n_candidates)
+    )
+    return scores, seen, candidates, draw(st.sampled_from([1, 2, 3, 10, 400]))
+
+
+def seen_table(rng, shape, share):
+    """Seen items in any order, the entries of some of them twice."""
+    user_ix, item_ix = np.nonzero(rng.random(shape) < share)
+    order = np.lexsort([rng.random(len(user_ix)), user_ix])
+    twice = rng.integers(1, 3, len(order))
+    user_ix, item_ix = (np.repeat(x[order], twice) for x in (user_ix, item_ix))
+    indptr = np.searchsorted(user_ix, np.arange(shape[0] + 1))
+    return csr_array((np.zeros(len(item_ix)), item_ix, indptr), shape)
+
+
+def sorted_lists(scores, seen, candidates, users, k):
+    """(position, rank, item, score) of each recommendation, by a stable sort."""
+    scores = scores.astype(np.result_type(scores.dtype, 'float32'))
+    is_excluded = np.zeros(scores.shape, bool)
+    for user in range(len(scores)):
+        is_excluded[user, seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = (
+            True
+        )
+    if candidates is not None:
+        is_excluded[:, np.setdiff1d(np.arange(scores.shape[1]), candidates)] = True
+    is_excluded |= scores == -np.inf
+    return [
+        (position, rank, item, scores[user, item])
+        for position, user in enumerate(users)
+        for rank, item in enumerate(
+            [
+                item
+                for item in np.argsort(-scores[user], kind='stable')
+                if not is_excluded[user, item]
+            ][:k]
+        )
+    ]
+
+
+@given(
+    wide_cases(),
+    st.booleans(),
+    st.sampled_from([1, 63, 64, 65, 1024]),
+    st.integers(1, 6),
+)
+@settings(deadline=None, max_examples=300)
+def test_compiled_lists_are_those_of_a_stable_sort(case, sliced, width, height):
+    scores, seen, candidates, k = case
+    users = np.arange(len(scores))[::-1]
+    expected = sorted_lists(scores, seen, candidates, users, k)
+    score = SlicedScorer(scores) if sliced else scorer(scores)
+    with compiled_loops(width, height):
+        blocks = list(rank_blocks(score, users, seen, k, candidates))
+    by_numpy = list(rank_blocks(score, users, seen, k, candidates))
+    for found in (blocks, by_numpy):
+        assert [
+            tuple(entry)
+            for block in found
+            for entry in zip(*(part.tolist() for part in block))
+        ] == expected
+        assert all(block.score.dtype == by_numpy[0].score.dtype for block in found)
+
+
+@pytest.mark.parametrize('sliced', [False, True])
+@pytest.mark.parametrize('n_items', [64, 150])
+def test_one_score_that_stands_out_is_found_anywhere(n_items, sliced):
+    everywhere = range(n_items)
+    nothing = csr_array((n_items, n_items))
+    score = (SlicedScorer if sliced else scorer)(np.eye(n_items))
+    with compiled_loops(100, 7):
+        found = rank_items(score, everywhere, nothing, 1)
+        assert found.ravel().tolist() == list(everywhere)
+        for user in everywhere:
+            scores = np.zeros((n_items, n_items))
+            scores[user, user] = np.nan
+            score = (SlicedScorer if sliced else scorer)(scores)
+            with pytest.raises(ValueError, match='not numbers'):
+                rank_items(score, everywhere, nothing, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.booleans())
+@settings(deadline=None)
+def test_nan_is_found_where_nothing_would_be_recommended(seed, n_items, sliced):
+    rng = np.random.default_rng(seed)
+    scores = rng.random((3, n_items))
+    scores[rng.integers(3), rng.integers(n_items)] = np.nan
+    seen = seen_table(rng, scores.shape, 0.5)
+    score = SlicedScorer(scores) if sliced else scorer(scores)
+    with compiled_loops(50, 2), pytest.raises(ValueError, match='not numbers'):
+        rank_items(score, range(3), seen, 5, candidates=[0])
+
+
+def test_the_table_of_a_scorer_stays_as_it_is():
+    scores = np.random.default_rng(0).random((4, 30)).astype('float32')
+    before = scores.copy()
+    seen = csr_array(scores > 0.5)
+
+    def view(user_ix):
+        return scores[user_ix[0] : user_ix[-1] + 1]
+
+    usual = rank_items(view, range(4), seen)
+    for is_writeable in (True, False):
+        scores.flags.writeable = is_writeable
+        for loops in (compiled_loops(), nullcontext()):
+            with loops:
+                assert (rank_items(view, range(4), seen) == usual).all()
+    assert (scores == before).all()
+
+
+def test_factors_score_a_slice_as_they_score_all_items():
+    rng = np.random.default_rng(0)
+    for dtype, with_bias in product(['float32', 'float64'], [False, True]):
+        user_bias = with_bias * rng.normal(size=7).astype(dtype)
+        tables = (rng.normal(size=(n, 3)).astype('float32') for n in (7, 40))
+        item_bias = rng.normal(size=40).astype('float32')
+        factors = Factors(float(with_bias), user_bias, item_bias, *tables, (1, 5))
+        whole = factors.scores([3, 5])
+        part = factors.scores([3, 5], items=slice(8, 31))
+        assert part.dtype == whole.dtype
+        assert np.allclose(part, whole[:, 8:31], atol=1e-6)
+        pairs = factors.mu + factors.user_bias[[3, 5], None] + factors.item_bias
+        products = factors.user_factors[[3, 5]] @ factors.item_factors.T
+        assert np.allclose(whole, pairs + products, atol=1e-6)
+        assert np.allclose(factors.scores(3), whole[0], atol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 0.1, 0.9]))
+@settings(deadline=None)
+def test_pairs_of_a_table_are_found(seed, share):
+    rng = np.random.default_rng(seed)
+    table = seen_table(rng, (6, 9), share)
+    is_entry = np.zeros(table.shape, bool)
+    is_entry[table.tocoo().row, table.tocoo().col] = True
+    user_ix, item_ix = rng.integers(6, size=50), rng.integers(9, size=50)
+    found = contains_pairs(table, user_ix, item_ix)
+    assert (found == is_entry[user_ix, item_ix]).all()
 
 
 def test_a_rating_of_zero_is_a_seen_item():
