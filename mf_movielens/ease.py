@@ -17,6 +17,7 @@ __all__ = ['fit_ease']
 from .compiled import compiled
 from .encoding import Ratings, check_preferences, to_preference
 from .factors import Factors
+from .least_squares import worker_threads
 from .ranking import relevance_threshold
 from .validation import check_choice, check_value
 
@@ -76,14 +77,16 @@ def _inverse_of(gram: np.ndarray, reg: float) -> np.ndarray:
     """The upper triangle of the inverse of a symmetric table, which is overwritten."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
-    # LAPACK counts columns first: its lower triangle is our upper one.
-    root, failure = dpotrf(gram.T, lower=1, overwrite_a=1)
+    # On a busy machine, the threads of these routines mostly wait for each other.
+    with worker_threads(1):
+        # LAPACK counts columns first: its lower triangle is our upper one.
+        root, failure = dpotrf(gram.T, lower=1, overwrite_a=1)
+        inverse, _ = dpotri(root, lower=1, overwrite_c=1)
     if failure:
         raise ValueError(
             f'reg={reg:g} is too small for these ratings: rounding errors are as '
             'large; give a larger one'
         )
-    inverse, _ = dpotri(root, lower=1, overwrite_c=1)
     return np.asarray(inverse.T)
 
 
