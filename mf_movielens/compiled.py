@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -57,9 +58,10 @@ def _numba_keeps_code_in(folder: Path) -> Iterator[None]:
         config.CACHE_DIR = before
 
 # %% ../nbs/89_compiled.ipynb #b29fc5fb
-# Sums may be reordered and products fused; nan and infinity keep their meaning.
+# Sums, products and quotients may be rearranged; nan and infinity keep their meaning.
 _FAST_MATH = {'reassoc', 'contract', 'nsz', 'arcp'}
 
+_LOCK = threading.RLock()
 _Loop = TypeVar('_Loop', bound=Callable[..., Any])
 
 
@@ -81,14 +83,18 @@ class CompiledLoop(Generic[_Loop]):
 
     def __init__(self, function: _Loop) -> None:
         self.function = function
-        self.__doc__ = function.__doc__
-        self.__name__ = function.__name__
-        self.__wrapped__ = function
+        self._dispatcher: Any = None
+        update_wrapper(self, function)
 
-    @cached_property
+    @property
     def dispatcher(self) -> Any:
         """What numba made of the function."""
-        return _dispatcher_of(self.function)
+        if self._dispatcher is None:
+            # Several threads may come here at the same time.
+            with _LOCK:
+                if self._dispatcher is None:
+                    self._dispatcher = _dispatcher_of(self.function)
+        return self._dispatcher
 
     @property
     def _numba_type_(self) -> Any:
@@ -163,8 +169,8 @@ def _dispatcher_of(function: Callable[..., Any]) -> Any:
     config: Any = numba.config
     if config.DISABLE_JIT:
         warnings.warn(
-            'NUMBA_DISABLE_JIT is set, so nothing is compiled and fits take some '
-            'hundred times as long; remove the variable',
+            'NUMBA_DISABLE_JIT is set, so nothing is compiled and all takes many times '
+            'as long; remove the variable',
             RuntimeWarning,
             stacklevel=3,
         )

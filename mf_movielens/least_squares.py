@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,8 @@ _MAX_REG = 1e6
 class Regularization:
     """L2 regularization of two tables, and the weight of pairs without a rating.
 
-    The factors of a row with n ratings have the weight ``reg * n + damping``.
+    The factors of a row with n ratings have the weight ``reg * n + damping``. `reg`
+    and `bias_reg` count as a millionth at least.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ N_FINAL_STEPS = 5
 
 @dataclass(frozen=True)
 class PrincipalAxes:
-    """The axes in which the Gram matrix of a table is diagonal.
+    """The axes in which the Gram matrix of a table is diagonal, without centring.
 
     Parameters
     ----------
@@ -182,190 +183,212 @@ class PrincipalAxes:
 _ROWS_AT_A_TIME = 4096
 
 # %% ../nbs/93_least_squares.ipynb #73996385
+class _Entries(NamedTuple):
+    """The ratings of all rows, and the other table."""
+
+    columns: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    vectors: np.ndarray
+    biases: np.ndarray
+
+
+class _Block(NamedTuple):
+    """Room for some ratings of a row."""
+
+    inputs: np.ndarray
+    bias_inputs: np.ndarray
+    targets: np.ndarray
+
+
 @compiled
-def _gather(
-    inputs: np.ndarray,
-    ones: np.ndarray,
-    target: np.ndarray,
-    columns: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    vectors: np.ndarray,
-    biases: np.ndarray,
-    first: int,
-    n: int,
-) -> float:
-    """Copy the `n` ratings from `first` on; gives the sum of their weights."""
-    k = inputs.shape[1]
-    total = np.float32(0)
-    for entry in range(n):
-        column = columns[first + entry]
-        weight = np.float32(1)
-        if len(weights) > 0:
-            weight = weights[first + entry]
-        root = np.sqrt(weight)
-        total += weight
-        ones[entry] = root
-        target[entry] = root * (targets[first + entry] - biases[column])
-        for j in range(k):
-            inputs[entry, j] = root * vectors[column, j]
-    for entry in range(n, (n + 3) // 4 * 4):
-        ones[entry] = 0
-        target[entry] = 0
-        for j in range(k):
-            inputs[entry, j] = 0
-    return total
+def _gather(block: _Block, entries: _Entries, first: int, n: int) -> None:
+    """Copy `n` ratings from `first` on into a block."""
+    k = entries.vectors.shape[1]
+    for j in range(n):
+        column = entries.columns[first + j]
+        root = np.float32(1)
+        if len(entries.weights) > 0:
+            root = np.sqrt(entries.weights[first + j])
+        target = entries.targets[first + j] - entries.biases[column]
+        block.bias_inputs[j] = root
+        block.targets[j] = root * target
+        for c in range(k):
+            block.inputs[j, c] = root * entries.vectors[column, c]
+    for j in range(n, (n + 3) // 4 * 4):
+        block.bias_inputs[j] = 0
+        block.targets[j] = 0
+        for c in range(k):
+            block.inputs[j, c] = 0
 
 # %% ../nbs/93_least_squares.ipynb #893cc0be
 @compiled
-def _add_gradient(
-    gradient: np.ndarray,
-    inputs: np.ndarray,
-    ones: np.ndarray,
-    target: np.ndarray,
-    scale: float,
-    vector: np.ndarray,
-    n: int,
+def _add_block(
+    total: np.ndarray, block: _Block, n: int, vector: np.ndarray, scale: float
 ) -> None:
-    """Add the gradient at `vector` for the targets times `scale`."""
+    """Add the products of a block with `vector`, less its targets times `scale`."""
+    inputs, bias_inputs, targets = block.inputs, block.bias_inputs, block.targets
     k = inputs.shape[1]
     bias = vector[k]
     of_bias = np.float32(0)
-    for entry in range(0, n, 4):
-        e0 = ones[entry] * bias - scale * target[entry]
-        e1 = ones[entry + 1] * bias - scale * target[entry + 1]
-        e2 = ones[entry + 2] * bias - scale * target[entry + 2]
-        e3 = ones[entry + 3] * bias - scale * target[entry + 3]
-        for j in range(k):
-            v = vector[j]
-            e0 += inputs[entry, j] * v
-            e1 += inputs[entry + 1, j] * v
-            e2 += inputs[entry + 2, j] * v
-            e3 += inputs[entry + 3, j] * v
-        for j in range(k):
-            gradient[j] += (
-                inputs[entry, j] * e0
-                + inputs[entry + 1, j] * e1
-                + inputs[entry + 2, j] * e2
-                + inputs[entry + 3, j] * e3
+    for j in range(0, n, 4):
+        e0 = bias_inputs[j] * bias - scale * targets[j]
+        e1 = bias_inputs[j + 1] * bias - scale * targets[j + 1]
+        e2 = bias_inputs[j + 2] * bias - scale * targets[j + 2]
+        e3 = bias_inputs[j + 3] * bias - scale * targets[j + 3]
+        for c in range(k):
+            v = vector[c]
+            e0 += inputs[j, c] * v
+            e1 += inputs[j + 1, c] * v
+            e2 += inputs[j + 2, c] * v
+            e3 += inputs[j + 3, c] * v
+        for c in range(k):
+            total[c] += (
+                inputs[j, c] * e0
+                + inputs[j + 1, c] * e1
+                + inputs[j + 2, c] * e2
+                + inputs[j + 3, c] * e3
             )
-        of_bias += ones[entry] * e0 + ones[entry + 1] * e1
-        of_bias += ones[entry + 2] * e2 + ones[entry + 3] * e3
-    gradient[k] += of_bias
+        of_bias += bias_inputs[j] * e0 + bias_inputs[j + 1] * e1
+        of_bias += bias_inputs[j + 2] * e2 + bias_inputs[j + 3] * e3
+    total[k] += of_bias
+
+
+@compiled
+def _add_row(
+    total: np.ndarray,
+    block: _Block,
+    entries: _Entries,
+    first: int,
+    n: int,
+    vector: np.ndarray,
+    scale: float,
+) -> None:
+    """Add the products of all ratings of a row, which is gathered if it is short."""
+    room = len(block.targets)
+    if n <= room:
+        _add_block(total, block, n, vector, scale)
+        return
+    for start in range(0, n, room):
+        n_here = min(room, n - start)
+        _gather(block, entries, first + start, n_here)
+        _add_block(total, block, n_here, vector, scale)
 
 # %% ../nbs/93_least_squares.ipynb #3be3f43f
+class _Row(NamedTuple):
+    """Vectors of one row, with the bias last."""
+
+    diagonal: np.ndarray
+    preconditioner: np.ndarray
+    product: np.ndarray
+    residual: np.ndarray
+    direction: np.ndarray
+
+
 @compiled
 def _improve(
     solution: np.ndarray,
-    gradient: np.ndarray,
-    residual: np.ndarray,
-    direction: np.ndarray,
-    inverse: np.ndarray,
-    diagonal: np.ndarray,
-    inputs: np.ndarray,
-    ones: np.ndarray,
-    target: np.ndarray,
+    row: _Row,
+    block: _Block,
+    entries: _Entries,
+    first: int,
     n: int,
     n_steps: int,
     tolerance: float,
 ) -> None:
-    """Make steps of preconditioned conjugate gradients."""
+    """Make steps of preconditioned conjugate gradients, in place."""
+    diagonal, preconditioner, product, residual, direction = row
     width = len(solution)
-    for j in range(width):
-        gradient[j] = diagonal[j] * solution[j]
-    _add_gradient(gradient, inputs, ones, target, np.float32(1), solution, n)
-    size = np.float32(0)
-    for j in range(width):
-        residual[j] = -gradient[j]
-        direction[j] = inverse[j] * residual[j]
-        size += residual[j] * direction[j]
-    limit = tolerance * size
+    for c in range(width):
+        product[c] = diagonal[c] * solution[c]
+    _add_row(product, block, entries, first, n, solution, np.float32(1))
+    norm = np.float32(0)
+    for c in range(width):
+        residual[c] = -product[c]
+        direction[c] = preconditioner[c] * residual[c]
+        norm += residual[c] * direction[c]
+    limit = tolerance * norm
     for _ in range(n_steps):
-        if size <= limit:
+        if norm <= limit:
             return
-        for j in range(width):
-            gradient[j] = diagonal[j] * direction[j]
-        _add_gradient(gradient, inputs, ones, target, np.float32(0), direction, n)
+        for c in range(width):
+            product[c] = diagonal[c] * direction[c]
+        _add_row(product, block, entries, first, n, direction, np.float32(0))
         curvature = np.float32(0)
-        for j in range(width):
-            curvature += direction[j] * gradient[j]
+        for c in range(width):
+            curvature += direction[c] * product[c]
         if not curvature > 0:
             # What is left is too small for float32.
             return
-        step = size / curvature
-        size_before = size
-        size = np.float32(0)
-        for j in range(width):
-            solution[j] += step * direction[j]
-            residual[j] -= step * gradient[j]
-            size += inverse[j] * residual[j] * residual[j]
-        keep = size / size_before
-        for j in range(width):
-            direction[j] = inverse[j] * residual[j] + keep * direction[j]
+        step = norm / curvature
+        norm_before = norm
+        norm = np.float32(0)
+        for c in range(width):
+            solution[c] += step * direction[c]
+            residual[c] -= step * product[c]
+            norm += preconditioner[c] * residual[c] * residual[c]
+        beta = norm / norm_before
+        for c in range(width):
+            direction[c] = preconditioner[c] * residual[c] + beta * direction[c]
 
 # %% ../nbs/93_least_squares.ipynb #8e154957
+class _Weights(NamedTuple):
+    """Of the regularization, with that of the bias last."""
+
+    per_row: np.ndarray
+    per_rating: np.ndarray
+    is_fitted: np.ndarray
+    mean_squares: np.ndarray
+
+
 @compiled
-def _refit_block(
+def _refit_slice(
     table: np.ndarray,
     indptr: np.ndarray,
-    columns: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    vectors: np.ndarray,
-    biases: np.ndarray,
-    diagonal: np.ndarray,
-    squares: np.ndarray,
+    entries: _Entries,
+    weights: _Weights,
+    room: int,
     n_steps: int,
     tolerance: float,
 ) -> None:
     """Refit rows of factors, with the bias last, in place.
 
-    `diagonal` (3, k + 1): what is added for each row and for each rating, and 1 where
-    a column is fitted. `squares` (k + 1): mean squares of the inputs.
+    `weights.mean_squares` are those of the inputs, for the preconditioner.
     """
-    longest = 0
-    for row in range(len(table)):
-        longest = max(longest, indptr[row + 1] - indptr[row])
     width = table.shape[1]
-    inputs = np.empty((longest + 3, width - 1), np.float32)
-    ones = np.empty(longest + 3, np.float32)
-    target = np.empty(longest + 3, np.float32)
-    gradient = np.empty(width, np.float32)
-    residual = np.empty(width, np.float32)
-    direction = np.empty(width, np.float32)
-    inverse = np.empty(width, np.float32)
-    of_row = np.empty(width, np.float32)
-    for row in range(len(table)):
-        first = indptr[row]
-        n = indptr[row + 1] - first
+    block = _Block(
+        np.empty((room, width - 1), np.float32),
+        np.empty(room, np.float32),
+        np.empty(room, np.float32),
+    )
+    vectors = np.empty((5, width), np.float32)
+    row = _Row(vectors[0], vectors[1], vectors[2], vectors[3], vectors[4])
+    for r in range(len(table)):
+        first = indptr[r]
+        n = indptr[r + 1] - first
         if n == 0:
             continue
-        total = _gather(
-            inputs, ones, target, columns, targets, weights, vectors, biases, first, n
-        )
-        for j in range(width):
-            of_row[j] = diagonal[0, j] + np.float32(n) * diagonal[1, j]
-            inverse[j] = diagonal[2, j] / (of_row[j] + total * squares[j])
-        _improve(
-            table[row],
-            gradient,
-            residual,
-            direction,
-            inverse,
-            of_row,
-            inputs,
-            ones,
-            target,
-            n,
-            n_steps,
-            tolerance,
-        )
+        total = np.float32(n)
+        if len(entries.weights) > 0:
+            total = entries.weights[first : first + n].sum()
+        for c in range(width):
+            diagonal = weights.per_row[c] + np.float32(n) * weights.per_rating[c]
+            row.diagonal[c] = diagonal
+            row.preconditioner[c] = 0
+            if weights.is_fitted[c]:
+                estimate = diagonal + total * weights.mean_squares[c]
+                row.preconditioner[c] = np.float32(1) / estimate
+        if n <= room:
+            _gather(block, entries, first, n)
+        _improve(table[r], row, block, entries, first, n, n_steps, tolerance)
 
 # %% ../nbs/93_least_squares.ipynb #30e18638
 _INPUTS_TO_SAMPLE = 4096
 # Ratings in a slice of rows, and the number of slices at most.
 _RATINGS_IN_SLICE = 2**15
 _MAX_SLICES = 256
+# Longer rows are gathered piece by piece; a multiple of four.
+_ROOM = 2**14
 # When rows count as exact: residuals a millionth of those at zero.
 _TOLERANCE = 1e-12
 _MAX_STEPS = 1000
@@ -373,13 +396,12 @@ _MAX_STEPS = 1000
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The other table in its axes, and the regularization of one to be fitted."""
+    """The other table in its axes, and the weights of the regularization there."""
 
     vectors: np.ndarray
     biases: np.ndarray
     axes: np.ndarray
-    diagonal: np.ndarray
-    squares: np.ndarray
+    weights: _Weights
 
     @classmethod
     def of(
@@ -390,41 +412,46 @@ class _Inputs:
         principal: PrincipalAxes | None,
         threads: Executor | None,
     ) -> _Inputs:
-        """Turn the other table to its axes, `principal`, if they are known."""
+        """Rotate the other table to its axes, or to `principal`, if they are given."""
         has_biases = regularization.bias_reg is not None
         k = other.shape[1] - has_biases
         if principal is None:
             principal = PrincipalAxes.of(other[:, :k], threads)
         vectors = np.empty((len(other), k), 'float32')
 
-        def turn(first: int) -> None:
+        def rotate(first: int) -> None:
             part = slice(first, first + _ROWS_AT_A_TIME)
             np.matmul(other[part, :k], principal.axes, out=vectors[part])
 
         run = map if threads is None else threads.map
-        for _ in run(turn, range(0, len(other), _ROWS_AT_A_TIME)):
+        for _ in run(rotate, range(0, len(other), _ROWS_AT_A_TIME)):
             pass
-        biases = other[:, k].copy() if has_biases else np.zeros(len(other), 'float32')
+        biases = np.zeros(len(other), 'float32')
+        if has_biases:
+            biases[:] = other[:, k]
         sample = targets.indices[:: max(1, targets.nnz // _INPUTS_TO_SAMPLE)]
-        squares = np.ones(k + 1, 'float32')
-        squares[:k] = np.square(vectors[sample]).mean(0) if len(sample) else 0
-        diagonal = _diagonal(regularization, principal.sums)
-        return cls(vectors, biases, principal.axes, diagonal, squares)
+        mean_squares = np.ones(k + 1, 'float32')
+        mean_squares[:k] = np.square(vectors[sample]).mean(0)
+        weights = _weights(regularization, principal.sums, mean_squares)
+        return cls(vectors, biases, principal.axes, weights)
 
 
-def _diagonal(regularization: Regularization, sums: np.ndarray) -> np.ndarray:
-    """(3, k + 1) what `_refit_block` adds for each row, for each rating, and where."""
+def _weights(
+    regularization: Regularization, sums: np.ndarray, mean_squares: np.ndarray
+) -> _Weights:
+    """The weights of the factors and, last, of the bias; `sums` are those of axes."""
     k = len(sums)
-    diagonal = np.zeros((3, k + 1), 'float32')
-    diagonal[0] = regularization.damping
+    per_row = np.full(k + 1, regularization.damping, 'float32')
     if regularization.alpha is not None:
-        diagonal[0, :k] += np.float32(regularization.alpha) * sums
-    diagonal[1, :k] = max(regularization.reg, _MIN_REG)
-    diagonal[2, :k] = 1
-    if regularization.bias_reg is not None:
-        diagonal[1, k] = max(regularization.bias_reg, _MIN_REG)
-        diagonal[2, k] = 1
-    return diagonal
+        per_row[:k] += np.float32(regularization.alpha) * sums
+    per_rating = np.zeros(k + 1, 'float32')
+    per_rating[:k] = max(regularization.reg, _MIN_REG)
+    is_fitted = np.ones(k + 1, bool)
+    if regularization.bias_reg is None:
+        is_fitted[k] = False
+    else:
+        per_rating[k] = max(regularization.bias_reg, _MIN_REG)
+    return _Weights(per_row, per_rating, is_fitted, mean_squares)
 
 
 def _slices(indptr: np.ndarray) -> list[slice]:
@@ -435,6 +462,27 @@ def _slices(indptr: np.ndarray) -> list[slice]:
     cuts = np.searchsorted(work, np.linspace(0, work[-1], n_slices + 1)[1:-1])
     edges = np.unique([0, *cuts, len(work)])
     return [slice(first, last) for first, last in pairwise(edges.tolist())]
+
+
+def _check_fit_shapes(
+    table: np.ndarray,
+    targets: csr_array,
+    other: np.ndarray,
+    weights: np.ndarray | None,
+) -> None:
+    """Refuse what the compiled loops, which check nothing, would read amiss."""
+    is_aligned = targets.shape == (len(table), len(other))
+    if not is_aligned or table.shape[1:] != other.shape[1:]:
+        raise ValueError(
+            f'targets of the shape {targets.shape} do not go with tables of the '
+            f'shapes {table.shape} and {other.shape}'
+        )
+    if weights is not None and not (
+        len(weights) == targets.nnz and (weights >= 0).all()
+    ):
+        raise ValueError(
+            f'there must be {targets.nnz:,} weights, one for each rating, 0 or more'
+        )
 
 
 def refit_rows(
@@ -452,23 +500,30 @@ def refit_rows(
     Parameters
     ----------
     table : ndarray of float32
-        (n_rows, k) is refitted. If `regularization` has a `bias_reg`, the last column
-        of both tables holds biases.
+        (n_rows, n_columns) is refitted. If `regularization` has a `bias_reg`, the last
+        column of both tables holds biases.
     targets : csr_array of float32
         (n_rows, n_other) what the products of rows should come to.
     other : ndarray of float32
-        (n_other, k) stays as it is.
+        (n_other, n_columns) stays as it is.
     regularization : Regularization
     n_steps : int or None
         Steps of conjugate gradients from the present rows; None starts from zero, and
-        makes steps until the rows are exact but for rounding.
+        makes steps until the rows are exact but for rounding, a thousand at most.
     threads : Executor, optional
         Where to compute. The result does not depend on it.
     weights : ndarray of float32, optional
-        Weight of the squared error of each rating, in the order of `targets.data`;
-        1, if not given.
+        Weight of the squared error of each rating, 0 or more, in the order of
+        `targets.data`; 1, if not given.
     principal : PrincipalAxes, optional
-        Of the factors of `other`, if they are known already.
+        Axes to compute in; if not given, those of the factors of `other`. With
+        `alpha`, their sums are the term of all pairs, so they may come from a larger
+        table, of which `other` holds only the rows that are rated.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not go together, or a weight is negative or no number.
 
     Examples
     --------
@@ -479,38 +534,40 @@ def refit_rows(
     >>> users
     array([[1.]], dtype=float32)
     """
+    _check_fit_shapes(table, targets, other, weights)
     if not targets.nnz:
         return
     inputs = _Inputs.of(targets, other, regularization, principal, threads)
-    values = targets.data.astype('float32', copy=False)
-    if weights is None:
-        weights = np.empty(0, 'float32')
+    entries = _Entries(
+        # One type of each is compiled.
+        targets.indices.astype('int32', copy=False),
+        targets.data.astype('float32', copy=False),
+        np.asarray([] if weights is None else weights, 'float32'),
+        inputs.vectors,
+        inputs.biases,
+    )
     k, width = inputs.vectors.shape[1], table.shape[1]
 
     def refit(rows: slice) -> None:
-        indptr = targets.indptr[rows.start : rows.stop + 1]
-        has_ratings = np.diff(indptr) > 0
-        if not has_ratings.any():
+        indptr = targets.indptr[rows.start : rows.stop + 1].astype('int64')
+        lengths = np.diff(indptr)
+        if not lengths.any():
             return
-        part = np.zeros((len(has_ratings), k + 1), 'float32')
+        part = np.zeros((len(lengths), k + 1), 'float32')
         if n_steps is not None:
             part[:, :k] = table[rows, :k] @ inputs.axes
             part[:, k:width] = table[rows, k:]
-        _refit_block(
+        _refit_slice(
             part,
             indptr,
-            targets.indices,
-            values,
-            weights,
-            inputs.vectors,
-            inputs.biases,
-            inputs.diagonal,
-            inputs.squares,
+            entries,
+            inputs.weights,
+            int(min(_ROOM, (lengths.max() + 3) // 4 * 4)),
             _MAX_STEPS if n_steps is None else n_steps,
             np.float32(_TOLERANCE if n_steps is None else 0),
         )
         result = np.column_stack([part[:, :k] @ inputs.axes.T, part[:, k:width]])
-        np.copyto(table[rows], result, where=has_ratings[:, None])
+        np.copyto(table[rows], result, where=lengths[:, None] > 0)
 
     run = map if threads is None else threads.map
     for _ in run(refit, _slices(targets.indptr)):
@@ -756,7 +813,7 @@ def fit_key(ratings: Ratings, valid: Ratings | None, **settings: Any) -> str:
         'ratings': ratings.fingerprint,
         'valid': None if valid is None else valid.fingerprint,
     }
-    # Numbers of numpy are no JSON.
+    # JSON cannot hold numbers of numpy.
     return json.dumps(key, default=lambda number: number.item())
 
 # %% ../nbs/93_least_squares.ipynb #6088bb29

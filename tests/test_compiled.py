@@ -100,6 +100,30 @@ def test_a_numba_that_cannot_be_imported_is_named(monkeypatch):
         compiled(lambda: 1)()
 
 
+def test_threads_that_come_first_together_compile_once(monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from numba import config
+
+    monkeypatch.setattr(config, 'CACHE_DIR', 'of somebody else')
+
+    @compiled
+    def double(x):
+        return 2 * x
+
+    barrier = Barrier(8)
+
+    def find(_):
+        barrier.wait()
+        return id(double.dispatcher), double(3)
+
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(find, range(8)))
+    assert found == {(id(double.dispatcher), 6)}
+    assert config.CACHE_DIR == 'of somebody else'
+
+
 def test_settings_of_numba_stay_what_they_were(monkeypatch):
     from numba import config
 

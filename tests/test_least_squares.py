@@ -106,6 +106,65 @@ def test_every_row_of_a_long_table_is_refitted():
         assert np.allclose(table[row], expected * is_filled[row].any(), atol=1e-4)
 
 
+@pytest.mark.parametrize('is_weighted', [False, True])
+def test_a_row_that_does_not_fit_into_a_block_is_refitted_in_pieces(is_weighted):
+    n, k = 40_001, 4
+    rng = np.random.default_rng(0)
+    other = rng.normal(size=(n, k)).astype('float32')
+    row, column = np.repeat([0, 1], [n, 9]), np.r_[:n, :9]
+    targets = build_csr(row, column, rng.normal(size=n + 9), (2, n))
+    of_ratings = rng.uniform(0, 2, n + 9).astype('float32') if is_weighted else None
+    weights = Regularization(0.1, 1, bias_reg=0.2)
+    table = np.zeros((2, k), 'float32')
+    refit_rows(table, targets, other, weights, None, weights=of_ratings)
+    for r, part in enumerate((slice(n), slice(n, None))):
+        x = other[column[part]].astype('float64')
+        y = targets.data[part] - x[:, -1]
+        x[:, -1] = 1
+        w = of_ratings[part] if is_weighted else np.ones(len(y))
+        diagonal = np.array([0.1, 0.1, 0.1, 0.2]) * len(y) + 1
+        matrix = (x * w[:, None]).T @ x + np.diag(diagonal)
+        expected = np.linalg.solve(matrix, (x * w[:, None]).T @ y)
+        assert np.allclose(table[r], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_ratings_without_weight_leave_zeros():
+    _, targets, other = drawn(0, 9, 20, 3)
+    table = np.ones((9, 3), 'float32')
+    nothing = np.zeros(targets.nnz, 'float32')
+    refit_rows(table, targets, other, Regularization(0.1, 0), None, weights=nothing)
+    assert not table[np.diff(targets.indptr) > 0].any()
+
+
+def test_tables_that_do_not_go_together_are_refused():
+    _, targets, other = drawn(0, 9, 20, 3)
+    table, weights = np.zeros((9, 3), 'float32'), Regularization(0.1, 1)
+    for wrong in (
+        (table[:8], targets, other),
+        (table, targets, other[:19]),
+        (table, targets, other[:, :2]),
+        (table, targets[:, :19], other),
+    ):
+        with pytest.raises(ValueError, match='do not go with'):
+            refit_rows(*wrong, weights)
+    for of_ratings in (np.ones(3), -np.ones(targets.nnz), np.full(targets.nnz, np.nan)):
+        with pytest.raises(ValueError, match=f'{targets.nnz} weights'):
+            refit_rows(table, targets, other, weights, weights=of_ratings)
+    assert not table.any()
+
+
+def test_tables_of_other_types_are_no_other_fit():
+    _, targets, other = drawn(0, 30, 20, 3)
+    weights = Regularization(0.1, 1, alpha=0.2)
+    tables = np.zeros((2, 30, 3), 'float32')
+    refit_rows(tables[0], targets, other, weights)
+    wide = targets.astype('float64')
+    wide.indices = wide.indices.astype('int64')
+    wide.indptr = wide.indptr.astype('int64')
+    refit_rows(tables[1], wide, other.astype('float64'), weights)
+    assert np.allclose(*tables, atol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), WEIGHTS)
 def test_each_step_lowers_the_objective(seed, weights):
