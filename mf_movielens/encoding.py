@@ -918,7 +918,7 @@ def build_csr(
     Parameters
     ----------
     row_ix, column_ix : ndarray of int
-        (n,) where each entry stands; all in range, and n below 2^32.
+        (n,) where each entry stands; all must be in range, which is not checked.
     values : ndarray
         (n,) entries, stored as float32.
     shape : (int, int)
@@ -931,7 +931,8 @@ def build_csr(
 
     Notes
     -----
-    It takes no memory besides the result, and a time in proportion to the entries.
+    The time grows with the number of entries, which are not sorted; at its peak it
+    needs little more memory than the result.
 
     Examples
     --------
@@ -960,7 +961,7 @@ def build_csr(
     return csr_array((data, indices, indptr), shape=shape)
 
 
-# To import the compiler takes longer than to sort so few.
+# Importing numba takes longer than sorting so few entries.
 _FEW_ENTRIES = 2**18
 
 

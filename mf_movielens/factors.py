@@ -586,7 +586,7 @@ class Factors(PointPredictor):
 
     @cached_property
     def item_axes(self) -> PrincipalAxes:
-        """Principal axes of the item factors, which `fold_in` needs."""
+        """Principal axes of all item factors, which `fold_in` needs."""
         return PrincipalAxes.of(self.item_factors.astype('float32', copy=False))
 
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
@@ -805,7 +805,7 @@ def _solve_rows(
     regularization: Regularization,
     item_axes: PrincipalAxes,
 ) -> np.ndarray:
-    """(n_new, k) rows, of which the products with those of items come to targets."""
+    """(n_new, k) rows whose products with those of items approximate the targets."""
     users = np.zeros((targets.shape[0], items.shape[1]), 'float32')
     items = items.astype('float32', copy=False)
     refit_rows(users, targets, items, regularization, None, principal=item_axes)
