@@ -33,8 +33,8 @@ from mf_movielens.gibbs import (
     HierarchicalFactors,
     MapTasks,
     OrderedProbit,
+    make_regressors,
     order_by_row,
-    padded_regressors,
     sample_noise_precisions,
 )
 from mf_movielens.posterior import (
@@ -109,15 +109,14 @@ def _make_tables(
 ) -> dict[str, HierarchicalFactors]:
     """Starting values of the factors of users and items, and of days, if any."""
     n_users, n_items = len(ratings.users), len(ratings.items)
-    users = (ratings.user_ix, n_users)
-    items = (ratings.item_ix, n_items)
-    days = [] if day_ix is None else [(day_ix, n_days)]
+    users, items = ratings.user_ix, ratings.item_ix
+    days = [] if day_ix is None else [day_ix]
     tables = {
         'users': HierarchicalFactors(
-            n_users, n_columns, ratings.user_ix, [items, *days], rng, user_features
+            n_users, n_columns, users, [items, *days], rng, user_features
         ),
         'items': HierarchicalFactors(
-            n_items, n_columns, ratings.item_ix, [users, *days], rng, item_features
+            n_items, n_columns, items, [users, *days], rng, item_features
         ),
     }
     if day_ix is not None:
@@ -194,16 +193,16 @@ class _SamplerState:
         self.has_user_day_biases = time in (True, 'user_days')
         self.day_index: DayIndex | None = None
         self.day_ix: np.ndarray | None = None
-        n_user_days = 0
+        self.n_ratings_of_user_day = np.zeros(0, 'int64')
         if time:
             r = self.ratings
             self.day_index = DayIndex.from_ratings(r)
-            day_ix, self.user_day_ix = self.day_index.find(
-                r.user_ix, np.asarray(r.timestamp)
+            self.day_ix, self.user_day_ix = (
+                rows.astype('int32')
+                for rows in self.day_index.find(r.user_ix, np.asarray(r.timestamp))
             )
-            self.day_ix = day_ix.astype('int32')
-            n_user_days = len(self.day_index.user_ix)
-        self.user_day_bias = np.zeros(n_user_days)
+            self.n_ratings_of_user_day = self.day_index.n_ratings
+        self.user_day_bias = np.zeros(len(self.n_ratings_of_user_day))
         self.user_day_precision = 10.0
 
     def _start_factors(
@@ -245,10 +244,12 @@ class _SamplerState:
 
     def _start_noise(self, user_noise: bool) -> None:
         self.noise_precision = 1.0
-        self.user_noise_precision = np.ones(len(self.ratings.users))
+        n_users = len(self.ratings.users)
+        self.n_ratings_of_user = np.bincount(self.ratings.user_ix, minlength=n_users)
+        self.user_noise_precision = np.ones(n_users)
         self.noise_shape = 10.0 if user_noise else 0.0
         self.rating_precision = np.ones(len(self.ratings), 'float32')
-        self.residuals = np.zeros(len(self.ratings) + 1, 'float32')
+        self.residuals = np.zeros(len(self.ratings), 'float32')
 
     def _start_target(self) -> None:
         """Set what the factors explain: standardized ratings, or latent utilities."""
@@ -302,6 +303,15 @@ class _SamplerState:
         return prediction
 
 # %% ../nbs/14_bayes.ipynb #df505635
+def _sum_groups(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sum values that stand side by side in groups of these sizes, (n_groups,)."""
+    sums = np.zeros(len(counts))
+    is_filled = counts > 0
+    first = (counts.cumsum() - counts)[is_filled]
+    sums[is_filled] = np.add.reduceat(values, first, dtype='float64')
+    return sums
+
+
 class _SamplerSteps(_SamplerState):
     """The steps of an iteration."""
 
@@ -317,68 +327,64 @@ class _SamplerSteps(_SamplerState):
         if self.n_iterations % 10 == 0:
             self.prediction = self.compute_prediction(map_tasks)
         if self.probit is not None:
-            noise_sd = self.rating_precision**-0.5
+            # numpy takes much longer for other powers than the square root.
+            noise_sd = 1 / np.sqrt(self.rating_precision)
             arguments = (self.prediction, noise_sd, self.rng, map_tasks)
             self.probit.sample_cutpoints(*arguments)
             self.target = self.probit.sample_utilities(*arguments)
-        self.residuals[:-1] = self.target - self.prediction
+        self.residuals = self.target - self.prediction
         self._sample_noise()
         self._sample_factors(map_tasks)
         if self.has_user_day_biases:
             self._sample_user_day_biases()
-        self.prediction = self.target - self.residuals[:-1]
+        self.prediction = self.target - self.residuals
         self.n_iterations += 1
 
     def _sample_noise(self) -> None:
         """Draw the common noise precision, and that of each user."""
-        user_ix = self.ratings.user_ix
-        squares = self.residuals[:-1].astype('float64') ** 2
+        squares = _sum_groups(self.residuals**2, self.n_ratings_of_user)
         if self.probit is None:
-            weighted_sum = squares @ self.user_noise_precision.take(user_ix)
-            gamma = self.rng.gamma(1 + len(user_ix) / 2)
+            weighted_sum = squares @ self.user_noise_precision
+            gamma = self.rng.gamma(1 + len(self.ratings) / 2)
             self.noise_precision = float(gamma / (1 + weighted_sum / 2))
         if self.noise_shape:
             self.user_noise_precision, self.noise_shape = sample_noise_precisions(
                 self.noise_precision * squares,
-                user_ix,
+                self.n_ratings_of_user,
                 self.noise_shape,
-                len(self.ratings.users),
                 self.rng,
             )
         of_users = (self.noise_precision * self.user_noise_precision).astype('float32')
-        self.rating_precision = of_users.take(user_ix)
+        self.rating_precision = np.repeat(of_users, self.n_ratings_of_user)
 
     def _sample_factors(self, map_tasks: MapTasks) -> None:
         """Draw the factors of users, items and days, and their populations."""
-        # The precision of a padded position is zero.
-        precision = np.append(self.rating_precision, np.float32(0))
-        arguments = (self.residuals, precision, self.rng, map_tasks)
+        arguments = (self.residuals, self.rating_precision, self.rng, map_tasks)
         self.users.sample_population(self.rng)
         self.items.sample_population(self.rng)
-        days = [] if self.days is None else [padded_regressors(self.days.factors, 0)]
-        of_items = padded_regressors(self.items.factors, 1)
+        days = [] if self.days is None else [make_regressors(self.days.factors, 0)]
+        of_items = make_regressors(self.items.factors, 1)
         self.users.sample_factors([of_items, *days], *arguments)
-        of_users = padded_regressors(self.users.factors, 1)
+        of_users = make_regressors(self.users.factors, 1)
         self.items.sample_factors([of_users, *days], *arguments)
         if self.days is not None and self.has_day_factors:
             self.days.sample_population(self.rng)
-            of_users = padded_regressors(self.users.factors, 1)
-            of_items = padded_regressors(self.items.factors, 0)
+            of_users = make_regressors(self.users.factors, 1)
+            of_items = make_regressors(self.items.factors, 0)
             self.days.sample_factors([of_users, of_items], *arguments)
 
     def _sample_user_day_biases(self) -> None:
         """Draw the user-day biases, then the precision of their distribution."""
         old, n = self.user_day_bias, len(self.user_day_bias)
-        precision_of_data = np.bincount(self.user_day_ix, self.rating_precision, n)
-        weighted = self.rating_precision * self.residuals[:-1]
-        information = (
-            np.bincount(self.user_day_ix, weighted, n) + precision_of_data * old
-        )
+        n_ratings = self.n_ratings_of_user_day
+        precision_of_data = _sum_groups(self.rating_precision, n_ratings)
+        weighted = self.rating_precision * self.residuals
+        information = _sum_groups(weighted, n_ratings) + precision_of_data * old
         precision = precision_of_data + self.user_day_precision
         noise = self.rng.normal(size=n) / np.sqrt(precision)
         self.user_day_bias = information / precision + noise
-        change = self.user_day_bias - old
-        self.residuals[:-1] -= change[self.user_day_ix].astype('float32')
+        change = (self.user_day_bias - old).astype('float32')
+        self.residuals -= np.repeat(change, n_ratings)
         gamma = self.rng.gamma(1 + n / 2)
         squares = self.user_day_bias @ self.user_day_bias
         self.user_day_precision = float(gamma / (0.1 + squares / 2))

@@ -5,7 +5,7 @@
 # %% ../nbs/13_gibbs.ipynb #8b980386
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,11 +16,12 @@ from scipy import linalg, sparse
 from scipy.special import gammaln, ndtr, ndtri
 
 # %% auto #0
-__all__ = ['MAX_TASK_RATINGS', 'MAX_TASK_ROWS', 'MIN_FILL', 'MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'order_by_row',
-           'RowBlock', 'make_tasks', 'padded_regressors', 'sample_wishart', 'FeatureGroup', 'HierarchicalFactors',
-           'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions', 'DayIndex']
+__all__ = ['MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'order_by_row', 'RatingsByRow', 'make_regressors', 'sample_wishart',
+           'FeatureGroup', 'HierarchicalFactors', 'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions',
+           'DayIndex']
 
 # %% ../nbs/13_gibbs.ipynb #8e45e8dc
+from .compiled import compiled
 from .encoding import Ratings, RatingsError
 
 # %% ../nbs/13_gibbs.ipynb #f1988977
@@ -31,10 +32,9 @@ __all__ = [
     'HierarchicalFactors',
     'MapTasks',
     'OrderedProbit',
-    'RowBlock',
-    'make_tasks',
+    'RatingsByRow',
+    'make_regressors',
     'order_by_row',
-    'padded_regressors',
     'sample_gaussians',
     'sample_noise_precisions',
     'sample_truncated_normal',
@@ -112,103 +112,72 @@ def order_by_row(row_ix: np.ndarray) -> np.ndarray:
     return order
 
 # %% ../nbs/13_gibbs.ipynb #2c2122e3
-MAX_TASK_RATINGS = 2**15
-MAX_TASK_ROWS = 4096
-# Each row of a block has at least this share of the ratings of the longest.
-MIN_FILL = 0.7
+_TASK_RATINGS = 2**15
 
 
 @dataclass(frozen=True, eq=False)
-class RowBlock:
-    """Rows of a table with similar numbers of ratings, padded to the longest.
+class RatingsByRow:
+    """The ratings of each row of a table, side by side.
 
     Attributes
     ----------
-    rows : ndarray of int, shape (n,)
-        Row numbers.
-    rating_ix : ndarray of int32, shape (n, longest)
-        Positions of each row's ratings; the number of ratings where padded.
-    other_rows : list of ndarray of int32, shape (n, longest)
-        For each other table, its row at each rating; its length where padded.
-    """
-
-    rows: np.ndarray
-    rating_ix: np.ndarray
-    other_rows: list[np.ndarray]
-
-# %% ../nbs/13_gibbs.ipynb #0c0136c9
-def _similar_rows(counts: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield rows with similar counts together, longest first, empty rows never."""
-    by_count = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts)]
-    first = 0
-    while first < len(by_count):
-        rest = counts[by_count[first:]]
-        longest = rest[0]
-        n_similar = np.searchsorted(-rest, -MIN_FILL * longest, side='right')
-        n_fitting = max(1, int(MAX_TASK_RATINGS // longest))
-        size = min(int(n_similar), n_fitting, MAX_TASK_ROWS)
-        yield by_count[first : first + size]
-        first += size
-
-
-def _pack_tasks(blocks: Iterable[RowBlock]) -> list[list[RowBlock]]:
-    """Put blocks, in their order, into tasks of a bounded size."""
-    tasks: list[list[RowBlock]] = []
-    n_ratings = n_rows = 0
-    for block in blocks:
-        n_ratings += block.rating_ix.size
-        n_rows += len(block.rows)
-        if not tasks or n_ratings > MAX_TASK_RATINGS or n_rows > MAX_TASK_ROWS:
-            tasks.append([])
-            n_ratings = block.rating_ix.size
-            n_rows = len(block.rows)
-        tasks[-1].append(block)
-    return tasks
-
-# %% ../nbs/13_gibbs.ipynb #b1c95946
-def make_tasks(
-    row_of_rating: np.ndarray, n_rows: int, others: Sequence[tuple[np.ndarray, int]]
-) -> list[list[RowBlock]]:
-    """Divide the rows of a table, with their ratings, into blocks and tasks.
-
-    Parameters
-    ----------
-    row_of_rating : ndarray of int, shape (n_ratings,)
-        The row of each rating.
-    n_rows : int
-        Number of rows of the table.
-    others : sequence of (ndarray of int, int)
-        For each other table, its row at each rating, and its number of rows.
-
-    Returns
-    -------
-    list of list of RowBlock
-        Tasks of blocks. Rows without ratings are in none.
+    indptr : ndarray of int64, shape (n_rows + 1,)
+        Where the ratings of each row begin and end.
+    rating_ix : ndarray of int32, shape (n_ratings,)
+        Positions of the ratings, row by row.
+    other_rows : list of ndarray of int32, shape (n_ratings,)
+        For each other table, its row at each of these ratings.
 
     Examples
     --------
-    >>> tasks = make_tasks(np.array([0, 1, 1]), 2, [(np.array([5, 6, 7]), 8)])
-    >>> [block.rows.tolist() for block in tasks[0]]
-    [[1], [0]]
-    >>> tasks[0][0].other_rows[0]
-    array([[6, 7]], dtype=int32)
+    >>> by_row = RatingsByRow.sort(np.array([1, 0, 1]), 2, [np.array([5, 6, 7])])
+    >>> by_row.indptr, by_row.rating_ix, by_row.other_rows
+    (array([0, 1, 3]), array([1, 0, 2], dtype=int32), [array([6, 5, 7], dtype=int32)])
     """
-    counts = np.bincount(row_of_rating, minlength=n_rows)
-    starts = np.concatenate([[0], counts.cumsum()])
-    order = order_by_row(row_of_rating).astype('int32')
-    padded_others = [np.append(rows, n).astype('int32') for rows, n in others]
 
-    def block_of(rows: np.ndarray) -> RowBlock:
-        position = np.arange(counts[rows[0]])
-        is_rating = position < counts[rows][:, None]
-        in_order = np.where(is_rating, starts[rows][:, None] + position, 0)
-        rating_ix = np.where(is_rating, order[in_order], len(order)).astype('int32')
-        return RowBlock(rows, rating_ix, [other[rating_ix] for other in padded_others])
+    indptr: np.ndarray
+    rating_ix: np.ndarray
+    other_rows: list[np.ndarray]
 
-    return _pack_tasks(block_of(rows) for rows in _similar_rows(counts))
+    @classmethod
+    def sort(
+        cls, row_of_rating: np.ndarray, n_rows: int, others: Sequence[np.ndarray]
+    ) -> RatingsByRow:
+        """Sort ratings by row; those of one row keep their order.
+
+        Parameters
+        ----------
+        row_of_rating : ndarray of int, shape (n_ratings,)
+            The row of each rating.
+        n_rows : int
+            Number of rows of the table.
+        others : sequence of ndarray of int, shape (n_ratings,)
+            For each other table, its row at each rating.
+
+        Returns
+        -------
+        RatingsByRow
+        """
+        indptr = np.zeros(n_rows + 1, 'int64')
+        np.cumsum(np.bincount(row_of_rating, minlength=n_rows), out=indptr[1:])
+        order = order_by_row(row_of_rating).astype('int32')
+        other_rows = [rows.take(order).astype('int32', copy=False) for rows in others]
+        return cls(indptr, order, other_rows)
+
+    @cached_property
+    def tasks(self) -> list[tuple[int, int]]:
+        """First row of each task, and the row after its last."""
+        shares = np.arange(0, len(self.rating_ix) + _TASK_RATINGS, _TASK_RATINGS)
+        ends = np.unique(np.searchsorted(self.indptr, shares).clip(max=self.n_rows))
+        return list(zip(ends[:-1].tolist(), ends[1:].tolist()))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the table."""
+        return len(self.indptr) - 1
 
 # %% ../nbs/13_gibbs.ipynb #07fdd89a
-def padded_regressors(factors: np.ndarray, last_column: float) -> np.ndarray:
+def make_regressors(factors: np.ndarray, last_column: float) -> np.ndarray:
     """Make a table of regressors for the rows of another table.
 
     Parameters
@@ -221,73 +190,125 @@ def padded_regressors(factors: np.ndarray, last_column: float) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float32, shape (n + 1, d)
-        The last row is zero: padded positions point to it.
+    ndarray of float32, shape (n, d)
 
     Examples
     --------
-    >>> padded_regressors(np.array([[0.5, 3.0]]), 1)
-    array([[0.5, 1. ],
-           [0. , 0. ]], dtype=float32)
+    >>> make_regressors(np.array([[0.5, 3.0]]), 1)
+    array([[0.5, 1. ]], dtype=float32)
     """
-    regressors = np.zeros((len(factors) + 1, factors.shape[1]), 'float32')
-    regressors[:-1, :-1] = factors[:, :-1]
-    regressors[:-1, -1] = last_column
+    regressors = np.full(factors.shape, last_column, 'float32')
+    regressors[:, :-1] = factors[:, :-1]
     return regressors
 
+# %% ../nbs/13_gibbs.ipynb #10a84263
+@compiled
+def _gather_row(
+    first: int,
+    rating_ix: np.ndarray,
+    rating_precision: np.ndarray,
+    table: np.ndarray,
+    table_rows: np.ndarray,
+    second_table: np.ndarray,
+    second_rows: np.ndarray,
+    roots: np.ndarray,
+    X: np.ndarray,
+) -> None:
+    """Write the regressors of a row's ratings, times root precisions, to X."""
+    for j in range(len(X)):
+        roots[j] = np.sqrt(rating_precision[rating_ix[first + j]])
+    for j in range(len(X)):
+        row = table_rows[first + j]
+        for k in range(X.shape[1]):
+            X[j, k] = roots[j] * table[row, k]
+    if len(second_table):
+        for j in range(len(X)):
+            row = second_rows[first + j]
+            for k in range(X.shape[1]):
+                X[j, k] += roots[j] * second_table[row, k]
 
-def _gather_regressors(regressors: Sequence[np.ndarray], block: RowBlock) -> np.ndarray:
-    """Sum the regressors of each rating of a block over the tables."""
-    gathered = regressors[0].take(block.other_rows[0], 0)
-    for table, rows in zip(regressors[1:], block.other_rows[1:]):
-        gathered += table.take(rows, 0)
-    return gathered
+
+@compiled
+def _sample_gaussian(
+    precision: np.ndarray, information: np.ndarray, noise: np.ndarray, row: int
+) -> None:
+    """Put a sample in the place of `information`; overwrites the precision matrix."""
+    d = len(information)
+    for j in range(d):
+        scale = np.float32(1) / np.sqrt(precision[j, j])
+        for k in range(j, d):
+            precision[j, k] *= scale
+        information[j] *= scale
+        for i in range(j + 1, d):
+            information[i] -= precision[j, i] * information[j]
+            for k in range(i, d):
+                precision[i, k] -= precision[j, i] * precision[j, k]
+    for j in range(d - 1, -1, -1):
+        total = information[j] + noise[row, j]
+        for k in range(j + 1, d):
+            total -= precision[j, k] * information[k]
+        information[j] = total / precision[j, j]
 
 # %% ../nbs/13_gibbs.ipynb #f155585f
-def _normal_equations(
-    block: RowBlock,
-    X: np.ndarray,
+@compiled
+def _add_prior(
+    row: int,
     factors: np.ndarray,
-    residuals: np.ndarray,
-    rating_precision: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The precision matrices τXᵀX and the vectors τXᵀy of the rows of a block."""
-    weighted = X * rating_precision.take(block.rating_ix)[..., None]
-    gram = weighted.transpose(0, 2, 1) @ X
-    of_residuals = (residuals.take(block.rating_ix)[:, None] @ weighted)[:, 0]
-    explained_now = (gram @ factors[block.rows][..., None])[..., 0]
-    return gram, of_residuals + explained_now
+    prior_mean: np.ndarray,
+    precision: np.ndarray,
+    gram: np.ndarray,
+    information: np.ndarray,
+) -> None:
+    """Add what the row explains now and its prior to the normal equations."""
+    for j in range(len(gram)):
+        for k in range(len(gram)):
+            information[j] += gram[j, k] * factors[row, k]
+            information[j] += precision[j, k] * prior_mean[row, k]
+            gram[j, k] += precision[j, k]
 
 
-def _sample_task(
-    task: Sequence[RowBlock],
+@compiled
+def _sample_rows(
+    first_row: int,
+    last_row: int,
+    indptr: np.ndarray,
+    rating_ix: np.ndarray,
+    table: np.ndarray,
+    table_rows: np.ndarray,
+    second_table: np.ndarray,
+    second_rows: np.ndarray,
     factors: np.ndarray,
-    regressors: Sequence[np.ndarray],
     residuals: np.ndarray,
     rating_precision: np.ndarray,
     prior_mean: np.ndarray,
     precision: np.ndarray,
     noise: np.ndarray,
 ) -> None:
-    """Sample the rows of a task; updates `factors` and `residuals` in place."""
-    inputs = [_gather_regressors(regressors, block) for block in task]
-    grams, vectors = zip(
-        *(
-            _normal_equations(block, X, factors, residuals, rating_precision)
-            for block, X in zip(task, inputs)
-        )
-    )
-    rows = np.concatenate([block.rows for block in task])
-    information = np.concatenate(vectors) + prior_mean[rows] @ precision
-    new = sample_gaussians(np.concatenate(grams) + precision, information, noise[rows])
-    change = new - factors[rows]
-    factors[rows] = new
-    first = 0
-    for block, X in zip(task, inputs):
-        step = change[first : first + len(block.rows)]
-        explained = (X @ step[..., None])[..., 0]
-        residuals[block.rating_ix] = residuals.take(block.rating_ix) - explained
-        first += len(block.rows)
+    """Sample rows with ratings; updates `factors` and `residuals` in place."""
+    d = factors.shape[1]
+    longest = np.max(np.diff(indptr[first_row : last_row + 1]))
+    all_X = np.empty((longest, d), np.float32)
+    roots, y = np.empty(longest, np.float32), np.empty(longest, np.float32)
+    gram, b = np.empty((d, d), np.float32), np.empty(d, np.float32)
+    for row in range(first_row, last_row):
+        first = indptr[row]
+        n = indptr[row + 1] - first
+        if n == 0:
+            continue
+        X = all_X[:n]
+        tables = table, table_rows, second_table, second_rows
+        _gather_row(first, rating_ix, rating_precision, *tables, roots, X)
+        for j in range(n):
+            y[j] = roots[j] * residuals[rating_ix[first + j]]
+        np.dot(X.T, X, gram)
+        np.dot(X.T, y[:n], b)
+        _add_prior(row, factors, prior_mean, precision, gram, b)
+        _sample_gaussian(gram, b, noise, row)
+        for k in range(d):
+            factors[row, k], b[k] = b[k], b[k] - factors[row, k]
+        np.dot(X, b, y[:n])
+        for j in range(n):
+            residuals[rating_ix[first + j]] -= y[j] / roots[j]
 
 # %% ../nbs/13_gibbs.ipynb #ee439af6
 def sample_wishart(
@@ -534,9 +555,9 @@ class HierarchicalFactors:
         Shape of the table; the bias is the last column.
     row_of_rating : ndarray of int, shape (n_ratings,)
         The row of each rating.
-    others : sequence of (ndarray of int, int)
-        For each other table that ratings depend on, its row at each rating, and its
-        number of rows.
+    others : sequence of ndarray of int, shape (n_ratings,)
+        For each other table that ratings depend on, at most two, its row at each
+        rating.
     rng : numpy.random.Generator
         Source of random numbers for the starting values.
     features : sequence of FeatureGroup
@@ -560,7 +581,7 @@ class HierarchicalFactors:
     --------
     >>> rng = np.random.default_rng(0)
     >>> user_ix, item_ix = np.array([0, 0, 1]), np.array([0, 1, 1])
-    >>> users = HierarchicalFactors(3, 4, user_ix, [(item_ix, 2)], rng)
+    >>> users = HierarchicalFactors(3, 4, user_ix, [item_ix], rng)
     >>> users.sample_population(rng)
     >>> users.factors.shape, users.unrated_rows
     ((3, 4), array([2]))
@@ -570,7 +591,7 @@ class HierarchicalFactors:
     mean: np.ndarray
     precision: np.ndarray
     features: list[FeatureGroup]
-    tasks: list[list[RowBlock]]
+    ratings: RatingsByRow
     unrated_rows: np.ndarray
 
     def __init__(
@@ -578,7 +599,7 @@ class HierarchicalFactors:
         n_rows: int,
         n_columns: int,
         row_of_rating: np.ndarray,
-        others: Sequence[tuple[np.ndarray, int]],
+        others: Sequence[np.ndarray],
         rng: np.random.Generator,
         features: Sequence[FeatureGroup] = (),
         has_mean: bool = True,
@@ -591,9 +612,8 @@ class HierarchicalFactors:
         self.features = list(features)
         self.has_mean = has_mean
         self.prior_scale = prior_scale
-        self.tasks = make_tasks(row_of_rating, n_rows, others)
-        counts = np.bincount(row_of_rating, minlength=n_rows)
-        self.unrated_rows = np.flatnonzero(counts == 0)
+        self.ratings = RatingsByRow.sort(row_of_rating, n_rows, others)
+        self.unrated_rows = np.flatnonzero(np.diff(self.ratings.indptr) == 0)
 
     @property
     def prior_mean(self) -> np.ndarray:
@@ -652,11 +672,11 @@ class HierarchicalFactors:
         Parameters
         ----------
         regressors : sequence of ndarray of float32
-            The other tables, by `padded_regressors`.
-        residuals : ndarray of float32, shape (n_ratings + 1,)
-            What the model does not explain of each rating, and a zero at the end.
-        rating_precision : ndarray of float32, shape (n_ratings + 1,)
-            Precision of the noise of each rating, and a zero at the end.
+            The other tables, by `make_regressors`.
+        residuals : ndarray of float32, shape (n_ratings,)
+            What the model does not explain of each rating.
+        rating_precision : ndarray of float32, shape (n_ratings,)
+            Precision of the noise of each rating.
         rng : numpy.random.Generator
             Source of random numbers.
         map_tasks : callable
@@ -669,11 +689,17 @@ class HierarchicalFactors:
         from_prior = noise[unrated] @ _covariance_root(precision)
         self.factors[unrated] = prior_mean[unrated] + from_prior
 
-        def sample(task: Sequence[RowBlock]) -> None:
-            _sample_task(
-                task,
+        none = self.factors[:0], self.ratings.rating_ix[:0]
+        pairs = [*zip(regressors, self.ratings.other_rows, strict=True), none]
+
+        def sample(task: tuple[int, int]) -> None:
+            _sample_rows(
+                *task,
+                self.ratings.indptr,
+                self.ratings.rating_ix,
+                *pairs[0],
+                *pairs[1],
                 self.factors,
-                regressors,
                 residuals,
                 rating_precision,
                 prior_mean,
@@ -682,7 +708,7 @@ class HierarchicalFactors:
             )
 
         # A list, because the `map` of an executor raises errors only when it is read.
-        list(map_tasks(sample, self.tasks))
+        list(map_tasks(sample, self.ratings.tasks))
 
     def to_arrays(self, prefix: str) -> dict[str, np.ndarray]:
         """Return the state as arrays, for a checkpoint.
@@ -982,24 +1008,18 @@ class OrderedProbit:
 
 # %% ../nbs/13_gibbs.ipynb #9fa2dd34
 def sample_noise_precisions(
-    squared_residuals: np.ndarray,
-    user_ix: np.ndarray,
-    shape: float,
-    n_users: int,
-    rng: np.random.Generator,
+    squares: np.ndarray, n_ratings: np.ndarray, shape: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
     """Draw the noise precision of each user, and the shape of their distribution.
 
     Parameters
     ----------
-    squared_residuals : ndarray of float, shape (n_ratings,)
-        Squared residuals times the common noise precision.
-    user_ix : ndarray of int, shape (n_ratings,)
-        User row of each rating.
+    squares : ndarray of float, shape (n_users,)
+        Sum of each user's squared residuals, times the common noise precision.
+    n_ratings : ndarray of int, shape (n_users,)
+        Number of ratings of each user, which may be zero.
     shape : float
         Current shape a of the gamma distribution Γ(a, a).
-    n_users : int
-        Number of users; some may have no ratings.
     rng : numpy.random.Generator
         Source of random numbers.
 
@@ -1013,20 +1033,19 @@ def sample_noise_precisions(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> precisions, shape = sample_noise_precisions(np.ones(2), [0, 0], 5.0, 3, rng)
+    >>> squares, n_ratings = np.array([2.0, 0, 0]), np.array([2, 0, 0])
+    >>> precisions, shape = sample_noise_precisions(squares, n_ratings, 5.0, rng)
     >>> precisions.shape
     (3,)
     """
-    n_ratings = np.bincount(user_ix, minlength=n_users)
-    sums = np.bincount(user_ix, squared_residuals, n_users)
-    precisions = rng.gamma(shape + n_ratings / 2) / (shape + sums / 2)
+    precisions = rng.gamma(shape + n_ratings / 2) / (shape + squares / 2)
     log_sum = np.log(precisions).sum() - precisions.sum()
     proposal = shape * np.exp(rng.normal() * 0.15)
 
     def log_density(a: float) -> float:
         # An exponential prior with mean 10. The last term is the Jacobian of the
         # step, which is taken on the logarithm of the shape.
-        gammas = n_users * (a * np.log(a) - gammaln(a))
+        gammas = len(squares) * (a * np.log(a) - gammaln(a))
         return float(gammas + a * log_sum - a / 10 + np.log(a))
 
     if np.log(rng.random()) < log_density(proposal) - log_density(shape):

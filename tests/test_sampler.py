@@ -229,9 +229,9 @@ def assert_not_moved(names, before, after, limit):
     assert not moved
 
 
-def limited_precisions(squares, user_ix, shape, n_users, rng):
+def limited_precisions(squares, n_ratings, shape, rng):
     "The step of user precisions and their shape, which stays in its range."
-    precisions, new = sample_noise_precisions(squares, user_ix, shape, n_users, rng)
+    precisions, new = sample_noise_precisions(squares, n_ratings, shape, rng)
     return precisions, new if SHAPE_RANGE[0] < new < SHAPE_RANGE[1] else shape
 
 
@@ -292,7 +292,7 @@ def population_draws(seed, n_runs, n_rows=2, n_features=1):
     rng = np.random.default_rng(seed)
     features = [FeatureGroup(rng.normal(size=(n_rows, n_features)), 2)]
     one = np.zeros(1, 'int32')
-    table = HierarchicalFactors(n_rows, 2, one, [(one, 1)], rng, features)
+    table = HierarchicalFactors(n_rows, 2, one, [one], rng, features)
     found = []
     for _ in range(n_runs):
         n_columns = table.factors.shape[1]
@@ -323,15 +323,15 @@ def test_populations_are_drawn_from_normal_and_wishart():
 def run_user_precision(seed, n_runs=300, n_steps=60, n_users=4, n_ratings=3):
     "Log shapes and mean log precisions, at the beginning of each run and at its end."
     rng = np.random.default_rng(seed)
-    users = np.repeat(np.arange(n_users), n_ratings)
     before, after = [], []
     for _ in range(n_runs):
         shape = draw_shape(rng)
         precision = rng.gamma(shape, 1 / shape, n_users)
         before.append([np.log(shape), np.log(precision).mean()])
         for _ in range(n_steps):
-            squares = rng.normal(size=len(users)) ** 2 / precision[users]
-            precision, shape = limited_precisions(squares, users, shape, n_users, rng)
+            squares = (rng.normal(size=(n_users, n_ratings)) ** 2).sum(1) / precision
+            counts = np.full(n_users, n_ratings)
+            precision, shape = limited_precisions(squares, counts, shape, rng)
         after.append([np.log(shape), np.log(precision).mean()])
     return before, after
 
