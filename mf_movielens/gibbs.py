@@ -751,6 +751,38 @@ class HierarchicalFactors:
             group.reg = float(arrays[f'{prefix}_reg{j}'])
             group.update_contribution()
 
+# %% ../nbs/13_gibbs.ipynb #88eacc9e
+_ERFC_COEFFICIENTS = np.array(
+    [
+        *(-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806),
+        *(0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277),
+    ],
+    'float32',
+)
+
+
+@compiled
+def _fill_normal_cdf(x: np.ndarray, below: np.ndarray) -> None:
+    """Write the standard normal distribution function of x (n,) to `below`."""
+    one, half = np.float32(1), np.float32(0.5)
+    for j in range(len(x)):
+        z = np.sqrt(half) * abs(x[j])
+        t = one / (one + half * z)
+        exponent = _ERFC_COEFFICIENTS[9]
+        for k in range(8, -1, -1):
+            exponent = exponent * t + _ERFC_COEFFICIENTS[k]
+        tail = half * t * np.exp(exponent - z * z)
+        below[j] = tail if x[j] < 0 else one - tail
+
+
+def _normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Standard normal distribution function."""
+    if x.dtype != np.float32:
+        return np.asarray(ndtr(x))
+    below = np.empty(x.shape, 'float32')
+    _fill_normal_cdf(x.ravel(), below.ravel())
+    return below
+
 # %% ../nbs/13_gibbs.ipynb #5bf4fbe2
 # No utility is as far from zero.
 _MAX_UTILITY = 40
@@ -759,6 +791,7 @@ _MAX_UTILITY = 40
 class _NormalRange(NamedTuple):
     """Ranges of a standard normal variable; those above zero are mirrored."""
 
+    below: np.ndarray
     probability: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -766,13 +799,14 @@ class _NormalRange(NamedTuple):
 
 
 def _normal_range(low: np.ndarray, high: np.ndarray) -> _NormalRange:
-    """Mirror ranges above zero, and compute the probability of each."""
+    """Mirror ranges above zero, and compute the probabilities of and below each."""
     is_above = low > 0
     mirrored_low = np.where(is_above, -high, low)
     mirrored_high = np.where(is_above, -low, high)
-    probability = np.maximum(ndtr(mirrored_high) - ndtr(mirrored_low), 1e-30)
+    below = _normal_cdf(mirrored_low)
+    probability = np.maximum(_normal_cdf(mirrored_high) - below, 1e-30)
     sign = np.where(is_above, -1, 1).astype('float32')
-    return _NormalRange(probability, mirrored_low, mirrored_high, sign)
+    return _NormalRange(below, probability, mirrored_low, mirrored_high, sign)
 
 
 def sample_truncated_normal(
@@ -798,8 +832,8 @@ def sample_truncated_normal(
     >>> sample_truncated_normal(np.array([-1.0]), np.array([1.0]), middle).round(6)
     array([0.])
     """
-    probability, low, high, sign = _normal_range(low, high)
-    quantile = np.clip(ndtr(low) + uniform * probability, 1e-30, 1 - 1e-7)
+    below, probability, low, high, sign = _normal_range(low, high)
+    quantile = np.clip(below + uniform * probability, 1e-30, 1 - 1e-7)
     return sign * np.clip(ndtri(quantile), low, high)
 
 # %% ../nbs/13_gibbs.ipynb #e249af9c
