@@ -12,7 +12,9 @@ import pytest
 
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.factors import Factors
-from mf_movielens.ials import ials_objective
+from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.least_squares import N_FINAL_STEPS, N_STEPS
+from mf_movielens.ranking import rank_items, ranking_metrics
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / 'benchmarks'
 MODEL_KEYS = ['task', 'system', 'model', 'variant']
@@ -361,3 +363,51 @@ def test_the_table_of_ranking_fits_is_complete():
         reached = cell[cell.to_ndcg_s.notna()]
         assert len(reached) == 4
         assert (cell.ndcg >= cell.target_ndcg).all()
+
+
+def test_the_fit_of_the_gpu_is_ours(programs, scale, data):
+    """The same objective and nDCG, from the same first items."""
+    pytest.importorskip('jax', reason='the measurement on a GPU needs pip install jax')
+    gpu = importlib.import_module('gpu')
+    for size, (alpha, l2, n_rounds) in gpu.SETTINGS.items():
+        assert (alpha, l2) == scale.WEIGHTS[size]
+        assert n_rounds == scale.RANKING_ROUNDS[size][-1]
+    assert (gpu.N_STEPS, gpu.N_FINAL_STEPS) == (N_STEPS, N_FINAL_STEPS)
+    user_ix, item_ix, _ = data.synthetic_ratings(6000, 300, 200)
+    # a user and an item without likes
+    users, items = Vocabulary(np.arange(301)), Vocabulary(np.arange(201))
+    train, test = (
+        Ratings(u, i, np.ones(len(u), 'f4'), users, items, (1, 1))
+        for u, i in zip(np.split(user_ix, [5000]), np.split(item_ix, [5000]))
+    )
+    held_out = test.user_ix, test.item_ix
+    likes = gpu.Data('100K', train.user_ix, train.item_ix, *held_out, 301, 201)
+    alpha, l2, n_rounds = gpu.SETTINGS['100K']
+    weights = dict(reg=gpu.REG, damping=l2, alpha=alpha)
+    ours = fit_ials(train, n_factors=16, n_iterations=n_rounds, **weights)
+    tables = likes.fit(16)
+    theirs = Factors.for_ranking(train, *tables)
+    expected = ials_objective(ours, train, **weights)
+    assert ials_objective(theirs, train, **weights) == pytest.approx(expected, rel=1e-4)
+    own = gpu.objective(*tables, *likes.sorted_likes(), alpha, l2)
+    assert len(train) + float(own) == pytest.approx(expected, rel=1e-4)
+    judged = np.unique(test.user_ix)
+    lists = rank_items(theirs.scores, judged, train)
+    ndcg = ranking_metrics(lists, judged, test).ndcg.mean()
+    assert likes.ndcg(*tables) == pytest.approx(ndcg)
+
+
+def test_the_table_of_the_gpu():
+    table = pd.read_csv(BENCHMARKS.parent / 'mf_movielens/results/gpu.csv')
+    named = ['card', 'driver', 'jax', 'data', 'factors', 'alpha', 'l2', 'rounds']
+    measured = ['objective', 'compile_s', 'pass_s', 'whole_s', 'peak_mb', 'ndcg']
+    assert [*table] == [*named, *measured, 'date']
+    assert not table.duplicated(['card', 'data', 'factors']).any()
+    assert table[[*named, 'pass_s', 'date']].notna().all(axis=None)
+    # at one width only a round was measured
+    assert table[measured].notna().all(axis=1).sum() >= len(table) - 1
+    whole = table.dropna()
+    assert (whole.whole_s > whole.rounds * whole.pass_s).all()
+    # more factors fit better
+    for _, of_size in whole.groupby('data'):
+        assert of_size.objective.is_monotonic_decreasing
