@@ -26,7 +26,7 @@ __all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fi
 
 # %% ../nbs/14_bayes.ipynb #73818dcf
 from .compiled import compiled
-from .encoding import Ratings, RatingsError
+from .encoding import Ratings, RatingsError, order_by_row
 from mf_movielens.gibbs import (
     DayIndex,
     FeatureGroup,
@@ -34,7 +34,6 @@ from mf_movielens.gibbs import (
     MapTasks,
     OrderedProbit,
     make_regressors,
-    order_by_row,
     sample_noise_precisions,
 )
 from mf_movielens.posterior import (

@@ -19,7 +19,7 @@ import pandas as pd
 
 # %% auto #0
 __all__ = ['ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_scale',
-           'build_csr', 'to_unit', 'from_unit', 'to_preference', 'check_preferences', 'scale_unit']
+           'build_csr', 'order_by_row', 'to_unit', 'from_unit', 'to_preference', 'check_preferences', 'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
@@ -40,6 +40,7 @@ __all__ = [
     'check_scale',
     'find_id_column',
     'from_unit',
+    'order_by_row',
     'parse_id',
     'scale_unit',
     'to_preference',
@@ -950,7 +951,7 @@ def build_csr(
     row_ix = row_ix.astype('int32', copy=False)
     column_ix = column_ix.astype('int32', copy=False)
     if n < _FEW_ENTRIES:
-        order = np.argsort(row_ix, kind='stable')
+        order = order_by_row(row_ix)
         indices, data = column_ix[order], to_float32(values[order])
     else:
         indices, data = np.empty(n, 'int32'), np.empty(n, 'float32')
@@ -959,6 +960,35 @@ def build_csr(
     if n < 2**31:
         indptr = indptr.astype('int32')
     return csr_array((data, indices, indptr), shape=shape)
+
+
+def order_by_row(row_ix: np.ndarray) -> np.ndarray:
+    """Find the order that sorts entries by row; those of one row keep their order.
+
+    Parameters
+    ----------
+    row_ix : ndarray of int
+        (n,) row of each entry, from 0 to 2^31 - 1; n is below 2^32.
+
+    Returns
+    -------
+    ndarray of int64
+        (n,) positions of the entries.
+
+    Examples
+    --------
+    >>> order_by_row(np.array([2, 0, 2, 1]))
+    array([1, 3, 0, 2])
+    """
+    order = np.arange(len(row_ix), dtype='int64')
+    # The row goes into the upper half of each number, the position into the lower.
+    for start in range(0, len(row_ix), 2**20):
+        part = slice(start, start + 2**20)
+        order[part] |= row_ix[part].astype('int64') << 32
+    # All numbers differ, so a sort in place, which is fast, keeps their order.
+    order.sort()
+    order &= 0xFFFFFFFF
+    return order
 
 
 # Importing numba takes longer than sorting so few entries.

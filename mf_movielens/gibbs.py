@@ -16,13 +16,12 @@ from scipy import linalg, sparse
 from scipy.special import gammaln, ndtr, ndtri
 
 # %% auto #0
-__all__ = ['MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'order_by_row', 'RatingsByRow', 'make_regressors', 'sample_wishart',
-           'FeatureGroup', 'HierarchicalFactors', 'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions',
-           'DayIndex']
+__all__ = ['MapTasks', 'SECONDS_PER_DAY', 'sample_gaussians', 'RatingsByRow', 'make_regressors', 'sample_wishart', 'FeatureGroup',
+           'HierarchicalFactors', 'sample_truncated_normal', 'OrderedProbit', 'sample_noise_precisions', 'DayIndex']
 
 # %% ../nbs/13_gibbs.ipynb #8e45e8dc
 from .compiled import compiled
-from .encoding import Ratings, RatingsError
+from .encoding import Ratings, RatingsError, order_by_row
 
 # %% ../nbs/13_gibbs.ipynb #f1988977
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     'OrderedProbit',
     'RatingsByRow',
     'make_regressors',
-    'order_by_row',
     'sample_gaussians',
     'sample_noise_precisions',
     'sample_truncated_normal',
@@ -82,34 +80,6 @@ def sample_gaussians(
         solved = np.einsum('pn,pn->n', factor[j + 1 :, j], sample[j + 1 :])
         sample[j] = (sample[j] - solved) / factor[j, j]
     return sample.T
-
-# %% ../nbs/13_gibbs.ipynb #1f90d7d1
-def order_by_row(row_ix: np.ndarray) -> np.ndarray:
-    """Find the order that sorts entries by row; those of one row keep their order.
-
-    Parameters
-    ----------
-    row_ix : ndarray of int
-        (n,) row of each entry, from 0 to 2^31 - 1; n is below 2^32.
-
-    Returns
-    -------
-    ndarray of int64
-        (n,) positions of the entries.
-
-    Examples
-    --------
-    >>> order_by_row(np.array([2, 0, 2, 1]))
-    array([1, 3, 0, 2])
-    """
-    order = np.arange(len(row_ix))
-    for start in range(0, len(row_ix), 2**20):
-        part = slice(start, start + 2**20)
-        order[part] |= row_ix[part].astype('int64') << 32
-    # All keys differ, so that this sort is stable.
-    order.sort()
-    order &= 0xFFFFFFFF
-    return order
 
 # %% ../nbs/13_gibbs.ipynb #2c2122e3
 _TASK_RATINGS = 2**15

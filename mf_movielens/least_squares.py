@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
@@ -16,14 +16,15 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'worker_threads', 'HalfSteps',
-           'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar', 'alternate']
+__all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'WorkerThreads', 'worker_threads',
+           'HalfSteps', 'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar',
+           'alternate']
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
@@ -43,6 +44,7 @@ __all__ = [
     'HalfSteps',
     'PrincipalAxes',
     'Regularization',
+    'WorkerThreads',
     'alternate',
     'check_fit_settings',
     'fit_key',
@@ -158,7 +160,9 @@ class PrincipalAxes:
     sums: np.ndarray
 
     @classmethod
-    def of(cls, table: np.ndarray, threads: Executor | None = None) -> PrincipalAxes:
+    def of(
+        cls, table: np.ndarray, threads: WorkerThreads | None = None
+    ) -> PrincipalAxes:
         """Find the axes of a table (n, k) of float32."""
 
         def gram_of(first: int) -> np.ndarray:
@@ -383,9 +387,9 @@ def _refit_slice(
         _improve(table[r], row, block, entries, first, n, n_steps, tolerance)
 
 # %% ../nbs/93_least_squares.ipynb #30e18638
-_INPUTS_TO_SAMPLE = 4096
+_INPUTS_TO_SAMPLE = 512
 # Ratings in a slice of rows, and the number of slices at most.
-_RATINGS_IN_SLICE = 2**15
+_RATINGS_IN_SLICE = 2**14
 _MAX_SLICES = 256
 # Longer rows are gathered piece by piece; a multiple of four.
 _ROOM = 2**14
@@ -410,7 +414,7 @@ class _Inputs:
         other: np.ndarray,
         regularization: Regularization,
         principal: PrincipalAxes | None,
-        threads: Executor | None,
+        threads: WorkerThreads | None,
     ) -> _Inputs:
         """Rotate the other table to its axes, or to `principal`, if they are given."""
         has_biases = regularization.bias_reg is not None
@@ -491,7 +495,7 @@ def refit_rows(
     other: np.ndarray,
     regularization: Regularization,
     n_steps: int | None = N_STEPS,
-    threads: Executor | None = None,
+    threads: WorkerThreads | None = None,
     weights: np.ndarray | None = None,
     principal: PrincipalAxes | None = None,
 ) -> None:
@@ -510,7 +514,7 @@ def refit_rows(
     n_steps : int or None
         Steps of conjugate gradients from the present rows; None starts from zero, and
         makes steps until the rows are exact but for rounding, a thousand at most.
-    threads : Executor, optional
+    threads : WorkerThreads, optional
         Where to compute. The result does not depend on it.
     weights : ndarray of float32, optional
         Weight of the squared error of each rating, 0 or more, in the order of
@@ -574,8 +578,55 @@ def refit_rows(
         pass
 
 # %% ../nbs/93_least_squares.ipynb #b8ca0a25
+_Argument = TypeVar('_Argument')
+_Result = TypeVar('_Result')
+
+
+class WorkerThreads:
+    """Threads that share the parts of a task, of which the caller is one.
+
+    Parameters
+    ----------
+    pool : Executor
+        Where the other threads come from.
+    n_threads : int
+        How many there are, with the caller.
+    """
+
+    def __init__(self, pool: Executor, n_threads: int) -> None:
+        self.pool = pool
+        self.n_threads = n_threads
+
+    def map(
+        self, function: Callable[[_Argument], _Result], parts: Iterable[_Argument]
+    ) -> list[_Result]:
+        """Call a function with each part; the results are in the order of the parts."""
+        parts = list(parts)
+        results: dict[int, _Result] = {}
+        # Each thread takes the next number as soon as it is free.
+        numbers = iter(range(len(parts)))
+
+        def work() -> None:
+            try:
+                for number in numbers:
+                    results[number] = function(parts[number])
+            finally:
+                # After an error, nothing new is begun.
+                for _ in numbers:
+                    pass
+
+        n_others = min(self.n_threads, len(parts)) - 1
+        others = [self.pool.submit(work) for _ in range(n_others)]
+        try:
+            work()
+        finally:
+            for other in others:
+                other.result()
+        return [results[number] for number in range(len(parts))]
+
+
 @contextmanager
-def worker_threads(n_threads: int | None = None) -> Iterator[Executor]:
+def worker_threads(n_threads: int | None = None) -> Iterator[WorkerThreads]:
     """Threads to compute in, while numpy's matrix products use one thread each.
 
     Parameters
@@ -585,21 +636,19 @@ def worker_threads(n_threads: int | None = None) -> Iterator[Executor]:
 
     Yields
     ------
-    Executor
+    WorkerThreads
 
     Examples
     --------
     >>> with worker_threads(2) as threads:
-    ...     list(threads.map(abs, [-1, 2]))
+    ...     threads.map(abs, [-1, 2])
     [1, 2]
     """
     from threadpoolctl import threadpool_limits
 
-    with (
-        threadpool_limits(1, 'blas'),
-        ThreadPoolExecutor(n_threads or os.cpu_count()) as threads,
-    ):
-        yield threads
+    n_threads = n_threads or os.cpu_count() or 1
+    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(n_threads) as pool:
+        yield WorkerThreads(pool, n_threads)
 
 # %% ../nbs/93_least_squares.ipynb #258bd975
 @dataclass(frozen=True)
@@ -613,7 +662,7 @@ class HalfSteps:
     by_user, by_item : csr_array
         Targets, (n_users, n_items) and transposed.
     regularization : Regularization
-    threads : Executor, optional
+    threads : WorkerThreads, optional
     user_weights, item_weights : ndarray of float32, optional
         Weights of the ratings, in the order of `by_user` and of `by_item`.
     """
@@ -623,7 +672,7 @@ class HalfSteps:
     by_user: csr_array
     by_item: csr_array
     regularization: Regularization
-    threads: Executor | None = None
+    threads: WorkerThreads | None = None
     user_weights: np.ndarray | None = None
     item_weights: np.ndarray | None = None
 

@@ -1,5 +1,7 @@
 "The least-squares engine against dense solutions, and the log of a fit."
 
+import threading
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -208,6 +210,40 @@ def test_principal_axes_make_the_gram_matrix_diagonal(seed, k, n):
     turned = table @ principal.axes
     assert np.allclose(turned.T @ turned, np.diag(principal.sums), atol=1e-3)
     assert (np.diff(principal.sums) <= 0).all()
+
+
+def test_threads_share_the_parts_and_keep_their_order():
+    names = set()
+    meeting = threading.Barrier(3)
+
+    def square(x):
+        names.add(threading.current_thread().name)
+        if x < 3:
+            # Nobody goes on before all three have come.
+            meeting.wait(60)
+        return x * x
+
+    with worker_threads(3) as threads:
+        assert threads.map(square, range(9)) == [x * x for x in range(9)]
+        assert len(names) == 3
+        assert threads.map(square, []) == []
+
+
+@pytest.mark.parametrize('n_threads', [1, 3])
+def test_an_error_in_a_thread_ends_the_task(n_threads):
+    done = []
+
+    def fail_at_three(x):
+        if x == 3:
+            raise OSError('three')
+        time.sleep(0.01)
+        done.append(x)
+
+    with worker_threads(n_threads) as threads:
+        with pytest.raises(OSError, match='three'):
+            threads.map(fail_at_three, range(1_000))
+        assert len(done) < 20
+        assert threads.map(abs, [-1]) == [1]
 
 
 def test_axes_that_are_known_already_change_nothing():
