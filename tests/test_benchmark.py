@@ -354,6 +354,11 @@ def test_rows_of_another_processor_stay(scale, run, tmp_path):
 
 def test_the_table_of_ranking_fits_is_complete():
     table = pd.read_csv(BENCHMARKS.parent / 'mf_movielens/results/ials.csv')
+    sizes, widths = ('100K', '1M', '10M'), (32, 64, 128, 256)
+    cells = table[table.threads == 2].groupby(['data', 'factors', 'processor']).model
+    assert {key[:2] for key in cells.groups} == {(d, f) for d in sizes for f in widths}
+    everybody = {'iALS', 'ALS', 'iALS, CG', 'iALS++'}
+    assert all({*models} == everybody for _, models in cells)
     assert table.missing.isna().all()
     expected = {'mf_movielens', 'implicit', 'irspack'}
     for (_, size, _), cell in table.groupby(['processor', 'data', 'factors']):
