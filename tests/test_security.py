@@ -18,6 +18,7 @@ SOURCES = sorted((ROOT / 'mf_movielens').glob('*.py'))
 # finds fonts with fc-list, and numpy 2.0 asks lscpu for the kind of processor.
 LISTEN = """
 import json, sys
+from pathlib import Path
 ALLOWED_PROGRAMS = ('fc-list', 'lscpu')
 WATCHED_EVENTS = (
     'socket.connect',
@@ -32,7 +33,18 @@ WATCHED_EVENTS = (
 )
 events = []
 
+def is_compiled_code():
+    "Whether numba reads what it has compiled, from the user's own cache."
+    frame = sys._getframe()
+    while frame is not None:
+        if Path(frame.f_code.co_filename).parts[-3:] == ('numba', 'core', 'caching.py'):
+            return True
+        frame = frame.f_back
+    return False
+
 def is_allowed(event, args):
+    if event == 'pickle.find_class':
+        return is_compiled_code()
     program = str(args[0]).split('/')[-1] if args else ''
     return event == 'subprocess.Popen' and program in ALLOWED_PROGRAMS
 
