@@ -184,7 +184,7 @@ class PrincipalAxes:
         )
 
 
-_ROWS_AT_A_TIME = 4096
+_ROWS_AT_A_TIME = 2048
 
 # %% ../nbs/93_least_squares.ipynb #73996385
 class _Entries(NamedTuple):
@@ -388,9 +388,10 @@ def _refit_slice(
 
 # %% ../nbs/93_least_squares.ipynb #30e18638
 _INPUTS_TO_SAMPLE = 512
-# Ratings in a slice of rows, and the number of slices at most.
+# Ratings in a slice of rows. Large tables have fewer slices, since between them only
+# one thread at a time can go on.
 _RATINGS_IN_SLICE = 2**14
-_MAX_SLICES = 256
+_RATINGS_IN_LARGE_SLICE = 2**17
 # Longer rows are gathered piece by piece; a multiple of four.
 _ROOM = 2**14
 # When rows count as exact: residuals a millionth of those at zero.
@@ -462,7 +463,9 @@ def _slices(indptr: np.ndarray) -> list[slice]:
     """Consecutive rows of similar work; the same for any number of threads."""
     # A row takes a while even if it has a single rating.
     work = indptr[1:] - indptr[0] + 8 * np.arange(1, len(indptr))
-    n_slices = int(min(max(1, work[-1] // _RATINGS_IN_SLICE), _MAX_SLICES))
+    n_small = work[-1] // _RATINGS_IN_SLICE
+    n_large = 16 + work[-1] // _RATINGS_IN_LARGE_SLICE
+    n_slices = int(max(1, min(n_small, n_large)))
     cuts = np.searchsorted(work, np.linspace(0, work[-1], n_slices + 1)[1:-1])
     edges = np.unique([0, *cuts, len(work)])
     return [slice(first, last) for first, last in pairwise(edges.tolist())]
@@ -762,15 +765,21 @@ def half_steps(
 
     user_ix, item_ix = ratings.user_ix, ratings.item_ix
     shape = len(user_table), len(item_table)
-    by_user = build_csr(user_ix, item_ix, targets, shape)
-    by_item = build_csr(item_ix, user_ix, targets, shape[::-1])
-    of_users = of_items = None
-    if weights is not None:
-        of_users = build_csr(user_ix, item_ix, weights, shape).data
-        of_items = build_csr(item_ix, user_ix, weights, shape[::-1]).data
-    # This function stays until the fit ends; the targets need not.
-    del targets
+
+    def sort(task: tuple[bool, np.ndarray]) -> csr_array:
+        is_by_user, values = task
+        if is_by_user:
+            return build_csr(user_ix, item_ix, values, shape)
+        return build_csr(item_ix, user_ix, values, shape[::-1])
+
     with worker_threads(n_threads) as threads:
+        by_user, by_item = threads.map(sort, [(True, targets), (False, targets)])
+        of_users = of_items = None
+        if weights is not None:
+            tasks = [(True, weights), (False, weights)]
+            of_users, of_items = (table.data for table in threads.map(sort, tasks))
+        # This function stays until the fit ends; the targets need not.
+        del targets
         yield HalfSteps(
             user_table,
             item_table,
