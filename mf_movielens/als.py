@@ -39,6 +39,7 @@ def als_objective(
     reg: float,
     bias_reg: float,
     damping: float = 0.0,
+    item_damping: float | None = None,
 ) -> float:
     """Sum of squared errors and of L2 regularization, which `fit_als` minimizes.
 
@@ -51,6 +52,8 @@ def als_objective(
         Regularization of factors and of biases, for each rating.
     damping : float
         Regularization of both, for each row.
+    item_damping : float, optional
+        `damping` is then for users alone, and this is for items.
 
     Returns
     -------
@@ -72,24 +75,25 @@ def als_objective(
     >>> als_objective(factors, ratings, reg=0.1, bias_reg=0.25)
     1.25
     """
+    of_items = damping if item_damping is None else item_damping
     weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
-    for name, weight in weights.items():
+    for name, weight in (weights | {'item_damping': of_items}).items():
         check_regularization(name, weight)
     if factors.link != 'identity':
         raise ValueError('the objective is that of the identity link')
     total = _squared_error(factors, ratings)
     unit = scale_unit(factors.scale)
     sides = (
-        (ratings.user_ix, factors.user_bias, factors.user_factors),
-        (ratings.item_ix, factors.item_bias, factors.item_factors),
+        (ratings.user_ix, factors.user_bias, factors.user_factors, damping),
+        (ratings.item_ix, factors.item_bias, factors.item_factors, of_items),
     )
-    for rows, bias, table in sides:
+    for rows, bias, table, of_row in sides:
         n_ratings = np.bincount(rows, minlength=len(bias))
         factors2 = (table.astype('float64') ** 2).sum(1)
         bias2 = bias.astype('float64') ** 2
         per_rating = unit * reg * factors2 + bias_reg * bias2
         total += float(
-            n_ratings @ per_rating + damping * (unit * factors2 + bias2).sum()
+            n_ratings @ per_rating + of_row * (unit * factors2 + bias2).sum()
         )
     return total
 
@@ -214,6 +218,7 @@ def fit_als(
     reg: float = 0.08,
     bias_reg: float = 0.02,
     damping: float = 4,
+    item_damping: float | None = None,
     n_iterations: int = 10,
     seed: int | None = 0,
     valid: Ratings | None = None,
@@ -237,6 +242,8 @@ def fit_als(
     damping : float
         L2 regularization of both, for each row. It keeps rows with few ratings near
         the mean.
+    item_damping : float, optional
+        `damping` is then for users alone, and this is for items.
     n_iterations : int
         Users, then items: one iteration.
     seed : int, optional
@@ -282,6 +289,8 @@ def fit_als(
     2 factors for 2 users and 2 items, identity link
     """
     weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
+    if item_damping is not None:
+        weights['item_damping'] = item_damping
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
     n_factors = check_int('n_factors', n_factors)
     n_iterations = check_int('n_iterations', n_iterations)

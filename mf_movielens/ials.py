@@ -34,7 +34,12 @@ __all__ = ['fit_ials', 'ials_objective']
 
 # %% ../nbs/12_ials.ipynb #29c721f7
 def ials_objective(
-    factors: Factors, ratings: Ratings, reg: float, damping: float, alpha: float
+    factors: Factors,
+    ratings: Ratings,
+    reg: float,
+    damping: float,
+    alpha: float,
+    item_damping: float | None = None,
 ) -> float:
     """Sum of squared errors, of squared scores and of L2 regularization.
 
@@ -49,6 +54,8 @@ def ials_objective(
         Regularization of factors, for each rating and for each row.
     alpha : float
         Weight of the squared score of each pair, rated or not.
+    item_damping : float, optional
+        `damping` is then for users alone, and this is for items.
 
     Returns
     -------
@@ -69,8 +76,9 @@ def ials_objective(
     >>> ials_objective(factors, ratings, reg=1, damping=1, alpha=2)
     3.25
     """
+    of_items = damping if item_damping is None else item_damping
     weights = {'reg': reg, 'damping': damping, 'alpha': alpha}
-    for name, weight in weights.items():
+    for name, weight in (weights | {'item_damping': of_items}).items():
         check_regularization(name, weight)
     users = factors.user_factors.astype('float64')
     items = factors.item_factors.astype('float64')
@@ -81,9 +89,10 @@ def ials_objective(
         part = slice(first, first + 2**20)
         p, q = users[ratings.user_ix[part]], items[ratings.item_ix[part]]
         total += ((preference[part] - np.einsum('nk,nk->n', p, q)) ** 2).sum()
-    for rows, table in ((ratings.user_ix, users), (ratings.item_ix, items)):
+    sides = (ratings.user_ix, users, damping), (ratings.item_ix, items, of_items)
+    for rows, table, of_row in sides:
         n_ratings = np.bincount(rows, minlength=len(table))
-        total += (reg * n_ratings + damping) @ (table**2).sum(1)
+        total += (reg * n_ratings + of_row) @ (table**2).sum(1)
     return float(total)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -79,6 +79,8 @@ class Regularization:
     alpha : float, optional
         Weight of the squared score of each pair, rated or not. If not given, only
         rated pairs count.
+    item_damping : float, optional
+        `damping` is then for users alone, and this is for items.
 
     Raises
     ------
@@ -95,11 +97,12 @@ class Regularization:
     damping: float
     bias_reg: float | None = None
     alpha: float | None = None
+    item_damping: float | None = None
 
     def __post_init__(self) -> None:
         for name in ('reg', 'damping'):
             check_regularization(name, getattr(self, name))
-        for name in ('bias_reg', 'alpha'):
+        for name in ('bias_reg', 'alpha', 'item_damping'):
             if getattr(self, name) is not None:
                 check_regularization(name, getattr(self, name))
         if self.bias_reg is not None and self.alpha is not None:
@@ -124,12 +127,18 @@ class Regularization:
         }
         return cls(**numbers) if numbers else None
 
+    def for_items(self) -> Regularization:
+        """The same with the damping of items as the damping of each row."""
+        if self.item_damping is None:
+            return self
+        return replace(self, damping=self.item_damping, item_damping=None)
+
     def of_factors(self, n_ratings: npt.ArrayLike) -> Any:
-        """Weight of the squared factors of rows with so many ratings."""
+        """Weight of the squared factors of users with so many ratings."""
         return max(self.reg, _MIN_REG) * np.asarray(n_ratings) + self.damping
 
     def of_biases(self, n_ratings: npt.ArrayLike) -> Any:
-        """Weight of the squared biases of rows with so many ratings."""
+        """Weight of the squared biases of users with so many ratings."""
         return max(self.bias_reg or 0, _MIN_REG) * np.asarray(n_ratings) + self.damping
 
 # %% ../nbs/93_least_squares.ipynb #5ad92dc2
@@ -514,6 +523,7 @@ def refit_rows(
     other : ndarray of float32
         (n_other, n_columns) stays as it is.
     regularization : Regularization
+        Its `damping` counts; for items, take that of `for_items`.
     n_steps : int or None
         Steps of conjugate gradients from the present rows; None starts from zero, and
         makes steps until the rows are exact but for rounding, a thousand at most.
@@ -697,7 +707,7 @@ class HalfSteps:
             self.item_table,
             self.by_item,
             self.user_table,
-            self.regularization,
+            self.regularization.for_items(),
             n_steps,
             self.threads,
             self.item_weights,
@@ -811,7 +821,7 @@ def check_fit_settings(
         What is fitted to, and what is watched, or None.
     patience, n_threads : int or None
     **weights : float
-        Weights of the regularization by name; all but `damping` must be above 0.
+        Weights of the regularization by name; all but dampings must be above 0.
 
     Raises
     ------
@@ -827,7 +837,7 @@ def check_fit_settings(
     >>> check_fit_settings(ratings, valid=None, patience=None, n_threads=2, reg=0.1)
     """
     for name, weight in weights.items():
-        low = 0 if name == 'damping' else _MIN_REG
+        low = 0 if name.endswith('damping') else _MIN_REG
         requirement = f'it must lie between {low} and a million'
         check_value(partial(_is_between, low, _MAX_REG), name, weight, requirement)
     for name, number in {'patience': patience, 'n_threads': n_threads}.items():

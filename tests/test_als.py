@@ -117,7 +117,7 @@ def test_a_new_user_gets_the_row_that_minimizes_the_objective(
     item_bias = rng.normal(0, 0.1 * (high - low), n)
     Q = rng.normal(0, (high - low) ** 0.5, (n, k))
     mean = (low + high) / 2
-    weights = Regularization(reg, damping, bias_reg)
+    weights = Regularization(reg, damping, bias_reg, item_damping=9)
     f = Factors(
         mean,
         np.zeros(0),

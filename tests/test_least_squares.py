@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mf_movielens.least_squares import (
     FitLog,
     PrincipalAxes,
     Regularization,
+    half_steps,
     refit_rows,
     worker_threads,
 )
@@ -270,7 +272,34 @@ def test_threads_do_not_change_a_bit():
     assert all((table == alone).all() for table in tables)
 
 
-@pytest.mark.parametrize('name', ['reg', 'damping', 'bias_reg', 'alpha'])
+@pytest.mark.parametrize('own', [{'bias_reg': 0.3}, {'alpha': 0.3}, {}])
+def test_users_and_items_have_dampings_of_their_own(own):
+    is_filled, targets, _ = drawn(5, 12, 9, 3)
+    user_ix, item_ix = (ix.astype('int32') for ix in np.nonzero(is_filled))
+    ratings = SimpleNamespace(user_ix=user_ix, item_ix=item_ix)
+    both = Regularization(0.1, 2, item_damping=7, **own)
+    alone = {
+        'users': Regularization(0.1, 2, **own),
+        'items': Regularization(0.1, 7, **own),
+    }
+    rng = np.random.default_rng(0)
+    tables = {n: rng.normal(size=(m, 3)) for n, m in {'users': 12, 'items': 9}.items()}
+    tables = {name: table.astype('float32') for name, table in tables.items()}
+    for side, weights in alone.items():
+        results = []
+        for regularization in (both, weights):
+            copies = [table.copy() for table in tables.values()]
+            with half_steps(*copies, ratings, targets.data, regularization) as steps:
+                getattr(steps, f'refit_{side}')()
+            results.append(copies)
+        assert all((a == b).all() for a, b in zip(*results))
+        changed = list(tables).index(side)
+        assert (results[0][changed] != tables[side]).any()
+
+
+@pytest.mark.parametrize(
+    'name', ['reg', 'damping', 'item_damping', 'bias_reg', 'alpha']
+)
 def test_regularization_is_finite_and_not_negative(name):
     for value in (-1, np.inf, np.nan, 'x'):
         with pytest.raises(ValueError, match=f'{name}='):
@@ -292,6 +321,10 @@ def factors_with(weights, link='identity'):
     ],
 )
 def test_factors_keep_their_regularization_in_a_file(tmp_path, weights, link):
+    if weights is not None:
+        with_both = factors_with(replace(weights, item_damping=3), link)
+        again = Factors.load(with_both.save(tmp_path / 'both.npz'))
+        assert again.regularization == with_both.regularization
     factors = factors_with(weights, link)
     assert Factors.load(factors.save(tmp_path / 'f.npz')).regularization == weights
     arrays = factors.to_arrays()

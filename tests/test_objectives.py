@@ -53,7 +53,7 @@ def drawn(seed, n, m, share=0.5, noise=1.0, low=1.0, unit=1.0):
     )
 
 
-def squares(f, r, reg, bias_reg, damping):
+def squares(f, r, reg, bias_reg, damping, item_damping=None):
     "The objective of ALS, rating by rating and row by row."
     P, Q, b, c = (
         x.astype('float64')
@@ -65,8 +65,9 @@ def squares(f, r, reg, bias_reg, damping):
         total += (y - f.mu - b[u] - c[i] - P[u] @ Q[i]) ** 2
         total += unit * reg * (P[u] @ P[u] + Q[i] @ Q[i])
         total += bias_reg * (b[u] ** 2 + c[i] ** 2)
-    total += damping * unit * ((P**2).sum() + (Q**2).sum())
-    return total + damping * ((b**2).sum() + (c**2).sum())
+    of_items = damping if item_damping is None else item_damping
+    total += damping * (unit * (P**2).sum() + (b**2).sum())
+    return total + of_items * (unit * (Q**2).sum() + (c**2).sum())
 
 
 def assert_falls(values, slack=1e-4):
@@ -76,13 +77,22 @@ def assert_falls(values, slack=1e-4):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    SEEDS, SIZES, SIZES, st.integers(1, 12), REGS, st.floats(1e-3, 1), DAMPINGS, SCALES
+    SEEDS,
+    SIZES,
+    SIZES,
+    st.integers(1, 12),
+    REGS,
+    st.floats(1e-3, 1),
+    DAMPINGS,
+    st.none() | DAMPINGS,
+    SCALES,
 )
 def test_no_iteration_of_als_increases_its_objective(
-    seed, n, m, k, reg, bias_reg, damping, scale
+    seed, n, m, k, reg, bias_reg, damping, item_damping, scale
 ):
     ratings, records = drawn(seed, n, m, low=scale[0], unit=scale[1]), []
     weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
+    weights['item_damping'] = item_damping
     f = fit_als(
         ratings,
         k,
@@ -100,7 +110,7 @@ def test_no_iteration_of_als_increases_its_objective(
     assert np.isclose(last, found, rtol=1e-3, atol=1e-6 * square)
 
 
-def squares_of_all_pairs(f, ratings, reg, damping, alpha):
+def squares_of_all_pairs(f, ratings, reg, damping, alpha, item_damping=None):
     "The objective of iALS, with full tables of users and items."
     P, Q = f.user_factors.astype('float64'), f.item_factors.astype('float64')
     target, is_rated = np.zeros((2, len(P), len(Q)))
@@ -108,8 +118,9 @@ def squares_of_all_pairs(f, ratings, reg, damping, alpha):
     is_rated[ratings.user_ix, ratings.item_ix] = 1
     scores = P @ Q.T
     total = (is_rated * (target - scores) ** 2).sum() + alpha * (scores**2).sum()
-    for axis, table in ((1, P), (0, Q)):
-        total += ((reg * is_rated.sum(axis) + damping) * (table**2).sum(1)).sum()
+    of_items = damping if item_damping is None else item_damping
+    for axis, table, of_row in ((1, P, damping), (0, Q, of_items)):
+        total += ((reg * is_rated.sum(axis) + of_row) * (table**2).sum(1)).sum()
     return total
 
 
@@ -133,6 +144,9 @@ def test_no_iteration_of_ials_increases_its_objective(
     )
     last = squares_of_all_pairs(f, ratings, **weights)
     assert_falls([*(record['objective'] for record in records), last])
+    assert np.isclose(last, ials_objective(f, ratings, **weights), rtol=1e-3, atol=1e-6)
+    weights['item_damping'] = 2 * damping + 1
+    last = squares_of_all_pairs(f, ratings, **weights)
     assert np.isclose(last, ials_objective(f, ratings, **weights), rtol=1e-3, atol=1e-6)
 
 
