@@ -141,9 +141,10 @@ class Recommender:
             )
         choice, reason = choose_solver(ratings, solver, goal)
         choice.check_settings(settings)
-        predictor = choice.fit(ratings, **settings)
+        resolved = choice.resolve(ratings, settings)
+        predictor = choice.fit(ratings, **(settings | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
-        return cls.of(predictor, ratings, **how, **choice.remembered(settings))
+        return cls.of(predictor, ratings, **how, **resolved)
 
     @classmethod
     def of(cls, predictor: Predictor, ratings: Ratings, **settings: Any) -> Recommender:

@@ -47,6 +47,9 @@ class Solver:
         Names of further arguments of `fit`, which the model does not remember.
     description : str
         One sentence that helps to choose.
+    by_data : callable, optional
+        Takes `Ratings` and all settings; returns those that follow from the data, by
+        name. They are used where a setting is None.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Solver:
     defaults: Mapping[str, Any]
     options: tuple[str, ...] = ()
     description: str = ''
+    by_data: Callable[[Ratings, Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse a setting that the solver does not know.
@@ -88,25 +92,37 @@ class Solver:
                     f'there are {", ".join(known)}'
                 )
 
-    def remembered(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings that the model keeps: the defaults, replaced where one was given.
+    def resolve(
+        self, ratings: Ratings, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Settings that the model keeps, as numbers and words.
 
         Parameters
         ----------
+        ratings : Ratings
+            What will be fitted to.
         settings : mapping of str to object
             What was given, by name.
 
         Returns
         -------
         dict
-            A value for each name in `defaults`.
+            A value for each name in `defaults`: what was given, else what follows from
+            the data, else the default.
 
         Examples
         --------
-        >>> SOLVERS['ials'].remembered({'alpha': 0.1, 'progress': False})['alpha']
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1.0})
+        >>> likes = Ratings.from_frame(frame)
+        >>> SOLVERS['ials'].resolve(likes, {'alpha': 0.1, 'progress': False})['alpha']
         0.1
         """
-        return {k: settings.get(k, default) for k, default in self.defaults.items()}
+        kept = {k: settings.get(k, default) for k, default in self.defaults.items()}
+        if self.by_data is not None:
+            found = self.by_data(ratings, kept)
+            kept |= {k: value for k, value in found.items() if kept[k] is None}
+        return kept
 
 # %% ../nbs/94_solvers.ipynb #08ea8a9a
 def _to_width_four(ratings: Ratings, unit: float) -> Ratings:
