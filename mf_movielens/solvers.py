@@ -92,9 +92,7 @@ class Solver:
                     f'there are {", ".join(known)}'
                 )
 
-    def resolve(
-        self, ratings: Ratings, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def resolve(self, ratings: Ratings, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings that the model keeps, as numbers and words.
 
         Parameters
