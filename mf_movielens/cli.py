@@ -520,12 +520,16 @@ def _solver_help() -> str:
 
 def _default_help(text: str, setting: str) -> str:
     """Help of a setting, with the default of each solver that has it."""
-    defaults = [
-        f'{solver.name} {solver.defaults[setting]}'
+    defaults = {
+        solver.name: solver.defaults[setting]
         for solver in SOLVERS.values()
         if setting in solver.defaults
-    ]
-    return f'{text} By default: {", ".join(defaults)}.'
+    }
+    # None stands for what follows from the data.
+    by_data = [name for name, value in defaults.items() if value is None]
+    told = [f'{name} {value}' for name, value in defaults.items() if value is not None]
+    told += [f'{" and ".join(by_data)} by the data'] * bool(by_data)
+    return f'{text} By default: {", ".join(told)}.'
 
 
 TRAIN_EXAMPLES = (

@@ -5,14 +5,15 @@
 # %% ../nbs/12_ials.ipynb #54a0dda8
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 # %% auto #0
-__all__ = ['ials_objective', 'fit_ials']
+__all__ = ['ials_objective', 'ials_settings', 'fit_ials']
 
 # %% ../nbs/12_ials.ipynb #1558b146
 from .encoding import Ratings, check_preferences, to_preference
@@ -30,7 +31,7 @@ from .ranking import rank_items, ranking_metrics, relevance_threshold
 from .validation import check_int, check_regularization, check_seed
 
 # %% ../nbs/12_ials.ipynb #6749e742
-__all__ = ['fit_ials', 'ials_objective']
+__all__ = ['fit_ials', 'ials_objective', 'ials_settings']
 
 # %% ../nbs/12_ials.ipynb #29c721f7
 def ials_objective(
@@ -128,13 +129,75 @@ def _check_valid(valid: Ratings | None) -> None:
             'nothing in `valid` is liked, so recommendations cannot be judged by it'
         )
 
+# %% ../nbs/12_ials.ipynb #e0fe70b0
+_FACTORS = (64, 512)
+# Numbers in both tables, and products of a pass, at most.
+_MAX_NUMBERS = 2**26
+_MAX_PRODUCTS = 2**29
+
+
+def _n_factors_by_size(n_ratings: int, n_users: int, n_items: int) -> int:
+    """A power of two, at the least the first of `_FACTORS`."""
+    low, high = _FACTORS
+    bound = min(
+        min(n_users, n_items) / 8,
+        _MAX_NUMBERS / (n_users + n_items),
+        _MAX_PRODUCTS / n_ratings,
+        high,
+    )
+    return max(low, 2 ** math.floor(math.log2(bound)))
+
+
+def _rounded(x: float) -> float:
+    """To four digits, which is more than matters."""
+    return float(f'{x:.4g}')
+
+
+def ials_settings(
+    ratings: Ratings, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings of `fit_ials` that follow from the size and density of a table.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    settings : mapping of str to object, optional
+        Settings that are given; those that are None count as not given. `damping`
+        follows `alpha`.
+
+    Returns
+    -------
+    dict
+        n_factors, reg, alpha and damping.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': range(100), 'item': range(100), 'rating': 1.0})
+    >>> ials_settings(Ratings.from_frame(frame))
+    {'n_factors': 64, 'reg': 0.2, 'alpha': 0.2, 'damping': 2.0}
+    """
+    given = {k: v for k, v in (settings or {}).items() if v is not None}
+    n_users = len(np.unique(ratings.user_ix))
+    n_items = len(np.unique(ratings.item_ix))
+    n_pairs = n_users * n_items
+    density = len(ratings) / n_pairs
+    alpha = given.get('alpha', _rounded(min(0.4, 2 * math.sqrt(density))))
+    found = {
+        'n_factors': _n_factors_by_size(len(ratings), n_users, n_items),
+        'reg': _rounded(min(0.2, 1.25 * math.sqrt(n_pairs) / len(ratings))),
+        'alpha': alpha,
+        'damping': 10 * alpha,
+    }
+    return found | {name: given[name] for name in found if name in given}
+
 # %% ../nbs/12_ials.ipynb #0f12999c
 def fit_ials(
     ratings: Ratings,
-    n_factors: int = 64,
-    reg: float = 0.02,
-    damping: float = 4,
-    alpha: float = 0.4,
+    n_factors: int | None = None,
+    reg: float | None = None,
+    damping: float | None = None,
+    alpha: float | None = None,
     n_iterations: int = 8,
     seed: int | None = 0,
     valid: Ratings | None = None,
@@ -150,13 +213,14 @@ def fit_ials(
     ----------
     ratings : Ratings
         What to fit to: stars, or likes, which are ratings that are all equal.
-    n_factors : int
-        Number of latent factors.
-    reg : float
+    n_factors : int, optional
+        Number of latent factors. This and the next three follow from the ratings, if
+        they are not given; see `ials_settings`.
+    reg : float, optional
         L2 regularization of factors, for each rating; above 0.
-    damping : float
+    damping : float, optional
         L2 regularization of factors, for each row.
-    alpha : float
+    alpha : float, optional
         Weight of a pair, rated or not, where a rating has the weight 1; above 0.
     n_iterations : int
         Users, then items: one iteration.
@@ -205,10 +269,11 @@ def fit_ials(
     >>> fit_ials(Ratings.from_frame(frame, scale=(1, 5)), n_factors=2)
     2 factors for 2 users and 2 items, score link
     """
-    weights = {'reg': reg, 'damping': damping, 'alpha': alpha}
+    given = {'n_factors': n_factors, 'reg': reg, 'damping': damping, 'alpha': alpha}
+    weights = ials_settings(ratings, given)
+    n_factors = check_int('n_factors', weights.pop('n_factors'))
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
     _check_valid(valid)
-    n_factors = check_int('n_factors', n_factors)
     n_iterations = check_int('n_iterations', n_iterations)
     seed = check_seed(seed)
     regularization = Regularization(**weights)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .als import fit_als
 from .ease import fit_ease
 from .encoding import Ratings, RatingsError, scale_unit
 from .factors import Factors, Goal, Predictor
-from .ials import fit_ials
+from .ials import fit_ials, ials_settings
 from .least_squares import Regularization
 from .validation import check_int, check_regularization
 
@@ -50,6 +50,8 @@ class Solver:
     by_data : callable, optional
         Takes `Ratings` and all settings; returns those that follow from the data, by
         name. They are used where a setting is None.
+    steps : mapping of tuple of str to float
+        For a search: settings that are changed together, and by what factor.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Solver:
     options: tuple[str, ...] = ()
     description: str = ''
     by_data: Callable[[Ratings, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    steps: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse a setting that the solver does not know.
@@ -113,8 +116,8 @@ class Solver:
         >>> import pandas as pd
         >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1.0})
         >>> likes = Ratings.from_frame(frame)
-        >>> SOLVERS['ials'].resolve(likes, {'alpha': 0.1, 'progress': False})['alpha']
-        0.1
+        >>> SOLVERS['ials'].resolve(likes, {'alpha': 0.1, 'progress': False})['damping']
+        1.0
         """
         kept = {k: settings.get(k, default) for k, default in self.defaults.items()}
         if self.by_data is not None:
@@ -248,15 +251,22 @@ _ALL = (
         goal='ranking',
         fit=fit_ials,
         defaults={
-            'n_factors': 64,
-            'reg': 0.02,
-            'damping': 4.0,
-            'alpha': 0.4,
+            'n_factors': None,
+            'reg': None,
+            'damping': None,
+            'alpha': None,
             'n_iterations': 8,
             'seed': 0,
         },
         options=(*_RUN_OPTIONS, *_THREAD_OPTIONS),
         description='ranks items by alternating least squares over all pairs',
+        by_data=ials_settings,
+        steps={
+            ('damping',): 3,
+            ('alpha', 'damping'): 2,
+            ('reg',): 2,
+            ('n_factors',): 2,
+        },
     ),
     Solver(
         name='ease',
