@@ -284,6 +284,7 @@ _ALL = (
             'reg': 0.08,
             'bias_reg': 0.02,
             'damping': 4.0,
+            'item_damping': None,
             'n_iterations': 10,
             'seed': 0,
         },
