@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -366,7 +367,7 @@ def _print_frame(
 def _decimals(model: Recommender) -> int:
     return 2 if model.goal == 'rating' else 3
 
-# %% ../nbs/25_cli.ipynb #4914de95
+# %% ../nbs/25_cli.ipynb #7074d23f
 TRIALS_FILE = 'tuning.checkpoint.npz'
 _SHOWN_SETTINGS = ('n_factors', 'reg', 'damping', 'alpha', 'weight', 'likelihood')
 
@@ -441,6 +442,29 @@ def _fit_to_all(plan: _Plan) -> Recommender:
     return replace(model, settings=settings, trials=plan.trials)
 
 
+# A search makes about so many fits.
+_USUAL_FITS = 30
+
+
+def _tuning_hint(fit_seconds: float) -> str:
+    """What a search may bring, and how long it will take, roughly."""
+    minutes = max(1, round(_USUAL_FITS * fit_seconds / 60))
+    length = 'a minute' if minutes == 1 else f'{minutes} minutes'
+    return f'the same with --tune searches better settings, in about {length}'
+
+
+def _settings_by_data(plan: _Plan) -> str:
+    """The settings that were not given, and follow from the data."""
+    open_ones = [
+        name
+        for name, default in plan.solver.defaults.items()
+        if plan.settings.get(name, default) is None
+    ]
+    resolved = plan.solver.resolve(plan.data.ratings, plan.settings)
+    words = [f'{k} {resolved[k]}' for k in open_ones if resolved[k] is not None]
+    return f'by the data: {", ".join(words)}' if words else ''
+
+
 def _tuned(plan: _Plan, solver: str, evaluate: bool, limits: dict[str, Any]) -> _Plan:
     """The plan with the solver and the settings that a search found."""
     ratings = plan.data.ratings
@@ -470,7 +494,9 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
             note = f'continuing where an earlier run stopped, with {path}'
             print(note, file=sys.stderr)
     report = _held_out_report(plan) if evaluate else None
+    start = time.monotonic()
     model = _fit_to_all(plan)
+    seconds = time.monotonic() - start
     recommendations = model.recommend(plan.user)
     facts = dict(
         data=plan.data.name,
@@ -497,6 +523,8 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     _print_frame(recommendations.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {plan.folder}: {", ".join(files)}')
     print(_next_commands(model, plan.folder))
+    if plan.trials is None and plan.solver.steps:
+        print(_tuning_hint(seconds))
 
 # %% ../nbs/25_cli.ipynb #ba558e43
 _FEW_SAMPLES = 100
@@ -746,6 +774,8 @@ def train(
             limits = {'seconds': seconds, 'trials': trials}
             plan = _tuned(plan, solver, evaluate, limits)
         print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
+        if by_data := _settings_by_data(plan):
+            print(by_data)
     _run_training(plan, evaluate, as_json)
 
 # %% ../nbs/25_cli.ipynb #24e5a8ca
