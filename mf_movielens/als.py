@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 # %% auto #0
-__all__ = ['als_objective', 'fit_als']
+__all__ = ['als_objective', 'fit_als', 'als_settings']
 
 # %% ../nbs/09_als.ipynb #43efd17b
-from .encoding import Ratings, scale_unit
+from .baselines import damped_biases, variance_components
+from .encoding import Ratings, build_csr, scale_unit
 from .factors import Factors
 from mf_movielens.least_squares import (
     FitLog,
@@ -29,8 +30,11 @@ from mf_movielens.least_squares import (
 )
 from .validation import check_int, check_regularization, check_seed
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 # %% ../nbs/09_als.ipynb #366c138a
-__all__ = ['als_objective', 'fit_als']
+__all__ = ['als_objective', 'als_settings', 'fit_als']
 
 # %% ../nbs/09_als.ipynb #004e7120
 def als_objective(
@@ -40,6 +44,7 @@ def als_objective(
     bias_reg: float,
     damping: float = 0.0,
     item_damping: float | None = None,
+    factor_damping: float | None = None,
 ) -> float:
     """Sum of squared errors and of L2 regularization, which `fit_als` minimizes.
 
@@ -54,6 +59,8 @@ def als_objective(
         Regularization of both, for each row.
     item_damping : float, optional
         `damping` is then for users alone, and this is for items.
+    factor_damping : float, optional
+        The other two are then for biases alone, and this is for factors.
 
     Returns
     -------
@@ -75,26 +82,22 @@ def als_objective(
     >>> als_objective(factors, ratings, reg=0.1, bias_reg=0.25)
     1.25
     """
-    of_items = damping if item_damping is None else item_damping
-    weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
-    for name, weight in (weights | {'item_damping': of_items}).items():
-        check_regularization(name, weight)
+    check_regularization('bias_reg', bias_reg)
+    weights = Regularization(reg, damping, bias_reg, None, item_damping, factor_damping)
     if factors.link != 'identity':
         raise ValueError('the objective is that of the identity link')
     total = _squared_error(factors, ratings)
     unit = scale_unit(factors.scale)
     sides = (
-        (ratings.user_ix, factors.user_bias, factors.user_factors, damping),
-        (ratings.item_ix, factors.item_bias, factors.item_factors, of_items),
+        (ratings.user_ix, factors.user_bias, factors.user_factors, weights),
+        (ratings.item_ix, factors.item_bias, factors.item_factors, weights.for_items()),
     )
-    for rows, bias, table, of_row in sides:
+    for rows, bias, table, weights in sides:
         n_ratings = np.bincount(rows, minlength=len(bias))
         factors2 = (table.astype('float64') ** 2).sum(1)
         bias2 = bias.astype('float64') ** 2
-        per_rating = unit * reg * factors2 + bias_reg * bias2
-        total += float(
-            n_ratings @ per_rating + of_row * (unit * factors2 + bias2).sum()
-        )
+        total += float(unit * weights.of_factors(n_ratings) @ factors2)
+        total += float(weights.of_biases(n_ratings) @ bias2)
     return total
 
 
@@ -203,6 +206,10 @@ def _rmse_in_parts(factors: Factors, ratings: Ratings) -> float:
     return float(np.sqrt(total / len(ratings)))
 
 
+def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _digest_of(factors: Factors | None) -> str | None:
     if factors is None:
         return None
@@ -215,10 +222,11 @@ def _digest_of(factors: Factors | None) -> str | None:
 def fit_als(
     ratings: Ratings,
     n_factors: int = 64,
-    reg: float = 0.08,
-    bias_reg: float = 0.02,
-    damping: float = 4,
+    reg: float | None = None,
+    bias_reg: float = 0.0,
+    damping: float | None = None,
     item_damping: float | None = None,
+    factor_damping: float | None = None,
     n_iterations: int = 10,
     seed: int | None = 0,
     valid: Ratings | None = None,
@@ -237,13 +245,17 @@ def fit_als(
         What to fit to.
     n_factors : int
         Number of latent factors.
-    reg, bias_reg : float
-        L2 regularization of factors and of biases, for each rating; above 0.
-    damping : float
-        L2 regularization of both, for each row. It keeps rows with few ratings near
-        the mean.
+    reg : float, optional
+        L2 regularization of factors, for each rating; above 0. If not given,
+        `als_settings` finds it; so with all dampings.
+    bias_reg : float
+        L2 regularization of biases, for each rating.
+    damping : float, optional
+        L2 regularization of each row. It keeps rows with few ratings near the mean.
     item_damping : float, optional
         `damping` is then for users alone, and this is for items.
+    factor_damping : float, optional
+        The other two are then for biases alone, and this is for factors.
     n_iterations : int
         Users, then items: one iteration.
     seed : int, optional
@@ -288,10 +300,16 @@ def fit_als(
     >>> fit_als(Ratings.from_frame(frame, scale=(1, 5)), n_factors=2)
     2 factors for 2 users and 2 items, identity link
     """
-    weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
-    if item_damping is not None:
-        weights['item_damping'] = item_damping
+    given = {
+        'reg': reg,
+        'bias_reg': bias_reg,
+        'damping': damping,
+        'item_damping': item_damping,
+        'factor_damping': factor_damping,
+    }
+    weights = _without_none(given)
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
+    weights |= _without_none(als_settings(ratings, given, n_threads))
     n_factors = check_int('n_factors', n_factors)
     n_iterations = check_int('n_iterations', n_iterations)
     seed = check_seed(seed)
@@ -299,15 +317,9 @@ def fit_als(
     tables = _first_tables(ratings, n_factors, seed, start)
     log = FitLog(*tables, monitor='val_rmse', patience=patience)
     if checkpoint:
-        key = fit_key(
-            ratings,
-            valid,
-            n_factors=n_factors,
-            seed=seed,
-            patience=patience,
-            start=_digest_of(start),
-            weights=weights,
-        )
+        settings: dict[str, Any] = {'n_factors': n_factors, 'seed': seed}
+        settings |= {'patience': patience, 'start': _digest_of(start)}
+        key = fit_key(ratings, valid, weights=weights, **settings)
         log.use_checkpoint(checkpoint, key, n_iterations)
 
     def measure() -> dict[str, float]:
@@ -327,3 +339,161 @@ def fit_als(
             progress=progress,
         )
     return _to_factors(tables, ratings, regularization)
+
+# %% ../nbs/09_als.ipynb #2f8b601d
+# The factors of a row are regularized as if it had so many more ratings.
+_EXTRA_RATINGS = 50
+# Noise alone makes no factors if `reg` is this; it is best divided by the other.
+_STRENGTH_WITH_STRUCTURE = 1.6
+_CLEAR_STRUCTURE = 1.1
+_LEAST_REG = 1e-6
+
+
+def _scaled_residuals(
+    ratings: Ratings, damping: float, item_damping: float
+) -> np.ndarray:
+    """(n,) residuals of biases in units of the scale, over roots of n + 50."""
+    model = damped_biases(ratings, damping, item_damping)
+    user_ix, item_ix = ratings.user_ix, ratings.item_ix
+    predicted = model.mu + model.user_bias[user_ix] + model.item_bias[item_ix]
+    residual = (ratings.rating - predicted) / scale_unit(ratings.scale)
+    for rows in (user_ix, item_ix):
+        scale = (np.bincount(rows) + _EXTRA_RATINGS) ** -0.5
+        residual *= scale[rows]
+    return residual.astype('float32')
+
+
+def _random_bits(ratings: Ratings) -> np.ndarray:
+    """(n,) random numbers of 64 bits that depend on the user and the item alone."""
+    # The last steps of SplitMix64; no order of the ratings changes the result.
+    bits = (ratings.user_ix.astype('uint64') << np.uint64(32)) + ratings.item_ix.astype(
+        'uint64'
+    )
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _largest_singular_value(table: csr_array, n_iterations: int = 20) -> float:
+    """By the power method, within a few per cent."""
+    vector = np.random.default_rng(0).normal(size=table.shape[1]).astype('float32')
+    transposed = table.T
+    square = 0.0
+    for _ in range(n_iterations):
+        vector = transposed @ (table @ vector)
+        square = float(np.linalg.norm(vector))
+        if square == 0:
+            break
+        vector /= np.float32(square)
+    return square**0.5
+
+
+def _noise_and_structure(
+    ratings: Ratings, damping: float, item_damping: float
+) -> tuple[float, float]:
+    """Largest singular values of the residuals with random signs, and as they are."""
+    residual = _scaled_residuals(ratings, damping, item_damping)
+    sign = 1 - 2 * (_random_bits(ratings) & np.uint64(1)).astype('float32')
+    shape = len(ratings.users), len(ratings.items)
+    noise, structure = (
+        _largest_singular_value(
+            build_csr(ratings.user_ix, ratings.item_ix, values, shape)
+        )
+        for values in (sign * residual, residual)
+    )
+    return noise, structure
+
+# %% ../nbs/09_als.ipynb #f0982b96
+def _share_that_holds(ratings: Ratings, n_threads: int | None, **weights: Any) -> float:
+    """What of the products of factors shows in held-out ratings, less its error."""
+    # The lowest bit is the sign of the residual.
+    is_held_out = (_random_bits(ratings) >> np.uint64(1)) % np.uint64(10) == 0
+    if is_held_out.all() or not is_held_out.any():
+        return 0.0
+    fitted = fit_als(
+        ratings.take(~is_held_out),
+        n_factors=32,
+        n_iterations=8,
+        n_threads=n_threads,
+        progress=False,
+        **weights,
+    )
+    held_out = ratings.take(is_held_out)
+    user, item = held_out.user_ix, held_out.item_ix
+    p, q = fitted.user_factors[user], fitted.item_factors[item]
+    added = np.einsum('nk,nk->n', p, q).astype('float64')
+    squares = added @ added
+    if squares == 0:
+        return 0.0
+    residual = (
+        held_out.rating - fitted.mu - fitted.user_bias[user] - fitted.item_bias[item]
+    )
+    share = added @ residual / squares
+    variance = added**2 @ (residual - share * added) ** 2 / squares**2
+    # Shrinkage, as of a bias: a share with a large variance says little.
+    weight = 1 / (1 + variance)
+    return float(weight * share - np.sqrt(weight * variance))
+
+
+def _choose_reg(
+    ratings: Ratings, weights: Mapping[str, Any], n_threads: int | None
+) -> float:
+    """Regularization of factors for each rating, by the noise in the residuals."""
+    of_users, of_items = weights['damping'], weights['item_damping']
+    if of_items is None:
+        of_items = of_users
+    noise, structure = _noise_and_structure(ratings, of_users, of_items)
+    with_structure = max(noise / _STRENGTH_WITH_STRUCTURE, _LEAST_REG)
+    if structure > _CLEAR_STRUCTURE * noise:
+        return with_structure
+    trial = {'reg': with_structure, 'factor_damping': _EXTRA_RATINGS * with_structure}
+    share = _share_that_holds(ratings, n_threads, **(dict(weights) | trial))
+    extra = _STRENGTH_WITH_STRUCTURE - 1
+    strength = 1 + extra * min(1.0, max(0.0, 2 * share))
+    return max(noise / strength, _LEAST_REG)
+
+
+def als_settings(
+    ratings: Ratings,
+    settings: Mapping[str, Any] | None = None,
+    n_threads: int | None = None,
+) -> dict[str, Any]:
+    """Regularization of `fit_als` that follows from the ratings.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    settings : mapping of str to object, optional
+        Settings that are given; those that are None count as not given.
+    n_threads : int, optional
+        As many as there are cores, if not given. The result does not depend on it.
+
+    Returns
+    -------
+    dict
+        reg, damping, item_damping and factor_damping. If `damping` is given, the last
+        two are as they are given, or None.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [1, 2, 1, 2],
+    ...                       'rating': [5, 4, 2, 1]})
+    >>> ratings = Ratings.from_frame(frame)
+    >>> found = als_settings(ratings, {'reg': 0.1})
+    >>> found['damping'] < found['item_damping'], found['factor_damping']
+    (True, 5.0)
+    """
+    names = ('reg', 'damping', 'item_damping', 'factor_damping')
+    found: dict[str, Any] = {name: (settings or {}).get(name) for name in names}
+    by_data = found['damping'] is None
+    if by_data:
+        found['damping'], of_items = variance_components(ratings).dampings
+        if found['item_damping'] is None:
+            found['item_damping'] = of_items
+    if found['reg'] is None:
+        found['reg'] = _choose_reg(ratings, found, n_threads)
+    if found['factor_damping'] is None and by_data:
+        found['factor_damping'] = _EXTRA_RATINGS * found['reg']
+    return found

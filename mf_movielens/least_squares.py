@@ -81,6 +81,8 @@ class Regularization:
         rated pairs count.
     item_damping : float, optional
         `damping` is then for users alone, and this is for items.
+    factor_damping : float, optional
+        The other two are then for biases alone, and this is for factors.
 
     Raises
     ------
@@ -98,11 +100,12 @@ class Regularization:
     bias_reg: float | None = None
     alpha: float | None = None
     item_damping: float | None = None
+    factor_damping: float | None = None
 
     def __post_init__(self) -> None:
         for name in ('reg', 'damping'):
             check_regularization(name, getattr(self, name))
-        for name in ('bias_reg', 'alpha', 'item_damping'):
+        for name in ('bias_reg', 'alpha', 'item_damping', 'factor_damping'):
             if getattr(self, name) is not None:
                 check_regularization(name, getattr(self, name))
         if self.bias_reg is not None and self.alpha is not None:
@@ -135,7 +138,8 @@ class Regularization:
 
     def of_factors(self, n_ratings: npt.ArrayLike) -> Any:
         """Weight of the squared factors of users with so many ratings."""
-        return max(self.reg, _MIN_REG) * np.asarray(n_ratings) + self.damping
+        of_row = self.damping if self.factor_damping is None else self.factor_damping
+        return max(self.reg, _MIN_REG) * np.asarray(n_ratings) + of_row
 
     def of_biases(self, n_ratings: npt.ArrayLike) -> Any:
         """Weight of the squared biases of users with so many ratings."""
@@ -456,6 +460,7 @@ def _weights(
     """The weights of the factors and, last, of the bias; `sums` are those of axes."""
     k = len(sums)
     per_row = np.full(k + 1, regularization.damping, 'float32')
+    per_row[:k] = regularization.of_factors(0)
     if regularization.alpha is not None:
         per_row[:k] += np.float32(regularization.alpha) * sums
     per_rating = np.zeros(k + 1, 'float32')
@@ -821,7 +826,7 @@ def check_fit_settings(
         What is fitted to, and what is watched, or None.
     patience, n_threads : int or None
     **weights : float
-        Weights of the regularization by name; all but dampings must be above 0.
+        Weights of the regularization by name; `reg` and `alpha` must be above 0.
 
     Raises
     ------
@@ -837,7 +842,7 @@ def check_fit_settings(
     >>> check_fit_settings(ratings, valid=None, patience=None, n_threads=2, reg=0.1)
     """
     for name, weight in weights.items():
-        low = 0 if name.endswith('damping') else _MIN_REG
+        low = _MIN_REG if name in ('reg', 'alpha') else 0
         requirement = f'it must lie between {low} and a million'
         check_value(partial(_is_between, low, _MAX_REG), name, weight, requirement)
     for name, number in {'patience': patience, 'n_threads': n_threads}.items():

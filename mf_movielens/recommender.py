@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,7 +39,6 @@ from mf_movielens.new_users import (
 )
 from .ranking import RankedBlock, rank_blocks, top_k
 from .solvers import Solver, choose_solver
-from .tuning import tune_settings
 from mf_movielens.validation import (
     check_choice,
     check_fraction,
@@ -69,8 +68,6 @@ class Recommender:
         How it was fitted: the solver and its settings, numbers and words.
     titles : ndarray of str, optional
         (n_items,) what people call the items.
-    trials : DataFrame, optional
-        All that `tune` tried. It is not saved.
 
     Examples
     --------
@@ -90,7 +87,6 @@ class Recommender:
     seen: csr_array
     settings: dict[str, Any]
     titles: np.ndarray | None = None
-    trials: pd.DataFrame | None = None
 
     @classmethod
     def fit(
@@ -149,65 +145,6 @@ class Recommender:
         predictor = choice.fit(ratings, **(settings | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
         return cls.of(predictor, ratings, **how, **resolved)
-
-    @classmethod
-    def tune(
-        cls,
-        ratings: Ratings,
-        goal: Goal = 'ranking',
-        solver: str = 'auto',
-        seconds: float | None = None,
-        trials: int | None = None,
-        seed: int = 0,
-        checkpoint: str | os.PathLike[str] | None = None,
-        n_threads: int | None = None,
-        progress: bool | None = None,
-    ) -> Recommender:
-        """Search solver and settings on held-out ratings, and fit to all ratings.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            What to fit to. A part of them is held out during the search; give no test
-            ratings.
-        goal, solver, seconds, trials, seed, checkpoint, n_threads, progress
-            As in `tune_settings`. Without limits, the search ends when no change of a
-            setting helps any more.
-
-        Returns
-        -------
-        Recommender
-            With the table of what was tried as its `trials`.
-
-        Raises
-        ------
-        ValueError
-            If an argument makes no sense, or there are too few ratings.
-
-        Examples
-        --------
-        >>> rng = np.random.default_rng(0)
-        >>> likes = pd.DataFrame({'user': rng.integers(40, size=600),
-        ...                       'item': rng.integers(30, size=600), 'rating': 1.0})
-        >>> ratings = Ratings.from_frame(likes.drop_duplicates())
-        >>> model = Recommender.tune(ratings, solver='ials', trials=3)
-        >>> len(model.trials), model.settings['because']
-        (3, 'it was the best of 3 trials')
-        """
-        found = tune_settings(
-            ratings,
-            goal,
-            solver,
-            seconds,
-            trials,
-            seed,
-            checkpoint,
-            n_threads,
-            progress,
-        )
-        model = cls.fit(ratings, found.solver, **found.settings)
-        settings = model.settings | {'because': found.reason}
-        return replace(model, settings=settings, trials=found.trials)
 
     @classmethod
     def of(cls, predictor: Predictor, ratings: Ratings, **settings: Any) -> Recommender:
@@ -401,9 +338,9 @@ class Recommender:
         >>> ratings = Ratings.from_frame(frame, scale=(1, 5), titles=titles)
         >>> model = Recommender.fit(ratings, goal='rating', n_factors=2)
         >>> round(model.predict(1, 'fargo'), 2)
-        4.07
+        3.64
         >>> model.predict([1, 2], [9, 8]).round(2)
-        array([4.07, 4.1 ])
+        array([3.64, 4.  ])
         """
         if self.goal == 'ranking':
             raise ValueError(
@@ -736,9 +673,9 @@ class Recommender:
         >>> model.explain(1, 9).round(2)
                part  item  rating  stars
         0  the mean  None     NaN   4.25
-        1  the item  None     NaN  -0.23
-        2  a rating     7     5.0   0.08
-        3  a rating     8     4.0  -0.03
+        1  the item  None     NaN  -0.63
+        2  a rating     7     5.0   0.04
+        3  a rating     8     4.0  -0.02
         """
         item_ix = self.find(item)
         if isinstance(user, (Mapping, pd.Series)):

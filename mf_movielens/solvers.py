@@ -16,7 +16,7 @@ import numpy as np
 __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 
 # %% ../nbs/94_solvers.ipynb #7c5ff504
-from .als import fit_als
+from .als import als_settings, fit_als
 from .ease import fit_ease
 from .encoding import Ratings, RatingsError, scale_unit
 from .factors import Factors, Goal, Predictor
@@ -262,10 +262,10 @@ _ALL = (
         description='ranks items by alternating least squares over all pairs',
         by_data=ials_settings,
         steps={
-            ('n_factors',): 2,
-            ('reg',): 2,
-            ('alpha', 'damping'): 2,
             ('damping',): 3,
+            ('alpha', 'damping'): 2,
+            ('reg',): 2,
+            ('n_factors',): 2,
         },
     ),
     Solver(
@@ -274,7 +274,6 @@ _ALL = (
         fit=fit_ease,
         defaults={'reg': 200.0, 'kind': 'graded'},
         description='ranks items by weights between them; for small catalogs',
-        steps={('reg',): 2},
     ),
     Solver(
         name='als',
@@ -282,16 +281,17 @@ _ALL = (
         fit=fit_als,
         defaults={
             'n_factors': 64,
-            'reg': 0.08,
-            'bias_reg': 0.02,
-            'damping': 4.0,
+            'reg': None,
+            'bias_reg': 0.0,
+            'damping': None,
             'item_damping': None,
+            'factor_damping': None,
             'n_iterations': 10,
             'seed': 0,
         },
         options=(*_RUN_OPTIONS, 'start', *_THREAD_OPTIONS),
         description='predicts ratings by alternating least squares',
-        steps={('n_factors',): 2, ('reg',): 1.5},
+        by_data=als_settings,
     ),
     Solver(
         name='keras',

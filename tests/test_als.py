@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from mf_movielens.als import als_objective, fit_als
+from mf_movielens.als import als_objective, als_settings, fit_als
+from mf_movielens.baselines import damped_biases, variance_components
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.factors import Factors
 from mf_movielens.least_squares import Regularization, half_steps
@@ -181,3 +183,125 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, kill_and_res
     assert start('-', whole).wait(120) == 0
     with np.load(resumed) as a, np.load(whole) as b:
         assert all((a[name] == b[name]).all() for name in a.files)
+
+
+def planted(seed, k, noise=1.0, n_users=300, n_items=200, share=0.2, low=1.0, unit=1.0):
+    "Ratings of biases, noise and `k` factors, on a scale from `low` to 4 units more."
+    rng = np.random.default_rng(seed)
+    u, i = np.nonzero(rng.random((n_users, n_items)) < share)
+    P, Q = rng.normal(0, 0.8, (n_users, k)), rng.normal(0, 0.8, (n_items, k))
+    x = 2 + rng.normal(0, 0.4, n_users)[u] + rng.normal(0, 0.5, n_items)[i]
+    x += (P[u] * Q[i]).sum(1) + rng.normal(0, noise, len(u))
+    rating = (low + unit * x.clip(0, 4)).astype('float32')
+    scale = float(np.float32(low)), float(np.float32(low + 4 * unit))
+    users, items = Vocabulary(range(n_users), 'user'), Vocabulary(range(n_items))
+    return Ratings(u.astype('int32'), i.astype('int32'), rating, users, items, scale)
+
+
+def held_out_errors(ratings, seed=0):
+    "RMSE of the default fit and of damped biases on a fifth of the ratings."
+    is_test = np.random.default_rng(seed).random(len(ratings)) < 0.2
+    part, test = ratings.take(~is_test), ratings.take(is_test)
+    return [
+        np.sqrt(((f.predict(test.user_ix, test.item_ix) - test.rating) ** 2).mean())
+        for f in (fit_als(part), damped_biases(part))
+    ]
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('share', [0.02, 0.05, 0.2])
+def test_without_structure_als_is_as_good_as_biases(seed, share):
+    als, biases = held_out_errors(planted(seed, 0, share=share))
+    assert als < 1.003 * biases
+
+
+def test_with_structure_als_is_much_better_than_biases():
+    als, biases = held_out_errors(planted(0, 2, noise=0.7))
+    assert als < 0.9 * biases
+
+
+@pytest.mark.parametrize('low, unit', [(0, 25), (-10, 5), (0, 1e-6), (-1e9, 1e9)])
+def test_default_predictions_follow_the_scale(low, unit):
+    stars, scaled = planted(1, 2), planted(1, 2, low=low, unit=unit)
+    found = als_settings(stars)
+    for name, value in als_settings(scaled).items():
+        assert np.isclose(value, found[name], rtol=0.01)
+    pairs = stars.user_ix, stars.item_ix
+    in_stars = 1 + (fit_als(scaled).predict(*pairs) - low) / unit
+    assert np.abs(in_stars - fit_als(stars).predict(*pairs)).max() < 0.02
+
+
+def test_a_scale_that_is_too_wide_changes_next_to_nothing():
+    right = planted(2, 2, noise=0.7)
+    wide = replace(right, scale=(1, 41))
+    assert np.isclose(als_settings(wide)['reg'], als_settings(right)['reg'] / 10)
+    als, biases = held_out_errors(right)
+    in_wide, _ = held_out_errors(wide)
+    assert abs(in_wide - als) < 0.02 * (biases - als)
+
+
+def test_regularization_grows_with_the_noise():
+    low, high = (als_settings(planted(3, 0, noise=n))['reg'] for n in (0.2, 0.4))
+    assert np.isclose(high / low, 2, rtol=0.1)
+
+
+def test_settings_by_the_data_do_not_depend_on_the_order_of_the_ratings():
+    ratings = planted(4, 1, share=0.05)
+    found = als_settings(ratings)
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(ratings))
+        again = als_settings(ratings.take(order), n_threads=1 + seed)
+        for name, value in again.items():
+            assert np.isclose(value, found[name], rtol=1e-3)
+
+
+def test_settings_that_are_given_are_kept():
+    ratings = planted(5, 1)
+    found = als_settings(ratings)
+    assert found['factor_damping'] == 50 * found['reg']
+    by_user, by_item = variance_components(ratings).dampings
+    assert (found['damping'], found['item_damping']) == (by_user, by_item)
+    for name, value in {'reg': 0.3, 'item_damping': 7, 'factor_damping': 1}.items():
+        assert als_settings(ratings, {name: value})[name] == value
+    old = als_settings(ratings, {'reg': 0.08, 'damping': 4})
+    assert old == {
+        'reg': 0.08,
+        'damping': 4,
+        'item_damping': None,
+        'factor_damping': None,
+    }
+    assert als_settings(ratings, found) == found
+    by_data, by_hand = fit_als(ratings, 4), fit_als(ratings, 4, **found)
+    assert (by_data.item_factors == by_hand.item_factors).all()
+
+
+def test_dampings_of_factors_and_biases_are_those_of_the_objective():
+    ratings = planted(6, 2)
+    weights = {'reg': 0.05, 'bias_reg': 0.01, 'damping': 3}
+    weights |= {'item_damping': 1, 'factor_damping': 6}
+    f = fit_als(ratings, 3, n_iterations=100, **weights)
+    least, rng = als_objective(f, ratings, **weights), np.random.default_rng(0)
+    for name in ('user_bias', 'item_bias', 'user_factors', 'item_factors'):
+        table = getattr(f, name)
+        for size in (0.01, -0.01):
+            # A scaled table is worse, whichever way it is scaled.
+            moved = replace(f, **{name: table * np.float32(1 + size)})
+            assert als_objective(moved, ratings, **weights) > least
+        moved = table + rng.normal(0, 0.01, table.shape).astype('float32')
+        assert als_objective(replace(f, **{name: moved}), ratings, **weights) > least
+
+
+def test_regularization_is_that_of_residuals_with_random_signs():
+    "By a dense table, other random signs and another routine."
+    ratings = planted(7, 2, noise=0.7)
+    found = als_settings(ratings)
+    biases = damped_biases(ratings, found['damping'], found['item_damping'])
+    table = np.zeros((300, 200))
+    error = ratings.rating - biases.predict(ratings.user_ix, ratings.item_ix)
+    table[ratings.user_ix, ratings.item_ix] = error
+    n_of_user, n_of_item = (table != 0).sum(1), (table != 0).sum(0)
+    table /= np.sqrt((n_of_user[:, None] + 50) * (n_of_item + 50))
+    signs = np.random.default_rng(0).choice([-1, 1], table.shape)
+    noise, structure = (np.linalg.norm(t, 2) for t in (signs * table, table))
+    assert structure > 1.5 * noise
+    assert np.isclose(found['reg'], noise / 1.6, rtol=0.08)

@@ -248,19 +248,23 @@ def test_many_more_factors_than_ratings(fit, settings):
 
 
 INVALID_WEIGHTS = (INF, NAN, -1, -INF, 'x', None)
-REGULARIZATION = [(fit_als, name) for name in ('reg', 'bias_reg', 'damping')]
-REGULARIZATION += [(fit_ials, name) for name in ('reg', 'alpha', 'damping')]
-REGULARIZATION += [
-    (fit_ease, 'reg'),
-    (damped_biases, 'user_damping'),
-    (damped_biases, 'item_damping'),
+# Without a number, the data decide.
+REGULARIZATION = [
+    (fit_als, name) for name in ('reg', 'damping', 'item_damping', 'factor_damping')
 ]
+REGULARIZATION += [(fit_ials, name) for name in ('reg', 'alpha', 'damping')]
+REGULARIZATION += [(damped_biases, 'user_damping'), (damped_biases, 'item_damping')]
+BY_DATA = list(REGULARIZATION)
+REGULARIZATION += [(fit_als, 'bias_reg'), (fit_ease, 'reg')]
 
 
 @pytest.mark.parametrize('fit, name', REGULARIZATION)
 def test_regularization_must_be_a_number(fit, name):
     for value in INVALID_WEIGHTS:
-        assert_refused(f'{name}={value!r}', fit, RATINGS, **{name: value})
+        if value is None and (fit, name) in BY_DATA:
+            assert_usable(fit(RATINGS, **{name: None}), RATINGS)
+        else:
+            assert_refused(f'{name}={value!r}', fit, RATINGS, **{name: value})
 
 
 @pytest.mark.parametrize('fit, name', REGULARIZATION)
