@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -24,8 +25,8 @@ import typer
 # %% auto #0
 __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', 'ByOption', 'JsonOption', 'UserColumn',
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'ScaleOption', 'DuplicatesOption',
-           'SeparatorOption', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
-           'predict', 'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
+           'SeparatorOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train',
+           'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -43,6 +44,9 @@ from .reading import load_ratings
 from .recommender import Recommender
 from .shards import Shards, is_shard_folder, load_cached
 from .solvers import SOLVERS, Solver, choose_solver
+from .splits import random_split
+from .storage import write_file
+from .tuning import Tuning, tune_settings
 from mf_movielens.workflow import (
     MAX_RANKED_USERS,
     HeldOutReport,
@@ -363,6 +367,42 @@ def _print_frame(
 def _decimals(model: Recommender) -> int:
     return 2 if model.goal == 'rating' else 3
 
+# %% ../nbs/25_cli.ipynb #7074d23f
+TRIALS_FILE = 'tuning.checkpoint.npz'
+_SHOWN_SETTINGS = ('n_factors', 'reg', 'damping', 'alpha', 'weight', 'likelihood')
+
+
+def _check_tuning(
+    tune: bool, seconds: float | None, trials: int | None, settings: dict[str, Any]
+) -> None:
+    """Refuse options that make no sense together."""
+    if tune:
+        for name in settings:
+            raise UsageError(
+                f'{_option_name(name)} and --tune do not go together: the search '
+                'chooses it'
+            )
+    elif seconds is not None or trials is not None:
+        name = '--trials' if seconds is None else '--seconds'
+        raise UsageError(f'{name} limits a search; it goes with --tune')
+
+
+def _print_trials(found: Tuning) -> None:
+    """What was tried, and what each column means."""
+    table = found.trials
+    metric = 'ndcg' if 'ndcg' in table else 'rmse'
+    better = 'higher' if metric == 'ndcg' else 'lower'
+    shown = ['solver', 'change', metric, 'gain', 'error', 'best', 'seconds']
+    shown += [name for name in _SHOWN_SETTINGS if name in table]
+    texts = table[shown].round({'seconds': 1})
+    texts['best'] = np.where(table.best, 'yes', '')
+    digits = dict.fromkeys((metric, 'gain', 'error'), '{:.4f}'.format)
+    print(texts.to_string(formatters=digits, na_rep=''))
+    print(
+        f'{metric} on held-out ratings, {better} is better; gain over the best before, '
+        'and its standard error: only what gains more is a new best'
+    )
+
 # %% ../nbs/25_cli.ipynb #aa337394
 class _Plan(NamedTuple):
     """What `train` is to do, all of it checked."""
@@ -373,6 +413,7 @@ class _Plan(NamedTuple):
     settings: dict[str, Any]
     user: Any
     folder: Path
+    trials: pd.DataFrame | None = None
 
     def checkpoint(self, part: str) -> Path | None:
         """Where the state of a fit is kept, if the solver can continue from one."""
@@ -397,7 +438,52 @@ def _fit_to_all(plan: _Plan) -> Recommender:
     fit = _fit_function(plan.solver)
     model = fit(plan.data.ratings, plan.solver, **plan.settings, **options)
     facts = dict(data=plan.data.name, is_real=plan.data.is_real, because=plan.reason)
-    return replace(model, settings=model.settings | facts)
+    settings = model.settings | facts
+    return replace(model, settings=settings, trials=plan.trials)
+
+
+# A search makes about so many fits.
+_USUAL_FITS = 30
+
+
+def _tuning_hint(fit_seconds: float) -> str:
+    """What a search may bring, and how long it will take, roughly."""
+    minutes = max(1, round(_USUAL_FITS * fit_seconds / 60))
+    length = 'a minute' if minutes == 1 else f'{minutes} minutes'
+    return f'the same with --tune searches better settings, in about {length}'
+
+
+def _settings_by_data(plan: _Plan) -> str:
+    """The settings that were not given, and follow from the data."""
+    open_ones = [
+        name
+        for name, default in plan.solver.defaults.items()
+        if plan.settings.get(name, default) is None
+    ]
+    resolved = plan.solver.resolve(plan.data.ratings, plan.settings)
+    words = [f'{k} {resolved[k]}' for k in open_ones if resolved[k] is not None]
+    return f'by the data: {", ".join(words)}' if words else ''
+
+
+def _tuned(plan: _Plan, solver: str, evaluate: bool, limits: dict[str, Any]) -> _Plan:
+    """The plan with the solver and the settings that a search found."""
+    ratings = plan.data.ratings
+    # What evaluates the model must not choose its settings.
+    searched = random_split(ratings).train if evaluate else ratings
+    found = tune_settings(
+        searched,
+        plan.solver.goal,
+        solver,
+        checkpoint=plan.folder / TRIALS_FILE,
+        **limits,
+    )
+    _print_trials(found)
+    return plan._replace(
+        solver=SOLVERS[found.solver],
+        settings=found.settings,
+        reason=found.reason,
+        trials=found.trials,
+    )
 
 
 def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
@@ -408,7 +494,9 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
             note = f'continuing where an earlier run stopped, with {path}'
             print(note, file=sys.stderr)
     report = _held_out_report(plan) if evaluate else None
+    start = time.monotonic()
     model = _fit_to_all(plan)
+    seconds = time.monotonic() - start
     recommendations = model.recommend(plan.user)
     facts = dict(
         data=plan.data.name,
@@ -419,6 +507,10 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     files = save_results(
         plan.folder, model, report, summary, recommendations, plan.data.name
     )
+    if plan.trials is not None:
+        write_file(plan.folder / 'trials.csv', plan.trials.to_csv)
+        files.append('trials.csv')
+        checkpoints.append(plan.folder / TRIALS_FILE)
     for path in checkpoints:
         path.unlink(missing_ok=True)
     if as_json:
@@ -431,6 +523,8 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     _print_frame(recommendations.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {plan.folder}: {", ".join(files)}')
     print(_next_commands(model, plan.folder))
+    if plan.trials is None and plan.solver.steps:
+        print(_tuning_hint(seconds))
 
 # %% ../nbs/25_cli.ipynb #ba558e43
 _FEW_SAMPLES = 100
@@ -623,6 +717,21 @@ def train(
             'Without, training takes half the time.',
         ),
     ] = True,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            '--tune',
+            help='Search solver and settings first, on held-out ratings.',
+        ),
+    ] = False,
+    seconds: Annotated[
+        float | None,
+        _option('--seconds', help='End the search after about so long.'),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        _option('--trials', min=1, help='End the search after so many trials.'),
+    ] = None,
     cache: Annotated[
         bool,
         typer.Option(
@@ -644,6 +753,7 @@ def train(
     # Wrong names are reported before the data are read.
     expected, _ = choose_solver(None, solver, wanted)
     _check_solver_settings(expected, settings)
+    _check_tuning(tune, seconds, trials, settings)
     with _notes_to_stderr(as_json):
         read = _read_data(
             data,
@@ -658,9 +768,14 @@ def train(
             sep=separator,
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
-        print(f'fitting for {chosen.goal} with {chosen.name}: {reason}')
-    user_id = _to_known_id(read.ratings.users, user)
-    plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
+        user_id = _to_known_id(read.ratings.users, user)
+        plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
+        if tune:
+            limits = {'seconds': seconds, 'trials': trials}
+            plan = _tuned(plan, solver, evaluate, limits)
+        print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
+        if by_data := _settings_by_data(plan):
+            print(by_data)
     _run_training(plan, evaluate, as_json)
 
 # %% ../nbs/25_cli.ipynb #24e5a8ca

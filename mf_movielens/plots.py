@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 # %% auto #0
-__all__ = ['plot_curves', 'plot_predicted', 'plot_reliability', 'item_axes', 'most_rated', 'natural_title', 'short_title',
-           'plot_factor', 'place_labels', 'plot_map', 'plot_comparison']
+__all__ = ['plot_curves', 'plot_tuning', 'plot_predicted', 'plot_reliability', 'item_axes', 'most_rated', 'natural_title',
+           'short_title', 'plot_factor', 'place_labels', 'plot_map', 'plot_comparison']
 
 # %% ../nbs/20_plots.ipynb #ac5f8d89
 from .factors import Predictor
@@ -40,6 +40,7 @@ __all__ = [
     'plot_map',
     'plot_predicted',
     'plot_reliability',
+    'plot_tuning',
     'short_title',
 ]
 
@@ -118,6 +119,38 @@ def plot_curves(
     for column, label in labels.items():
         if column in table:
             ax.plot(table.iteration, table[column], marker='.', label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+    return fig
+
+# %% ../nbs/20_plots.ipynb #839a9ff7
+@_in_book_style
+def plot_tuning(trials: pd.DataFrame, title: str = 'Trials') -> Figure:
+    """Draw how good each trial of a search was, and the best one so far.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Of a `Tuning`, or of a `Recommender` that was tuned.
+    title : str
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> trials = pd.DataFrame({'solver': ['ials', 'ease'], 'ndcg': [0.2, 0.3],
+    ...                        'best': [True, True]}, index=[1, 2])
+    >>> fig = plot_tuning(trials)
+    """
+    metric = 'ndcg' if 'ndcg' in trials else 'rmse'
+    ylabel = {'ndcg': 'nDCG@10, held out', 'rmse': 'RMSE, held out'}[metric]
+    fig, ax = _new_axes(title, 'trial', ylabel)
+    for solver, part in trials.groupby('solver', sort=False):
+        ax.plot(part.index, part[metric], 'o', markersize=4, label=str(solver))
+    best = trials[metric].where(trials.best.astype(bool)).ffill()
+    ax.step(trials.index, best, where='post', color='0.5', label='best so far')
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return fig

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,6 +39,7 @@ from mf_movielens.new_users import (
 )
 from .ranking import RankedBlock, rank_blocks, top_k
 from .solvers import Solver, choose_solver
+from .tuning import tune_settings
 from mf_movielens.validation import (
     check_choice,
     check_fraction,
@@ -68,6 +69,8 @@ class Recommender:
         How it was fitted: the solver and its settings, numbers and words.
     titles : ndarray of str, optional
         (n_items,) what people call the items.
+    trials : DataFrame, optional
+        All that `tune` tried. It is not saved.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class Recommender:
     seen: csr_array
     settings: dict[str, Any]
     titles: np.ndarray | None = None
+    trials: pd.DataFrame | None = None
 
     @classmethod
     def fit(
@@ -145,6 +149,65 @@ class Recommender:
         predictor = choice.fit(ratings, **(settings | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
         return cls.of(predictor, ratings, **how, **resolved)
+
+    @classmethod
+    def tune(
+        cls,
+        ratings: Ratings,
+        goal: Goal = 'ranking',
+        solver: str = 'auto',
+        seconds: float | None = None,
+        trials: int | None = None,
+        seed: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
+        n_threads: int | None = None,
+        progress: bool | None = None,
+    ) -> Recommender:
+        """Search solver and settings on held-out ratings, and fit to all ratings.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What to fit to. A part of them is held out during the search; give no test
+            ratings.
+        goal, solver, seconds, trials, seed, checkpoint, n_threads, progress
+            As in `tune_settings`. Without limits, the search ends when no change of a
+            setting helps any more.
+
+        Returns
+        -------
+        Recommender
+            With the table of what was tried as its `trials`.
+
+        Raises
+        ------
+        ValueError
+            If an argument makes no sense, or there are too few ratings.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> likes = pd.DataFrame({'user': rng.integers(40, size=600),
+        ...                       'item': rng.integers(30, size=600), 'rating': 1.0})
+        >>> ratings = Ratings.from_frame(likes.drop_duplicates())
+        >>> model = Recommender.tune(ratings, solver='ials', trials=3)
+        >>> len(model.trials), model.settings['because']
+        (3, 'it was the best of 3 trials')
+        """
+        found = tune_settings(
+            ratings,
+            goal,
+            solver,
+            seconds,
+            trials,
+            seed,
+            checkpoint,
+            n_threads,
+            progress,
+        )
+        model = cls.fit(ratings, found.solver, **found.settings)
+        settings = model.settings | {'because': found.reason}
+        return replace(model, settings=settings, trials=found.trials)
 
     @classmethod
     def of(cls, predictor: Predictor, ratings: Ratings, **settings: Any) -> Recommender:

@@ -262,10 +262,10 @@ _ALL = (
         description='ranks items by alternating least squares over all pairs',
         by_data=ials_settings,
         steps={
-            ('damping',): 3,
-            ('alpha', 'damping'): 2,
-            ('reg',): 2,
             ('n_factors',): 2,
+            ('reg',): 2,
+            ('alpha', 'damping'): 2,
+            ('damping',): 3,
         },
     ),
     Solver(
@@ -274,6 +274,7 @@ _ALL = (
         fit=fit_ease,
         defaults={'reg': 200.0, 'kind': 'graded'},
         description='ranks items by weights between them; for small catalogs',
+        steps={('reg',): 2},
     ),
     Solver(
         name='als',
@@ -292,6 +293,7 @@ _ALL = (
         options=(*_RUN_OPTIONS, 'start', *_THREAD_OPTIONS),
         description='predicts ratings by alternating least squares',
         by_data=als_settings,
+        steps={('n_factors',): 2, ('reg', 'factor_damping'): 1.5},
     ),
     Solver(
         name='keras',

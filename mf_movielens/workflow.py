@@ -259,7 +259,7 @@ def _figures(
     model: Recommender, report: HeldOutReport | None, data_name: str
 ) -> dict[str, Figure]:
     """The figures that there is something to draw in, by file name."""
-    from mf_movielens.plots import plot_curves, plot_map, plot_predicted
+    from mf_movielens.plots import plot_curves, plot_map, plot_predicted, plot_tuning
 
     figures: dict[str, Figure] = {}
     if report is not None and {'val_rmse', 'val_ndcg'} & set(report.curve):
@@ -268,13 +268,15 @@ def _figures(
         title = f'{data_name}, held-out tenth'
         actual = report.test.rating
         figures['predicted.png'] = plot_predicted(actual, report.predicted, title)
+    if model.trials is not None:
+        figures['tuning.png'] = plot_tuning(model.trials, f'Trials on {data_name}')
     n_rated_items = int((model.item_counts > 0).sum())
     if model.predictor.n_factors > 1 and n_rated_items > 2:
         figures['map.png'] = plot_map(model)
     return figures
 
 
-_FIGURE_FILES = ('curves.png', 'predicted.png', 'map.png')
+_FIGURE_FILES = ('curves.png', 'predicted.png', 'tuning.png', 'map.png')
 
 
 def save_results(

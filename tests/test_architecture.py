@@ -48,6 +48,7 @@ FLOORS = {
     'model': 4,
     'training': 4.1,
     'solvers': 4.2,
+    'tuning': 5,
     'catalog': 4.3,
     'new_users': 5,
     'evaluation': 5,

@@ -54,6 +54,9 @@ def model(tmp_path_factory):
         (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
         (['train', 'synthetic', '--reg', '-1'], 'reg=-1'),
         (['train', 'synthetic', '--cache'], '--cache goes with a file'),
+        (['train', '--tune', '--reg', '1'], '--reg and --tune do not go together'),
+        (['train', '--seconds', '9'], '--seconds limits a search'),
+        (['train', '--trials', '9'], '--trials limits a search'),
         (['recommend', '1'], 'there is no model'),
         (['info', '--model', 'x.npz'], 'no model at x.npz'),
     ],
@@ -689,3 +692,27 @@ def test_a_setting_that_a_solver_lacks_is_refused_before_the_data_are_read(run):
     assert (
         refused.stderr == 'error: --n-factors is no setting of ease, which has --reg\n'
     )
+
+
+def test_settings_are_searched_and_the_trials_are_kept(run, tmp_path):
+    frame = pd.DataFrame(
+        {'user': np.repeat(np.arange(60), 20), 'item': np.tile(np.arange(20), 60)}
+    )
+    rng = np.random.default_rng(0)
+    likes = frame.sample(700, random_state=0).assign(rating=1)
+    likes = likes[(likes.user % 2 == likes.item % 2) | (rng.random(700) < 0.2)]
+    likes.to_csv(tmp_path / 'plays.csv', index=False)
+    command = ['train', 'plays.csv', '--tune', '--trials', 3, '--solver', 'ials']
+    done = run(*command, '--out', 'out')
+    assert done.returncode == 0, done.stderr
+    assert 'n_factors × 2' in done.stdout
+    assert 'only what gains more is a new best' in done.stdout
+    assert 'it was the best of 3 trials' in done.stdout
+    files = {path.name for path in (tmp_path / 'out').iterdir()}
+    assert {'model.npz', 'trials.csv', 'tuning.png'} <= files
+    assert not any('checkpoint' in name for name in files)
+    trials = pd.read_csv(tmp_path / 'out' / 'trials.csv')
+    best = trials[trials.best].iloc[-1]
+    summary = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert summary['settings']['reg'] == best.reg
+    assert summary['settings']['solver'] == 'ials'

@@ -1,0 +1,251 @@
+"""Searching settings: what is held out, what counts as better, when it ends."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mf_movielens.tuning as tuning
+from mf_movielens.encoding import Ratings
+from mf_movielens.factors import Factors
+from mf_movielens.recommender import Recommender
+from mf_movielens.solvers import SOLVERS, Solver
+from mf_movielens.tuning import Trial, tune_settings
+
+
+@pytest.fixture(scope='module')
+def likes():
+    """Two groups of users who like different halves of the items."""
+    rng = np.random.default_rng(0)
+    is_liked = rng.random((80, 40)) < 0.35
+    is_liked[:40, 20:] &= rng.random((40, 20)) < 0.3
+    is_liked[40:, :20] &= rng.random((40, 20)) < 0.3
+    user, item = np.nonzero(is_liked)
+    return Ratings.from_frame(pd.DataFrame({'user': user, 'item': item, 'rating': 1.0}))
+
+
+@pytest.fixture(scope='module')
+def stars():
+    """Ratings that depend on user and item."""
+    rng = np.random.default_rng(1)
+    user, item = np.nonzero(rng.random((60, 40)) < 0.5)
+    mean = 3 + rng.normal(size=60)[user] * 0.5 + rng.normal(size=40)[item] * 0.5
+    rating = np.clip((mean + rng.normal(scale=0.5, size=len(user))).round(), 1, 5)
+    return Ratings.from_frame(
+        pd.DataFrame({'user': user, 'item': item, 'rating': rating}), scale=(1, 5)
+    )
+
+
+class Planted:
+    """A solver that knows the answers, and is the better the closer `x` is to 16."""
+
+    def __init__(self, ratings, best=16.0):
+        self.everything = ratings.to_csr().toarray()
+        self.best = best
+        self.tried = []
+
+    def fit(self, ratings, x=1.0, y=3, seed=0):
+        self.tried.append((x, y))
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=self.everything.shape)
+        distance = abs(np.log2(x / self.best))
+        users = (self.everything + 0.3 * distance * noise).astype('float32')
+        return Factors.for_ranking(ratings, users, np.eye(users.shape[1], dtype='f4'))
+
+    def solver(self):
+        return Solver(
+            'planted',
+            'ranking',
+            self.fit,
+            defaults={'x': 1.0, 'y': 3, 'seed': 0},
+            steps={('x',): 2, ('y',): 2},
+        )
+
+
+@pytest.fixture
+def planted(likes, monkeypatch):
+    made = Planted(likes)
+    monkeypatch.setitem(SOLVERS, 'planted', made.solver())
+    return made
+
+
+def test_the_walk_finds_a_planted_optimum(likes, planted):
+    found = tune_settings(likes, solver='planted')
+    assert found.settings['x'] == 16
+    # what changes nothing is not taken
+    assert found.settings['y'] == 3
+    assert found.trials.best.iloc[0]
+    assert found.trials[found.trials.best].ndcg.is_monotonic_increasing
+
+
+def test_it_also_walks_downwards(likes, monkeypatch):
+    made = Planted(likes, best=1 / 8)
+    monkeypatch.setitem(SOLVERS, 'planted', made.solver())
+    assert tune_settings(likes, solver='planted').settings['x'] == 1 / 8
+
+
+def test_no_settings_are_tried_twice(likes, planted):
+    found = tune_settings(likes, solver='planted')
+    assert not found.trials.duplicated(['x', 'y']).any()
+
+
+def test_a_gain_within_its_standard_error_is_none():
+    rng = np.random.default_rng(0)
+    scores = rng.random(400)
+    n_better = 0
+    for _ in range(200):
+        other = scores + rng.normal(scale=0.1, size=400)
+        n_better += Trial('a', {}, '', other, 1.0).is_better_than(
+            Trial('a', {}, '', scores, 1.0)
+        )
+    # one in six by chance, not one in two
+    assert 15 <= n_better <= 55
+
+
+def test_the_difference_is_paired():
+    hard = np.linspace(0, 1, 100)
+    a = Trial('a', {}, '', hard, 1.0)
+    b = Trial('b', {}, '', hard + 0.01, 1.0)
+    assert b.is_better_than(a)
+    assert not a.is_better_than(b)
+
+
+def test_the_fits_never_see_what_judges_them(likes, monkeypatch):
+    seen = []
+
+    def fit(ratings, **settings):
+        seen.append({*zip(ratings.user_ix.tolist(), ratings.item_ix.tolist())})
+        return SOLVERS['ials'].fit(ratings, n_factors=2, n_iterations=1)
+
+    solver = Solver('spy', 'ranking', fit, defaults={})
+    monkeypatch.setitem(SOLVERS, 'spy', solver)
+    measured = []
+    original = tuning.ranking_metrics
+
+    def measure(recommended, users, test):
+        measured.append({*zip(test.user_ix.tolist(), test.item_ix.tolist())})
+        return original(recommended, users, test)
+
+    monkeypatch.setattr(tuning, 'ranking_metrics', measure)
+    tune_settings(likes, solver='spy')
+    # little data is held out several times
+    assert len(seen) == len(measured) == 5
+    for train, test in zip(seen, measured):
+        assert train and test
+        assert not train & test
+
+
+def test_equal_seeds_give_equal_trials(likes):
+    columns = ['change', 'ndcg', 'gain', 'error', 'best', 'n_factors', 'reg']
+    runs = [
+        tune_settings(likes, solver='ials', trials=4, seed=seed, n_threads=n)
+        for seed, n in ((0, 1), (0, 2), (1, 1))
+    ]
+    first, again, other = (run.trials[columns] for run in runs)
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.ndcg.equals(other.ndcg)
+
+
+def test_ratings_are_judged_by_their_error(stars):
+    found = tune_settings(stars, goal='rating', solver='als', trials=5)
+    best = found.trials[found.trials.best]
+    assert best.rmse.is_monotonic_decreasing
+    assert 0.4 < best.rmse.iloc[-1] < 0.9
+    # as plain RMSE of one held-out tenth
+    alone = tuning._hold_out_cases(stars, 'rating', 0)
+    factors = [SOLVERS['als'].fit(c.train, **found.settings) for c in alone]
+    errors = np.concatenate(
+        [
+            c.test.rating - f.predict(c.test.user_ix, c.test.item_ix)
+            for c, f in zip(alone, factors)
+        ]
+    )
+    rmse = np.sqrt(np.mean(errors.astype('float64') ** 2))
+    np.testing.assert_allclose(best.rmse.iloc[-1], rmse, rtol=0.01)
+
+
+def test_it_ends_in_time(likes, planted, monkeypatch):
+    clock = itertools.count(0.0, 1.0)
+    monkeypatch.setattr(tuning.time, 'monotonic', lambda: next(clock))
+    found = tune_settings(likes, solver='planted', seconds=12)
+    # each trial looks at the clock three times
+    assert 2 <= len(found.trials) <= 4
+
+
+def test_ctrl_c_keeps_the_best_so_far(likes, planted, monkeypatch):
+    fit = planted.fit
+
+    def interrupted(ratings, **settings):
+        if len(planted.tried) == 12:
+            raise KeyboardInterrupt
+        return fit(ratings, **settings)
+
+    solver = Solver(
+        'planted', 'ranking', interrupted, {'x': 1.0, 'seed': 0}, steps={('x',): 2}
+    )
+    monkeypatch.setitem(SOLVERS, 'planted', solver)
+    found = tune_settings(likes, solver='planted')
+    assert len(found.trials) == 2
+    assert found.settings['x'] == 2
+
+
+def test_ctrl_c_before_the_first_trial_ends_it(likes, monkeypatch):
+    def fit(ratings, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(SOLVERS, 'never', Solver('never', 'ranking', fit, {}))
+    with pytest.raises(KeyboardInterrupt):
+        tune_settings(likes, solver='never')
+
+
+def test_a_search_goes_on_where_it_stopped(likes, planted, tmp_path):
+    path = tmp_path / 'tuning.npz'
+    first = tune_settings(likes, solver='planted', trials=3, checkpoint=path)
+    n_fits = len(planted.tried)
+    resumed = tune_settings(likes, solver='planted', trials=5, checkpoint=path)
+    assert len(planted.tried) - n_fits == 2 * n_fits / 3
+    assert resumed.trials.ndcg[:3].equals(first.trials.ndcg)
+    at_once = tune_settings(likes, solver='planted', trials=5)
+    assert resumed.trials.ndcg.equals(at_once.trials.ndcg)
+
+
+def test_the_file_of_another_search_is_refused(likes, stars, tmp_path):
+    path = tmp_path / 'tuning.npz'
+    tune_settings(likes, solver='ials', trials=1, checkpoint=path)
+    with pytest.raises(ValueError, match='belongs to another fit'):
+        tune_settings(likes, solver='ials', trials=1, seed=1, checkpoint=path)
+    with pytest.raises(ValueError, match='belongs to another fit'):
+        tune_settings(stars, solver='ials', trials=1, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        ({'trials': 0}, 'trials'),
+        ({'seconds': 0}, 'seconds'),
+        ({'seconds': float('nan')}, 'seconds'),
+        ({'goal': 'fame'}, 'goal'),
+        ({'solver': 'als'}, 'als is for rating'),
+        ({'seed': -1}, 'seed'),
+    ],
+)
+def test_what_makes_no_sense_is_refused(likes, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tune_settings(likes, **({'goal': 'ranking'} | wrong))
+
+
+def test_too_few_ratings_are_refused_with_the_way_out():
+    frame = pd.DataFrame({'user': [1, 2], 'item': [1, 2], 'rating': [1.0, 2.0]})
+    with pytest.raises(ValueError, match='fit'):
+        tune_settings(Ratings.from_frame(frame))
+
+
+def test_the_recommender_is_fitted_to_all_ratings(likes, planted, tmp_path):
+    model = Recommender.tune(likes, solver='planted', trials=4)
+    assert model.seen.nnz == len(likes)
+    assert len(model.trials) == 4
+    assert model.settings['because'] == 'it was the best of 4 trials'
+    assert model.settings['x'] == model.trials.x[model.trials.best].iloc[-1]
+    loaded = Recommender.load(model.save(tmp_path / 'model.npz'))
+    assert loaded.settings == model.settings
