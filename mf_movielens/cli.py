@@ -522,9 +522,9 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     print(_printable(f'\nfor user {plan.user}{label}'))
     _print_frame(recommendations.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {plan.folder}: {", ".join(files)}')
-    print(_next_commands(model, plan.folder))
     if plan.trials is None and plan.solver.steps:
         print(_tuning_hint(seconds))
+    print(_next_commands(model, plan.folder))
 
 # %% ../nbs/25_cli.ipynb #ba558e43
 _FEW_SAMPLES = 100
