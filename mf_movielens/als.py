@@ -246,16 +246,17 @@ def fit_als(
     n_factors : int
         Number of latent factors.
     reg : float, optional
-        L2 regularization of factors, for each rating; above 0. If not given,
-        `als_settings` finds it; so with all dampings.
+        L2 regularization of factors, for each rating; above 0. If not given, it goes
+        by the noise in the ratings; see `als_settings`.
     bias_reg : float
         L2 regularization of biases, for each rating.
     damping : float, optional
-        L2 regularization of each row. It keeps rows with few ratings near the mean.
+        L2 regularization of the bias of each user, which keeps users with few ratings
+        near the mean. If not given, it goes by the `variance_components`.
     item_damping : float, optional
-        `damping` is then for users alone, and this is for items.
+        The same for items; as `damping`, if only that is given.
     factor_damping : float, optional
-        The other two are then for biases alone, and this is for factors.
+        L2 regularization of the factors of each row; 50 times `reg`, if not given.
     n_iterations : int
         Users, then items: one iteration.
     seed : int, optional
@@ -440,10 +441,8 @@ def _choose_reg(
     ratings: Ratings, weights: Mapping[str, Any], n_threads: int | None
 ) -> float:
     """Regularization of factors for each rating, by the noise in the residuals."""
-    of_users, of_items = weights['damping'], weights['item_damping']
-    if of_items is None:
-        of_items = of_users
-    noise, structure = _noise_and_structure(ratings, of_users, of_items)
+    dampings = weights['damping'], weights['item_damping']
+    noise, structure = _noise_and_structure(ratings, *dampings)
     with_structure = max(noise / _STRENGTH_WITH_STRUCTURE, _LEAST_REG)
     if structure > _CLEAR_STRUCTURE * noise:
         return with_structure
@@ -472,8 +471,7 @@ def als_settings(
     Returns
     -------
     dict
-        reg, damping, item_damping and factor_damping. If `damping` is given, the last
-        two are as they are given, or None.
+        reg, damping, item_damping and factor_damping.
 
     Examples
     --------
@@ -487,13 +485,14 @@ def als_settings(
     """
     names = ('reg', 'damping', 'item_damping', 'factor_damping')
     found: dict[str, Any] = {name: (settings or {}).get(name) for name in names}
-    by_data = found['damping'] is None
-    if by_data:
-        found['damping'], of_items = variance_components(ratings).dampings
-        if found['item_damping'] is None:
-            found['item_damping'] = of_items
+    of_users = of_items = found['damping']
+    if of_users is None:
+        of_users, of_items = variance_components(ratings).dampings
+    found['damping'] = of_users
+    if found['item_damping'] is None:
+        found['item_damping'] = of_items
     if found['reg'] is None:
         found['reg'] = _choose_reg(ratings, found, n_threads)
-    if found['factor_damping'] is None and by_data:
+    if found['factor_damping'] is None:
         found['factor_damping'] = _EXTRA_RATINGS * found['reg']
     return found

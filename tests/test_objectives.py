@@ -53,7 +53,7 @@ def drawn(seed, n, m, share=0.5, noise=1.0, low=1.0, unit=1.0):
     )
 
 
-def squares(f, r, reg, bias_reg, damping, item_damping=None):
+def squares(f, r, reg, bias_reg, damping, item_damping, factor_damping):
     "The objective of ALS, rating by rating and row by row."
     P, Q, b, c = (
         x.astype('float64')
@@ -66,8 +66,8 @@ def squares(f, r, reg, bias_reg, damping, item_damping=None):
         total += unit * reg * (P[u] @ P[u] + Q[i] @ Q[i])
         total += bias_reg * (b[u] ** 2 + c[i] ** 2)
     of_items = damping if item_damping is None else item_damping
-    total += damping * (unit * (P**2).sum() + (b**2).sum())
-    return total + of_items * (unit * (Q**2).sum() + (c**2).sum())
+    total += factor_damping * unit * ((P**2).sum() + (Q**2).sum())
+    return total + damping * (b**2).sum() + of_items * (c**2).sum()
 
 
 def assert_falls(values, slack=1e-4):
@@ -85,14 +85,15 @@ def assert_falls(values, slack=1e-4):
     st.floats(1e-3, 1),
     DAMPINGS,
     st.none() | DAMPINGS,
+    DAMPINGS,
     SCALES,
 )
 def test_no_iteration_of_als_increases_its_objective(
-    seed, n, m, k, reg, bias_reg, damping, item_damping, scale
+    seed, n, m, k, reg, bias_reg, damping, item_damping, factor_damping, scale
 ):
     ratings, records = drawn(seed, n, m, low=scale[0], unit=scale[1]), []
     weights = {'reg': reg, 'bias_reg': bias_reg, 'damping': damping}
-    weights['item_damping'] = item_damping
+    weights |= {'item_damping': item_damping, 'factor_damping': factor_damping}
     f = fit_als(
         ratings,
         k,
