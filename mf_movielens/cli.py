@@ -591,9 +591,6 @@ def _next_commands(model: Recommender, folder: Path) -> str:
         'similar': popular,
         'rate': f'{popular}={model.predictor.scale[1]:g}',
     }
-    if getattr(model.predictor, 'regularization', True) is None:
-        # EASE cannot fold in new users.
-        del examples['rate']
     option = ''
     if folder != DEFAULT_FOLDER:
         option = f' --model {shlex.quote(str(folder / "model.npz"))}'

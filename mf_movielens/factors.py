@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'PointPredictor', 'Factors', 'top_items']
+__all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'refuse_request', 'PointPredictor', 'popularity_bias',
+           'Factors', 'top_items', 'check_histories']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
 from .least_squares import PrincipalAxes, Regularization, refit_rows
@@ -47,6 +48,9 @@ __all__ = [
     'Predictor',
     'ScoreOrder',
     'apply_link',
+    'check_histories',
+    'popularity_bias',
+    'refuse_request',
     'top_items',
 ]
 
@@ -308,7 +312,8 @@ class Predictor(Protocol):
         ...
 
 # %% ../nbs/05_factors.ipynb #5b8fd730
-def _refuse(reason: str) -> NoReturn:
+def refuse_request(reason: str) -> NoReturn:
+    """Raise ValueError: a model cannot do what one by 'bayes' can."""
     raise ValueError(
         f"this model {reason}; one that does is fitted with solver='bayes'"
     )
@@ -319,15 +324,15 @@ class PointPredictor:
 
     def prediction_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise ValueError: there are no prediction intervals."""
-        _refuse('gives no intervals')
+        refuse_request('gives no intervals')
 
     def credible_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise ValueError: there are no credible intervals."""
-        _refuse('gives no intervals')
+        refuse_request('gives no intervals')
 
     def probabilities(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise ValueError: there are no probabilities of ratings."""
-        _refuse('gives no probabilities')
+        refuse_request('gives no probabilities')
 
     def interval_columns(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         """Nothing: recommendations have no intervals beside their scores."""
@@ -341,6 +346,31 @@ class PointPredictor:
         """Accept all ratings on the scale."""
 
 # %% ../nbs/05_factors.ipynb #fe909788
+def popularity_bias(ratings: Ratings) -> np.ndarray:
+    """Biases of items that break ties by popularity, and change no other order.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        What a model was fitted to.
+
+    Returns
+    -------
+    ndarray of float32
+        (n_items,) numbers of ratings, in units in which the largest is a millionth.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mf_movielens import Ratings
+    >>> frame = pd.DataFrame({'user': [1, 2, 2], 'item': [3, 3, 4]})
+    >>> popularity_bias(Ratings.from_frame(frame.assign(rating=5))) * 1e6
+    array([1. , 0.5], dtype=float32)
+    """
+    n_ratings = np.bincount(ratings.item_ix, minlength=len(ratings.items))
+    return (1e-6 * n_ratings / n_ratings.max()).astype('float32')
+
+
 @dataclass(frozen=True, eq=False)
 class Factors(PointPredictor):
     """A predictor: one mean, two arrays of biases, two of latent factors, and a link.
@@ -431,11 +461,10 @@ class Factors(PointPredictor):
         >>> Factors.for_ranking(ratings, np.ones((2, 1)), np.ones((1, 1)))
         1 factors for 2 users and 1 items, score link
         """
-        n_ratings = np.bincount(ratings.item_ix, minlength=len(item_factors))
         return cls(
             mu=0.0,
             user_bias=np.zeros(len(user_factors), 'float32'),
-            item_bias=(1e-6 * n_ratings / n_ratings.max()).astype('float32'),
+            item_bias=popularity_bias(ratings),
             user_factors=user_factors,
             item_factors=item_factors,
             scale=ratings.scale,
@@ -486,7 +515,7 @@ class Factors(PointPredictor):
             If there is a timestamp.
         """
         if timestamp is not None:
-            _refuse('makes nothing of timestamps')
+            refuse_request('makes nothing of timestamps')
         user = check_rows(user_ix, len(self.user_bias), 'user')
         item = check_rows(item_ix, len(self.item_bias), 'item')
         p, q = self.user_factors[user], self.item_factors[item]
@@ -527,7 +556,7 @@ class Factors(PointPredictor):
             If `by` is not 'mean'.
         """
         if by != 'mean':
-            _refuse(f'cannot order by={by!r}, because it gives no intervals')
+            refuse_request(f'cannot order by={by!r}, because it gives no intervals')
         user = check_rows(user_ix, len(self.user_bias), 'user')
         items = slice(None) if items is None else items
         scores: np.ndarray = self.user_factors[user] @ self.item_factors[items].T
@@ -574,7 +603,7 @@ class Factors(PointPredictor):
                 'new users need the regularization of the fit, which is not known; '
                 'add it: dataclasses.replace(factors, regularization=…)'
             )
-        _check_histories(histories, self)
+        check_histories(histories, len(self.item_bias))
         by_link = _fold_in_scores if self.link == 'score' else _fold_in_ratings
         user_bias, user_factors = by_link(self, histories, self.regularization)
         if not is_numeric_and_bounded(user_factors):
@@ -743,8 +772,8 @@ def top_items(
     return best, apply_link(scores[best], factors.link, factors.scale)
 
 # %% ../nbs/05_factors.ipynb #84fdc170
-def _check_histories(histories: csr_array, factors: Factors) -> None:
-    n_items = len(factors.item_bias)
+def check_histories(histories: csr_array, n_items: int) -> None:
+    """Raise ValueError for ratings of new users that do not fit the items."""
     if histories.shape[1] != n_items:
         raise ValueError(
             f'the histories have {histories.shape[1]} columns for {n_items} items'

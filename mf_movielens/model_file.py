@@ -23,6 +23,7 @@ __all__ = ['MODEL_FORMAT', 'MODEL_VERSION', 'ModelParts', 'with_regularization',
 # %% ../nbs/95_model_file.ipynb #8b9107dd
 from .encoding import Ratings, Vocabulary
 from .factors import Factors, Predictor
+from .item_weights import ItemWeights
 from .least_squares import Regularization
 from .storage import load_arrays, save_arrays
 
@@ -90,7 +91,7 @@ def _unpack_vocabulary(name: str, arrays: Mapping[str, np.ndarray]) -> Vocabular
 
 # %% ../nbs/95_model_file.ipynb #c0553afb
 MODEL_FORMAT = 'mf_movielens recommender'
-MODEL_VERSION = 3
+MODEL_VERSION = 4
 
 _Arrays = Mapping[str, np.ndarray]
 
@@ -120,7 +121,12 @@ def _load_posterior(arrays: _Arrays) -> Predictor:
     return Posterior.from_arrays(arrays)
 
 
+def _load_item_weights(arrays: _Arrays) -> Predictor:
+    return ItemWeights.from_arrays(arrays)
+
+
 _KINDS = {
+    'ItemWeights': _Kind('pairs_', 'pairs_weights', 4, _load_item_weights),
     'Posterior': _Kind('draws_', 'draws_user', 3, _load_posterior),
     'Factors': _Kind('', 'mu', 2, _load_factors),
 }
@@ -195,6 +201,19 @@ def with_regularization(predictor: Predictor, settings: Mapping[str, Any]) -> Pr
     if not isinstance(predictor, Factors) or predictor.regularization is not None:
         return predictor
     return replace(predictor, regularization=_WEIGHTS[predictor.goal](settings))
+
+# %% ../nbs/95_model_file.ipynb #0a512cae
+def _with_item_weights(predictor: Predictor, settings: Mapping[str, Any]) -> Predictor:
+    """Item weights for the wide factors that EASE was saved as; others as they are."""
+    if not isinstance(predictor, Factors) or settings.get('solver') != 'ease':
+        return predictor
+    return ItemWeights(
+        weights=np.ascontiguousarray(predictor.item_factors.T),
+        targets=csr_array(predictor.user_factors),
+        item_bias=predictor.item_bias,
+        scale=predictor.scale,
+        kind=settings.get('kind', 'graded'),
+    )
 
 # %% ../nbs/95_model_file.ipynb #4d10b53f
 def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
@@ -289,6 +308,7 @@ def _unpack_parts(arrays: _Arrays) -> ModelParts:
     seen = _unpack_seen(arrays, predictor, users, items, titles)
     settings = _unpack_settings(arrays)
     predictor = with_regularization(predictor, settings)
+    predictor = _with_item_weights(predictor, settings)
     return ModelParts(predictor, users, items, seen, settings, titles)
 
 # %% ../nbs/95_model_file.ipynb #047eebec

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from mf_movielens.encoding import (
     to_preference,
 )
 from .factors import Factors, Predictor
+from .item_weights import ItemWeights
 from .least_squares import Regularization
 from .validation import to_float32
 
@@ -204,6 +206,21 @@ def read_histories(
     return Histories(None, table)
 
 # %% ../nbs/18_new_users.ipynb #64866635
+class _Sum(NamedTuple):
+    """A prediction as a sum over the ratings of a user."""
+
+    contributions: np.ndarray
+    """(n,) what each rating contributes."""
+    constants: dict[str, float]
+    """Parts of the prediction that do not depend on the user's ratings."""
+    prediction: float | None
+    """What the model predicts for a user of its table, before it is clipped."""
+    unit: float = 1.0
+    """The size of one star."""
+    column: str = 'score'
+    """What the contributions are."""
+
+
 class _Equations(NamedTuple):
     """The normal equations of one user, and what they do not explain."""
 
@@ -273,40 +290,58 @@ def _contributions(equations: _Equations, item_ix: int, history: History) -> np.
     return contributions
 
 # %% ../nbs/18_new_users.ipynb #70cfeb4e
-def _equations_of(
-    predictor: Predictor, item_ix: int, history: History
-) -> tuple[Factors, _Equations]:
-    """The factors and the normal equations, if predictions are sums over ratings."""
-    if not isinstance(predictor, Factors):
+def _equations_of(factors: Factors, item_ix: int, history: History) -> _Equations:
+    """The normal equations of factors, if predictions are sums over ratings."""
+    if factors.link not in _EQUATIONS:
         raise ValueError(
-            'the mean of many samples is no sum that can be taken apart; '
-            'a model that is one is fitted by als or ials'
+            f'a model with a {factors.link} is no sum that can be taken apart'
         )
-    if predictor.link not in _EQUATIONS:
-        raise ValueError(
-            f'a model with a {predictor.link} is no sum that can be taken apart'
-        )
-    if predictor.regularization is None:
+    if factors.regularization is None:
         raise ValueError(
             'these factors were not fitted by least squares over all pairs, '
             'so they can neither be fitted to new users nor explained'
         )
-    make_equations = _EQUATIONS[predictor.link]
-    equations = make_equations(predictor, predictor.regularization, item_ix, history)
-    return predictor, equations
+    make_equations = _EQUATIONS[factors.link]
+    return make_equations(factors, factors.regularization, item_ix, history)
 
 
-def _remainders(
-    factors: Factors, total: float, user_ix: int | None, item_ix: int
-) -> dict[str, float]:
-    """Parts of the prediction besides the sum of the contributions."""
-    exact = total
+@singledispatch
+def _sum_of(
+    predictor: Predictor, item_ix: int, history: History, user_ix: int | None
+) -> _Sum:
+    """A prediction as a sum, in the way of the predictor's class."""
+    raise ValueError(
+        'the mean of many samples is no sum that can be taken apart; '
+        'a model that is one is fitted by als or ials'
+    )
+
+
+@_sum_of.register(Factors)
+def _sum_by_factors(
+    factors: Factors, item_ix: int, history: History, user_ix: int | None
+) -> _Sum:
+    equations = _equations_of(factors, item_ix, history)
+    prediction = None
     if user_ix is not None:
         dot = factors.user_factors[user_ix] @ factors.item_factors[item_ix]
         biases = factors.mu + factors.user_bias[user_ix] + factors.item_bias[item_ix]
-        exact = float(biases + dot)
-    clipped = float(factors.to_ratings(np.array(exact)))
-    return {'the rest': exact - total, 'the scale': clipped - exact}
+        prediction = float(biases + dot)
+    return _Sum(
+        _contributions(equations, item_ix, history),
+        equations.constants,
+        prediction,
+        equations.unit,
+        equations.column,
+    )
+
+# %% ../nbs/18_new_users.ipynb #675eec73
+@_sum_of.register(ItemWeights)
+def _sum_by_weights(
+    model: ItemWeights, item_ix: int, history: History, user_ix: int | None
+) -> _Sum:
+    contributions = model.contributions(item_ix, history.item_ix, history.rating)
+    prediction = None if user_ix is None else float(model.predict(user_ix, item_ix))
+    return _Sum(contributions, {}, prediction)
 
 # %% ../nbs/18_new_users.ipynb #b942e3fc
 _SMALL = 1e-3
@@ -324,7 +359,7 @@ def explain_prediction(
     Parameters
     ----------
     predictor : Predictor
-        `Factors` that were fitted by least squares.
+        `Factors` that were fitted by least squares, or `ItemWeights`.
     catalog : Catalog
         Names the items.
     item_ix : int
@@ -350,22 +385,25 @@ def explain_prediction(
     --------
     >>> explain_prediction(factors, catalog, 3, history)  # doctest: +SKIP
     """
-    factors, equations = _equations_of(predictor, item_ix, history)
-    contributions = _contributions(equations, item_ix, history)
-    order = np.argsort(-np.abs(contributions), kind='stable')
+    parts = _sum_of(predictor, item_ix, history, user_ix)
+    order = np.argsort(-np.abs(parts.contributions), kind='stable')
     by_rating = zip(
         history.item_ix[order].tolist(),
         history.rating[order].tolist(),
-        contributions[order].tolist(),
+        parts.contributions[order].tolist(),
     )
-    rows = [_Part(name, value=value) for name, value in equations.constants.items()]
+    rows = [_Part(name, value=value) for name, value in parts.constants.items()]
     rows += [_Part('a rating', *rest) for rest in by_rating]
-    total = pd.Series([part.value for part in rows]).sum()
-    remainders = _remainders(factors, total, user_ix, item_ix)
-    for name, value in remainders.items():
-        if abs(value) > _SMALL * equations.unit:
+    total = float(pd.Series([part.value for part in rows], dtype=float).sum())
+    exact = total if parts.prediction is None else parts.prediction
+    clipped = float(predictor.to_ratings(np.array(exact)))
+    for name, value in {
+        'the rest': exact - total,
+        'the scale': clipped - exact,
+    }.items():
+        if abs(value) > _SMALL * parts.unit:
             rows.append(_Part(name, value=value))
-    return _frame_of_parts(rows, catalog, equations.column)
+    return _frame_of_parts(rows, catalog, parts.column)
 
 # %% ../nbs/18_new_users.ipynb #935492c9
 class _Part(NamedTuple):

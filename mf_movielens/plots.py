@@ -273,11 +273,11 @@ def item_axes(predictor: Predictor) -> np.ndarray:
     Parameters
     ----------
     predictor : Predictor
-        With one factor or more.
+        With d item factors, one or more; see `Predictor.item_factors`.
 
     Returns
     -------
-    ndarray of shape (n_items, at most n_factors)
+    ndarray of shape (n_items, at most d)
         How many stars each axis moves an item for a typical user (root mean square),
         the greatest axis first. If the model ranks: how far apart users with
         different preferences are on it.
@@ -292,7 +292,7 @@ def item_axes(predictor: Predictor) -> np.ndarray:
     >>> item_axes(model.predictor).shape  # doctest: +SKIP
     (1682, 64)
     """
-    if predictor.n_factors < 1:
+    if predictor.item_factors.shape[1] < 1:
         raise ValueError('there are no factors to look at; this model has biases alone')
     user_factors = predictor.user_factors.astype('float64')
     item_factors = predictor.item_factors.astype('float64')
@@ -556,9 +556,9 @@ def plot_map(
     --------
     >>> fig = plot_map(model, genre_by_id)  # doctest: +SKIP
     """
-    n_factors = model.predictor.n_factors
-    if n_factors < 2:
-        raise ValueError(f'a map needs two factors, and this model has {n_factors}')
+    n_axes = model.predictor.item_factors.shape[1]
+    if n_axes < 2:
+        raise ValueError(f'a map needs two factors, and this model has {n_axes}')
     rows = most_rated(model, n_items)
     points = _selected_axes(model, axes)[rows]
     xlabel, ylabel = (f'axis {axis + 1}' for axis in axes)

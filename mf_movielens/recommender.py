@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, singledispatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from .catalog import Catalog, as_id_list
 from .encoding import Ratings, Vocabulary, find_id_column
 from .evaluation import align_ratings, evaluate_predictor
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
+from .item_weights import ItemWeights
 from mf_movielens.model_file import (
     ModelParts,
     load_model_parts,
@@ -325,10 +326,11 @@ class Recommender:
     def __repr__(self) -> str:
         solver = self.settings.get('solver')
         how = f'{self.goal} by {solver}' if solver else self.goal
+        n_factors = self.predictor.n_factors
+        factors = f'{n_factors} factors, ' if n_factors else ''
         return (
-            f'Recommender ({how}): {self.predictor.n_factors} factors, '
-            f'{self.seen.nnz:,} ratings of {len(self.items):,} items '
-            f'by {len(self.users):,} users'
+            f'Recommender ({how}): {factors}{self.seen.nnz:,} ratings '
+            f'of {len(self.items):,} items by {len(self.users):,} users'
         )
 
     @property
@@ -611,7 +613,12 @@ class Recommender:
         """
         k = check_list_length('k', k)
         row = self.find(item)
-        similarity = _similarities(self, row)
+        similarity = _similarities(self.predictor, row)
+        if similarity is None:
+            raise ValueError(
+                f'nothing is known about item {self.catalog.describe(row)}: '
+                'nobody rated it, or the model has no factors'
+            )
         similarity[
             self.item_counts < _min_count(self.item_counts, min_ratings)
         ] = -np.inf
@@ -1002,19 +1009,26 @@ def _similarity_vectors(predictor: Predictor) -> np.ndarray:
     return (vectors @ root.T).astype('float32')
 
 
-def _similarities(model: Recommender, row: int) -> np.ndarray:
-    """(n_items,) cosines with one item; -inf for items about which nothing is known."""
-    vectors = _similarity_vectors(model.predictor)
+@singledispatch
+def _similarities(predictor: Predictor, row: int) -> np.ndarray | None:
+    """(n_items,) similarities to one item, -inf for items without factors.
+
+    None if nothing is known about the item itself. By default these are cosines.
+    """
+    vectors = _similarity_vectors(predictor)
     lengths = np.linalg.norm(vectors, axis=1)
     if not lengths[row]:
-        raise ValueError(
-            f'nothing is known about item {model.catalog.describe(row)}: '
-            'nobody rated it, or the model has no factors'
-        )
+        return None
     products = np.maximum(lengths * lengths[row], np.float32(1e-37))
     cosines: np.ndarray = vectors @ vectors[row] / products
     cosines[lengths == 0] = -np.inf
     return cosines
+
+
+@_similarities.register(ItemWeights)
+def _partial_correlations(predictor: ItemWeights, row: int) -> np.ndarray | None:
+    similarity = predictor.similarities(row)
+    return similarity if similarity.any() else None
 
 
 def _min_count(item_counts: np.ndarray, min_ratings: float | None) -> float:

@@ -17,7 +17,7 @@ __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 
 # %% ../nbs/94_solvers.ipynb #7c5ff504
 from .als import als_settings, fit_als
-from .ease import fit_ease
+from .ease import ease_settings, fit_ease
 from .encoding import Ratings, RatingsError, scale_unit
 from .factors import Factors, Goal, Predictor
 from .ials import fit_ials, ials_settings
@@ -272,8 +272,9 @@ _ALL = (
         name='ease',
         goal='ranking',
         fit=fit_ease,
-        defaults={'reg': 200.0, 'kind': 'graded'},
-        description='ranks items by weights between them; for small catalogs',
+        defaults={'reg': None, 'kind': 'graded'},
+        description='ranks items by weights between them; for some thousand items',
+        by_data=ease_settings,
         steps={('reg',): 2},
     ),
     Solver(

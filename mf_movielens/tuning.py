@@ -354,7 +354,7 @@ def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
     """Try what follows from the data; False if the solver refuses these ratings."""
     try:
         search.attempt(solver, {}, 'start')
-    except ValueError:
+    except (ValueError, MemoryError):
         if is_first:
             raise
         return False

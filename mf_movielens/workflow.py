@@ -220,7 +220,8 @@ def evaluate_on_held_out(
     if 'on_iteration' in solver.options:
         run['on_iteration'] = records.append
     model = fit(split.train, solver, **settings, **run)
-    name = f'{model.predictor.n_factors} factors, {solver.name}'
+    n_factors = model.predictor.n_factors
+    name = f'{n_factors} factors, {solver.name}' if n_factors else solver.name
     return _REPORTS[model.goal](split, model, name, pd.DataFrame(records))
 
 # %% ../nbs/24_workflow.ipynb #60f37afc
@@ -271,7 +272,7 @@ def _figures(
     if model.trials is not None:
         figures['tuning.png'] = plot_tuning(model.trials, f'Trials on {data_name}')
     n_rated_items = int((model.item_counts > 0).sum())
-    if model.predictor.n_factors > 1 and n_rated_items > 2:
+    if model.predictor.item_factors.shape[1] > 1 and n_rated_items > 2:
         figures['map.png'] = plot_map(model)
     return figures
 

@@ -42,6 +42,7 @@ FLOORS = {
     'reading': 3.2,
     'shards': 3.3,
     'als': 4,
+    'item_weights': 3.2,
     'ials': 4,
     'ease': 4,
     'bayes': 4,

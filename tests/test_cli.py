@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import struct
 import subprocess
 import sys
@@ -716,3 +717,35 @@ def test_settings_are_searched_and_the_trials_are_kept(run, tmp_path):
     summary = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     assert summary['settings']['reg'] == best.reg
     assert summary['settings']['solver'] == 'ials'
+
+
+def test_item_weights_go_all_the_way(run):
+    trained = run('train', 'synthetic', '--solver', 'ease', '--out', 'o')
+    assert trained.returncode == 0, trained.stderr
+    assert 'with ease' in trained.stdout and ' factors' not in trained.stdout
+    assert 'map.png' in trained.stdout
+    commands = re.findall(r'^  (mf-movielens .*)$', trained.stdout, re.M)
+    assert [command.split()[1] for command in commands] == [
+        'recommend',
+        'similar',
+        'rate',
+    ]
+    answers = [run(*shlex.split(command)[1:]) for command in commands]
+    assert [answer.returncode for answer in answers] == [0, 0, 0]
+    assert all(len(answer.stdout.splitlines()) == 11 for answer in answers)
+    best = json.loads(run('recommend', 1, '-m', 'o', '--json').stdout)[0]
+    explained = run('explain', 1, best['item'], '-m', 'o', '-k', 10**4, '--json')
+    parts = json.loads(explained.stdout)
+    assert {part['part'] for part in parts[:-1]} == {'a rating'}
+    assert abs(parts[-1]['score'] - best['score']) < 1e-5
+    info = json.loads(run('info', '-m', 'o', '--json').stdout)
+    assert info['solver'] == 'ease' and info['factors'] == 0
+
+
+def test_too_many_items_for_weights_are_refused_at_once(run, tmp_path):
+    lines = [f'{item % 9},{item},{item % 5 + 1}' for item in range(300_000)]
+    (tmp_path / 'r.csv').write_text('\n'.join(['user,item,rating', *lines]))
+    refused = run('train', 'r.csv', '--solver', 'ease')
+    assert refused.returncode == 1
+    assert 'error: there is not enough memory: weights between' in refused.stderr
+    assert '--solver ials' in refused.stderr

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
+from mf_movielens import ease
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.recommender import Recommender
 
 
 def drawn(n_users, n_items, share, seed=0):
@@ -22,22 +25,88 @@ def drawn(n_users, n_items, share, seed=0):
     return Ratings(user_ix, item_ix, stars, users, items, (1, 5)), targets
 
 
-@pytest.mark.parametrize('reg', [0.1, 200.0])
-@pytest.mark.parametrize('n_users, n_items', [(40, 90), (300, 70), (5, 1)])
-def test_weights_are_those_of_the_inverse(n_users, n_items, reg):
-    ratings, targets = drawn(n_users, n_items, 0.3)
-    inverse = np.linalg.inv(targets.T @ targets + reg * np.eye(n_items))
+def weights_by_definition(targets, reg):
+    """The formula of the paper, by a general inverse."""
+    inverse = np.linalg.inv(targets.T @ targets + reg * np.eye(targets.shape[1]))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
-    factors = fit_ease(ratings, reg)
-    assert factors.item_factors.dtype == 'float32'
-    assert np.allclose(factors.item_factors.T, expected, atol=1e-6)
-    assert (factors.user_factors == targets).all()
+    return expected
 
 
-def test_what_nobody_chose_has_no_weights():
-    ratings, _ = drawn(30, 12, 0.4)
+# With few users, the Gram matrix of the users is inverted. A block has 256 rows.
+@pytest.mark.parametrize('reg', [0.1, 200.0])
+@pytest.mark.parametrize(
+    'n_users, n_items, share',
+    [
+        (40, 90, 0.3),
+        (300, 70, 0.3),
+        (5, 1, 0.3),
+        (1, 9, 0.5),
+        (150, 520, 0.1),
+        (270, 600, 0.05),
+    ],
+)
+def test_weights_are_those_of_the_inverse(n_users, n_items, share, reg):
+    ratings, targets = drawn(n_users, n_items, share)
+    model = fit_ease(ratings, reg)
+    assert model.weights.dtype == 'float32'
+    assert np.allclose(model.weights, weights_by_definition(targets, reg), atol=1e-6)
+    assert (model.targets.toarray() == targets).all()
+
+
+@pytest.mark.parametrize('n_users', [4, 30])
+def test_what_nobody_chose_has_no_weights(n_users):
+    ratings, _ = drawn(n_users, 12, 0.4)
     ratings = ratings.take(ratings.item_ix != 7)
-    weights = fit_ease(ratings, 1.0).item_factors
+    weights = fit_ease(ratings, 1.0).weights
     assert not weights[7].any() and not weights[:, 7].any()
     assert weights[6].any()
+
+
+@pytest.mark.parametrize('n_threads', [1, 2, 5])
+def test_the_number_of_threads_does_not_matter(n_threads, monkeypatch):
+    _, targets = drawn(900, 700, 0.05)
+    table = csr_array(targets.astype('float32'))
+    expected = ease._weights_by_items(table, 3.0)
+    threads = ease.worker_threads
+    monkeypatch.setattr(ease, 'worker_threads', lambda: threads(n_threads))
+    assert (ease._weights_by_items(table, 3.0) == expected).all()
+
+
+def test_too_large_a_catalog_is_refused_before_any_work(monkeypatch):
+    ratings, _ = drawn(30, 12, 0.4)
+    monkeypatch.setattr(ease, '_target_table', None)
+    needed = 12 * 12**2 + 40 * len(ratings)
+    monkeypatch.setattr(ease, '_free_memory', lambda: needed - 1)
+    message = r"weights between 12 items take .* GB .* are free.*solver='ials'"
+    with pytest.raises(MemoryError, match=message):
+        Recommender.fit(ratings, 'ease')
+    monkeypatch.setattr(ease, '_free_memory', lambda: needed)
+    with pytest.raises(TypeError):
+        Recommender.fit(ratings, 'ease')
+
+
+def test_twenty_thousand_items_fit_into_24_gigabytes(monkeypatch):
+    monkeypatch.setattr(ease, '_free_memory', lambda: 20 * 2**30)
+    ease._check_memory(140_000, 20_000, 20_000_000)
+    ease._check_memory(5_000, 20_000, 2_000_000)
+    with pytest.raises(MemoryError, match=r'60,000 items take 43\.3 GB'):
+        ease._check_memory(140_000, 60_000, 2_000_000)
+
+
+@pytest.mark.parametrize('n_users, n_items', [(700, 600), (200, 900)])
+def test_a_fit_takes_no_more_memory_than_it_says(n_users, n_items):
+    import tracemalloc
+
+    ratings, _ = drawn(n_users, n_items, 0.02)
+    fit_ease(ratings, 5.0)
+    tracemalloc.start()
+    try:
+        fit_ease(ratings, 5.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    needed = ease._needed_memory(n_users, n_items, len(ratings))
+    # A few rows at a time besides, which count for less in larger tables.
+    in_hand = ease._ROWS_PER_BLOCK * 8 * n_items * 4
+    assert peak < needed + in_hand

@@ -6,6 +6,7 @@ No warning is shown in either case.
 import sys
 from dataclasses import replace
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -254,14 +255,14 @@ REGULARIZATION = [
 ]
 REGULARIZATION += [(fit_ials, name) for name in ('reg', 'alpha', 'damping')]
 REGULARIZATION += [(damped_biases, 'user_damping'), (damped_biases, 'item_damping')]
-BY_DATA = list(REGULARIZATION)
 REGULARIZATION += [(fit_als, 'bias_reg'), (fit_ease, 'reg')]
 
 
 @pytest.mark.parametrize('fit, name', REGULARIZATION)
 def test_regularization_must_be_a_number(fit, name):
+    may_be_chosen = signature(fit).parameters[name].default is None
     for value in INVALID_WEIGHTS:
-        if value is None and (fit, name) in BY_DATA:
+        if value is None and may_be_chosen:
             assert_usable(fit(RATINGS, **{name: None}), RATINGS)
         else:
             assert_refused(f'{name}={value!r}', fit, RATINGS, **{name: value})
@@ -442,7 +443,7 @@ MODEL_FITS = dict(
 )
 PREDICTOR_FITS = dict(ease=fit_ease, popularity=popularity, biases=damped_biases)
 MODELS = [*MODEL_FITS, *PREDICTOR_FITS]
-FOLD_IN_MODELS = ['als', 'ials', 'biases', 'probit', 'normal']
+FOLD_IN_MODELS = ['als', 'ials', 'ease', 'biases', 'probit', 'normal']
 BAYESIAN_MODELS = ['probit', 'normal']
 
 

@@ -104,9 +104,12 @@ def test_new_users_get_the_rows_of_known_users_with_the_same_ratings(stars):
 def test_users_and_items_without_ratings_are_no_noise():
     ratings, _ = planted()
     kept = ratings.take((ratings.user_ix != 3) & (ratings.item_ix != 7))
-    for f in (fit_ials(kept, 8), fit_ease(kept)):
-        assert not f.user_factors[3].any()
-        assert not f.item_factors[7].any()
+    factors, weights = fit_ials(kept, 8), fit_ease(kept)
+    assert not factors.user_factors[3].any()
+    assert not factors.item_factors[7].any()
+    assert not weights.targets[[3]].nnz
+    assert not weights.weights[7].any()
+    for f in (factors, weights):
         assert f.item_bias[7] == 0
         # The item that most have chosen.
         first = rank_items(f.scores, [3], kept, 1)[0, 0]

@@ -159,7 +159,7 @@ def test_no_other_weights_do_better_than_those_of_ease(seed, n, m, reg, step):
         ratings = replace(ratings, rating=ratings.rating + 1)
     X = np.zeros((n, m))
     X[ratings.user_ix, ratings.item_ix] = (ratings.rating - 1) / 4
-    weights = fit_ease(ratings, reg).item_factors.T.astype('float64')
+    weights = fit_ease(ratings, reg).weights.astype('float64')
 
     def total(B):
         return ((X - X @ B) ** 2).sum() + reg * (B**2).sum()

@@ -34,7 +34,7 @@ GROUPS = {
     ],
     'Solvers': ['solvers', 'als', 'ials', 'ease', 'bayes', 'training'],
     'Evaluation': ['metrics', 'ranking', 'splits', 'baselines'],
-    'Predictors': ['factors', 'posterior', 'model'],
+    'Predictors': ['factors', 'item_weights', 'posterior', 'model'],
     'Engines': ['least_squares', 'gibbs'],
     'Ratings': [
         'encoding',

@@ -1,0 +1,298 @@
+"""Item weights beside products of dense tables, and in everything that uses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+
+from mf_movielens import ranking
+from mf_movielens.ease import fit_ease
+from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.factors import Factors
+from mf_movielens.item_weights import ItemWeights, preference_targets
+from mf_movielens.model_file import ModelFileError
+from mf_movielens.plots import plot_factor, plot_map
+from mf_movielens.ranking import rank_items
+from mf_movielens.recommender import Recommender
+from mf_movielens.storage import save_arrays
+
+
+def drawn(n_users=50, n_items=30, seed=0, share=0.3):
+    """A random predictor, and its tables without gaps."""
+    rng = np.random.default_rng(seed)
+    targets = rng.random((n_users, n_items)) * (rng.random((n_users, n_items)) < share)
+    weights = rng.normal(size=(n_items, n_items)).astype('float32')
+    bias = rng.random(n_items).astype('float32')
+    model = ItemWeights(weights, csr_array(targets.astype('float32')), bias, (1, 5))
+    return model, targets @ weights.astype('float64') + bias
+
+
+@pytest.fixture(scope='module')
+def ratings():
+    rng = np.random.default_rng(3)
+    group = rng.integers(0, 3, 80)
+    user, item = np.nonzero(rng.random((80, 24)) < 0.4)
+    likes = group[user] == item % 3
+    stars = np.clip(np.round(rng.normal(2 + 2.5 * likes, 0.8)), 1, 5)
+    titles = np.array([f'Item {j}' for j in range(24)], object)
+    titles[3] = 'Emma'
+    return Ratings(
+        user.astype('int32'),
+        item.astype('int32'),
+        stars.astype('float32'),
+        Vocabulary(range(80), 'user'),
+        Vocabulary(range(24)),
+        (1, 5),
+        titles=titles,
+    )
+
+
+@pytest.fixture(scope='module')
+def model(ratings):
+    return Recommender.fit(ratings, 'ease', reg=5.0)
+
+
+def history_of(ratings, user):
+    own = ratings.take(ratings.user_ix == user)
+    return dict(zip(ratings.items.decode(own.item_ix).tolist(), own.rating.tolist()))
+
+
+@pytest.mark.parametrize('rows', [4, [4], [7, 7, 0], [], [[1, 2], [3, 4]]])
+@pytest.mark.parametrize('items', [None, slice(0, 30), slice(5, 6), slice(11, 29)])
+def test_scores_are_products_of_tables(rows, items):
+    model, dense = drawn()
+    found = model.scores(rows, items=items)
+    expected = dense[np.array(rows, int)][..., items or slice(None)]
+    assert found.dtype == 'float32' and found.shape == expected.shape
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_predictions_are_the_scores_of_pairs():
+    model, dense = drawn()
+    rng = np.random.default_rng(1)
+    users, items = rng.integers(0, 50, 200), rng.integers(0, 30, 200)
+    assert np.allclose(model.predict(users, items), dense[users, items], atol=1e-5)
+    assert np.allclose(model.predict(users, 3), dense[users, 3], atol=1e-5)
+    assert np.ndim(model.predict(2, 3)) == 0
+    assert np.isclose(model.predict(2, 3), dense[2, 3], atol=1e-5)
+    for wrong in ((50, 0), (-1, 0), (0, 30), (0, -1)):
+        with pytest.raises(IndexError):
+            model.predict(*wrong)
+
+
+def test_large_tables_are_ranked_in_tiles(monkeypatch):
+    monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 1000)
+    model, dense = drawn(700, 1500, share=0.02)
+    seen = model.targets
+    expected = np.where(seen.toarray() > 0, -np.inf, dense)
+    lists = rank_items(model.scores, range(700), seen, 5)
+    best = np.sort(expected, axis=1)[:, :-6:-1]
+    assert np.allclose(np.take_along_axis(expected, lists, 1), best, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['graded', 'binary'])
+def test_new_users_get_the_scores_of_known_users_with_the_same_ratings(ratings, kind):
+    model = Recommender.fit(ratings, 'ease', reg=5.0, kind=kind)
+    everybody = model.predictor.fold_in(ratings.to_csr())
+    rows = np.arange(80)
+    assert (everybody.scores(rows) == model.predictor.scores(rows)).all()
+    assert everybody.weights is model.predictor.weights
+    for user in range(5):
+        folded = model.fold_in(history_of(ratings, user))
+        known = model.recommend(user).drop(columns='user')
+        pd.testing.assert_frame_equal(folded, known)
+
+
+def test_a_new_user_without_likes_gets_what_is_popular(model):
+    for history in ({}, {3: 1, 4: 1}):
+        found = model.fold_in(history, k=3)
+        popular = np.argsort(-model.item_counts, kind='stable')
+        popular = [i for i in model.items.decode(popular) if i not in history]
+        assert found.item.tolist() == popular[:3]
+        assert (found.score.abs() < 2e-6).all()
+
+
+def test_histories_stay_as_they_are(model):
+    history = csr_array(([5.0, 1.0, 3.0], [7, 2, 4], [0, 3]), shape=(1, 24))
+    before = history.copy()
+    model.predictor.fold_in(history).scores(0)
+    for name in ('data', 'indices', 'indptr'):
+        assert (getattr(history, name) == getattr(before, name)).all()
+
+
+def test_pictures_of_new_users_are_not_those_of_the_fit(model):
+    predictor = model.predictor
+    before = predictor.user_factors
+    folded = predictor.fold_in(csr_array(np.full((4, 24), 3, 'float32')))
+    assert folded.user_factors.shape[0] == 4 != len(before)
+
+
+@pytest.mark.parametrize('kind', ['graded', 'binary'])
+def test_contributions_add_up_to_the_score(ratings, kind):
+    model = Recommender.fit(ratings, 'ease', reg=5.0, kind=kind)
+    weights = model.predictor.weights.astype('float64')
+    for user in range(0, 80, 9):
+        best = model.recommend(user, k=1)
+        item = best.item[0]
+        for who in (user, history_of(ratings, user)):
+            parts = model.explain(who, item)
+            assert set(parts.part) == {'a rating'}
+            assert abs(parts.score.sum() - best.score[0]) < 3e-6
+            rows = ratings.items.encode(parts.item)
+            target = preference_targets(parts.rating, (1, 5), kind)
+            expected = weights[rows, model.find(item)] * target
+            assert np.allclose(parts.score, expected, atol=1e-7)
+            assert (parts.score.abs().diff().dropna() <= 1e-9).all()
+
+
+def test_similarity_is_symmetric_and_finds_the_group(model):
+    table = np.array([model.predictor.similarities(j) for j in range(24)])
+    assert np.allclose(table, table.T, atol=1e-7)
+    assert (np.abs(table) <= 1).all()
+    P = np.linalg.inv(
+        (model.predictor.targets.T @ model.predictor.targets).toarray() + 5 * np.eye(24)
+    )
+    expected = -P / np.sqrt(np.outer(np.diag(P), np.diag(P)))
+    np.fill_diagonal(expected, 0)
+    assert np.allclose(table, expected, atol=1e-5)
+    near = [model.similar(item, 3, min_ratings=0).item.tolist() for item in range(24)]
+    same_group = np.mean([[j % 3 == i % 3 for j in near[i]] for i in range(24)])
+    assert same_group > 0.8
+
+
+def test_an_item_that_nobody_liked_has_no_similar_ones(ratings):
+    worst = np.where(ratings.item_ix == 3, np.float32(1), ratings.rating)
+    model = Recommender.fit(replace(ratings, rating=worst), 'ease', reg=5.0)
+    with pytest.raises(ValueError, match='nothing is known about item'):
+        model.similar(3)
+
+
+def test_a_saved_model_gives_the_same_answers(model, tmp_path):
+    again = Recommender.load(model.save(tmp_path / 'm.npz'))
+    assert isinstance(again.predictor, ItemWeights)
+    pd.testing.assert_frame_equal(again.recommend(), model.recommend())
+    pd.testing.assert_frame_equal(again.fold_in({3: 5}), model.fold_in({3: 5}))
+    pd.testing.assert_frame_equal(again.explain(1, 3), model.explain(1, 3))
+    pd.testing.assert_frame_equal(again.similar('Emma'), model.similar('Emma'))
+    assert again.settings == model.settings
+    assert repr(again) == repr(model)
+    assert again.summary().equals(model.summary())
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(weights=np.zeros((24, 23), 'float32')),
+        dict(weights=np.zeros((24, 24))),
+        dict(weights=np.full((24, 24), np.nan, 'float32')),
+        dict(weights=np.zeros((24, 24), 'float16')),
+        dict(item_bias=np.zeros(23, 'float32')),
+        dict(item_bias=np.full(24, np.inf, 'float32')),
+        dict(target=np.zeros(3, 'float32')),
+        dict(target_start=np.arange(81)),
+        dict(target_start=np.arange(81.0)),
+        dict(target_start=np.zeros(0, int)),
+        dict(target_item=np.full(5, -1)),
+        dict(kind='log'),
+        dict(scale=np.array([5.0, 1.0])),
+    ],
+    ids=lambda change: '-'.join(change),
+)
+def test_a_damaged_file_is_refused(model, tmp_path, change):
+    path = model.save(tmp_path / 'm.npz')
+    with np.load(path) as file:
+        arrays = dict(file)
+    save_arrays(path, **arrays | {f'pairs_{k}': v for k, v in change.items()})
+    with pytest.raises(ModelFileError, match='m.npz is damaged'):
+        Recommender.load(path)
+
+
+@pytest.mark.parametrize('outside', [-1, 24, 10**12])
+def test_a_target_of_no_item_is_refused(model, tmp_path, outside):
+    path = model.save(tmp_path / 'm.npz')
+    with np.load(path) as file:
+        arrays = dict(file)
+    items = arrays['pairs_target_item'].astype('int64')
+    items[7] = outside
+    save_arrays(path, **arrays | {'pairs_target_item': items})
+    with pytest.raises(ModelFileError, match='m.npz is damaged'):
+        Recommender.load(path)
+
+
+def test_models_that_were_saved_as_wide_factors_become_item_weights(model, tmp_path):
+    new = model.predictor
+    wide = Factors(
+        mu=0.0,
+        user_bias=np.zeros(80, 'float32'),
+        item_bias=new.item_bias,
+        user_factors=new.targets.toarray(),
+        item_factors=new.weights.T,
+        scale=new.scale,
+        link='score',
+    )
+    old = Recommender(
+        wide, model.users, model.items, model.seen, model.settings, model.titles
+    )
+    again = Recommender.load(old.save(tmp_path / 'm.npz'))
+    assert isinstance(again.predictor, ItemWeights)
+    pd.testing.assert_frame_equal(again.recommend(), model.recommend())
+    pd.testing.assert_frame_equal(again.fold_in({3: 5}), model.fold_in({3: 5}))
+
+
+def test_leading_axes_are_those_of_all_scores():
+    model, dense = drawn(90, 70)
+    table = dense - model.item_bias
+    U, sizes, V = np.linalg.svd(table, full_matrices=False)
+    best = (U[:, :20] * sizes[:20]) @ V[:20]
+    found = model.user_factors @ model.item_factors.T
+    assert model.item_factors.shape == (70, 20)
+    assert np.allclose(found, best, atol=1e-3 * np.abs(best).max())
+    again, _ = drawn(90, 70)
+    assert (again.item_factors == model.item_factors).all()
+
+
+@pytest.mark.parametrize('n_users, n_items', [(1, 1), (3, 2), (2, 50), (30, 1)])
+def test_few_users_or_items_have_few_axes(n_users, n_items):
+    model, dense = drawn(n_users, n_items)
+    n_axes = min(n_users, n_items)
+    assert model.item_factors.shape == (n_items, n_axes)
+    product = model.user_factors @ model.item_factors.T
+    assert np.allclose(product, dense - model.item_bias, atol=1e-5)
+
+
+def test_pictures_are_drawn(model):
+    for figure in (plot_map(model), plot_factor(model)):
+        assert figure.axes[0].has_data()
+
+
+def test_the_axes_of_a_picture_tell_the_groups_apart(ratings, model):
+    from mf_movielens.plots import item_axes
+
+    axes = item_axes(model.predictor)[:, :2]
+    centres = np.array([axes[group::3].mean(0) for group in range(3)])
+    distance = ((axes[:, None] - centres) ** 2).sum(2)
+    assert (distance.argmin(1) == np.arange(24) % 3).mean() > 0.85
+
+
+def test_what_weights_cannot_answer_is_refused(model):
+    for call in (
+        lambda: model.recommend(1, by='low'),
+        lambda: model.intervals(1, 3),
+        lambda: model.predictor.predict(1, 3, timestamp=9),
+    ):
+        with pytest.raises(ValueError, match="fitted with solver='bayes'"):
+            call()
+    with pytest.raises(ValueError, match='this model ranks'):
+        model.predict(1, 3)
+
+
+def test_likes_are_all_equal():
+    likes = pd.DataFrame({'user': [1, 1, 2, 2, 3], 'item': list('abaca')})
+    ratings = Ratings.from_frame(likes.assign(rating=1))
+    model = fit_ease(ratings, reg=0.5)
+    assert (model.targets.data == 1).all()
+    assert model.fold_in(csr_array([[0, 1.0, 0]])).scores(0).argmax() == 0
