@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mf_movielens.factors import Factors
+from mf_movielens.item_weights import ItemWeights
 from mf_movielens.posterior import Posterior
 from mf_movielens.recommender import Recommender
 
@@ -36,6 +37,13 @@ def test_a_saved_recommender_still_answers_as_it_did(name):
     new_user = model.fold_in({101: 5, 105: 1}, 4)
     assert_same_frame(new_user, expected['fold_in'], ['item', 'score'])
     assert model.titles[model.find(103)] == 'Item D (1983)'
+
+
+def test_an_old_model_by_ease_also_explains():
+    model = Recommender.load(SAVED / 'ease-v2.npz')
+    assert isinstance(model.predictor, ItemWeights)
+    for user, item, score in EXPECTED['ease-v2']['recommend']:
+        assert abs(model.explain(user, item).score.sum() - score) < 1e-5
 
 
 def test_saved_arrays_of_predictors_still_open():
