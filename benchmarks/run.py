@@ -67,6 +67,8 @@ REMOVED_VARIABLES = (
     'VECLIB_',
 )
 SEARCH_KEYS = ['task', 'system', 'model', 'fold']
+# what a busy machine cannot measure
+TIMES = ['import_s', 'prepare_s', 'fit_s', 'latency_one_ms', 'latency_all_s']
 COMPARISON_COLUMNS = [
     f'{prefix}{column}'
     for prefix in ('', 'mae_', 'recall_')
@@ -85,6 +87,13 @@ class Plan(NamedTuple):
     budget: int = BUDGET
     results: Path = RESULTS
     predictions: Path = KEPT / 'predictions'
+    # None: all
+    models: tuple[str, ...] | None = None
+    keeps_times: bool = True
+
+    def includes(self, task: str, about: Mapping[str, Any], model: str) -> bool:
+        """Whether a model of a peer file is measured for a task."""
+        return about['task'] == task and (self.models is None or model in self.models)
 
 
 QUICK_PLAN = Plan(FOLDS[:1], 2, KEPT / 'quick', KEPT / 'quick/predictions')
@@ -352,7 +361,16 @@ def benchmark_model(
             variant = Variant(about['task'], system, model, name)
             rows.append(fit_fold(variant, peer, settings, n_settings, fold, plan))
             print_row(rows[-1])
-    return pd.DataFrame(rows), pd.concat(searches) if searches else pd.DataFrame()
+    fits = pd.DataFrame(rows)
+    tried = pd.concat(searches) if searches else pd.DataFrame()
+    if plan.keeps_times:
+        return fits, tried
+    return without_times(fits), without_times(tried)
+
+
+def without_times(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with empty times."""
+    return table.assign(**{column: np.nan for column in TIMES if column in table})
 
 
 PRINTED_COLUMNS = (
@@ -537,8 +555,8 @@ def measure_tasks(
         (system, model)
         for task in tasks
         for system, peer in peers.items()
-        for model in peer.MODELS
-        if peer.MODELS[model]['task'] == task
+        for model, about in peer.MODELS.items()
+        if plan.includes(task, about, model)
     ]
     failed = []
     folds_path = plan.results / 'benchmark_folds.csv'
@@ -594,6 +612,17 @@ def parse_arguments() -> argparse.Namespace:
         help='these peers; rows of the others stay as they are',
     )
     parser.add_argument(
+        '--models',
+        nargs='+',
+        metavar='MODEL',
+        help='these models of the peers, by their names in peers/',
+    )
+    parser.add_argument(
+        '--no-times',
+        action='store_true',
+        help='leave the times empty, on a machine that has other work to do',
+    )
+    parser.add_argument(
         '--quick',
         action='store_true',
         help='one fold and two settings, for trying; the tables go to '
@@ -610,9 +639,21 @@ def main() -> None:
         if system in options.systems
     }
     plan = QUICK_PLAN if options.quick else Plan()
-    models = [about for peer in peers.values() for about in peer.MODELS.values()]
-    if not any(about['task'] in options.only for about in models):
-        sys.exit(f'{", ".join(peers)} has no model for {", ".join(options.only)}')
+    plan = plan._replace(
+        models=options.models and tuple(options.models),
+        keeps_times=not options.no_times,
+    )
+    is_included = [
+        plan.includes(task, about, model)
+        for peer in peers.values()
+        for model, about in peer.MODELS.items()
+        for task in options.only
+    ]
+    if not any(is_included):
+        models = f', {", ".join(options.models)}' if options.models else ''
+        sys.exit(
+            f'{", ".join(peers)} has no model for {", ".join(options.only)}{models}'
+        )
     plan.results.mkdir(parents=True, exist_ok=True)
     failed = measure_tasks(peers, [t for t in METRICS if t in options.only], plan)
     for row in failed:

@@ -127,6 +127,56 @@ def test_the_summary_is_the_mean_of_five_folds(tables):
     assert (folds.fold.nunique() == 5).all()
 
 
+def test_implicit_feedback_of_a_peer_is_that_of_the_training_ratings(run):
+    "Each row of features has a one for itself, and 1 / sqrt(n) for each of n ratings."
+    sparse = pytest.importorskip('scipy.sparse')
+    worker, peer = importlib.import_module('worker'), run.load_peers()['myfm']
+    for name in ('csr_matrix', 'diags', 'hstack', 'identity'):
+        setattr(peer, name, getattr(sparse, name))
+    # the last user and the last two items have no rating in training
+    user_ix, item_ix = np.array([0, 0, 1, 2, 0, 2]), np.array([0, 1, 1, 1, 2, 2])
+    train = worker.PeerRatings(
+        user_ix, item_ix, np.ones(6), None, 4, 5, 1, 5, np.ones((4, 3)), np.ones((5, 2))
+    )
+    data = peer.prepare('ratings and implicit feedback', train, {})
+    rated = np.zeros((4, 5))
+    rated[user_ix, item_ix] = 1
+    for side, table in (('users', rated), ('items', rated.T)):
+        n_ratings = np.maximum(table.sum(1, keepdims=True), 1)
+        expected = np.hstack([np.eye(len(table)), table / np.sqrt(n_ratings)])
+        assert data[side].toarray() == pytest.approx(expected)
+    assert data['groups'] == [4, 5, 5, 4]
+
+
+def test_only_the_named_models_are_measured_and_times_may_stay_empty(
+    run, monkeypatch, tmp_path
+):
+    peers = {'myfm': run.load_peers()['myfm']}
+    name = 'ratings and implicit feedback'
+    plan = run.Plan(('u1',), 2, tmp_path, tmp_path, (name,), keeps_times=False)
+    fitted = []
+
+    def fit_fold(variant, peer, settings, n_settings, fold, plan):
+        fitted.append(variant)
+        return variant.columns() | dict(fold=fold, rmse=0.9, fit_s=3.0, missing=None)
+
+    def search_settings(system, peer, model, fold, budget):
+        row = dict(task='rating', system=system, model=model, fold=fold, fit_s=3.0)
+        return peer.MODELS[model]['default'], pd.DataFrame([row])
+
+    monkeypatch.setattr(run, 'fit_fold', fit_fold)
+    monkeypatch.setattr(run, 'search_settings', search_settings)
+    monkeypatch.setattr(run, 'fit_main_model', lambda task, plan: None)
+    monkeypatch.setattr(run, 'write_summary', lambda path, plan: pd.read_csv(path))
+    monkeypatch.setattr(run, 'print_table', lambda table, task: None)
+    assert run.measure_tasks(peers, ['rating'], plan) == []
+    assert {variant.model for variant in fitted} == {name}
+    for part in ('folds', 'search'):
+        table = pd.read_csv(tmp_path / f'benchmark_{part}.csv')
+        assert {*table.model} == {name}
+        assert table.fit_s.isna().all()
+
+
 def pairs_of(users, items):
     return set(zip(users.tolist(), items.tolist()))
 

@@ -9,6 +9,12 @@ MODELS = {
         default={'rank': 10, 'sweeps': 200},
         search={'rank': [5, 10, 20], 'sweeps': [100, 200, 400]},
     ),
+    # who rated what as well, which our Bayesian model uses too
+    'ratings and implicit feedback': dict(
+        task='rating',
+        default={'rank': 10, 'sweeps': 300, 'likelihood': 'normal'},
+        search={'rank': [8, 10, 14], 'likelihood': ['normal', 'probit']},
+    ),
     # as its example for ML-100K: implicit feedback, side features, days
     'all that is known': dict(
         task='rating',
@@ -33,19 +39,18 @@ def encode_pairs(user_ix, item_ix, shape):
     return csr_matrix(table, (len(user_ix), sum(shape)))
 
 
-def encode_side(rows, other_rows, shape, features):
+def encode_side(rows, other_rows, shape, features=None):
     """The features of each user or item, and how many there are of each group.
 
     The groups are the user (item) itself, the items (users) of its ratings, and its
-    side features. The rows of the second group are divided by the root of their sum.
+    side features, if there are any. The rows of the second group are divided by the
+    root of their sum, as in SVD++.
     """
     ratings = csr_matrix((np.ones(len(rows)), (rows, other_rows)), shape)
     n_ratings = np.maximum(np.ravel(ratings.sum(1)), 1)
-    groups = [
-        identity(shape[0]),
-        diags(1 / np.sqrt(n_ratings)) @ ratings,
-        csr_matrix(features),
-    ]
+    groups = [identity(shape[0]), diags(1 / np.sqrt(n_ratings)) @ ratings]
+    if features is not None:
+        groups.append(csr_matrix(features))
     return csr_matrix(hstack(groups)), [group.shape[1] for group in groups]
 
 
@@ -63,22 +68,21 @@ def prepare(name, train, settings):
     rating = train.rating.astype('float64')
     if name == 'ratings only':
         return encode_pairs(train.user_ix, train.item_ix, shape), rating, shape
-    users, user_groups = encode_side(
-        train.user_ix, train.item_ix, shape, train.user_features
-    )
-    items, item_groups = encode_side(
-        train.item_ix, train.user_ix, shape[::-1], train.item_features
-    )
-    days = np.unique(train.timestamp // 86_400)
+    knows_all = name == 'all that is known'
+    features = (train.user_features, train.item_features) if knows_all else (None, None)
+    pairs = (train.user_ix, train.item_ix)
+    users, user_groups = encode_side(*pairs, shape, features[0])
+    items, item_groups = encode_side(*pairs[::-1], shape[::-1], features[1])
+    days = np.unique(train.timestamp // 86_400) if knows_all else None
     return dict(
         days=days,
         users=users,
         items=items,
-        rating_days=encode_days(train.timestamp, days),
+        rating_days=encode_days(train.timestamp, days) if knows_all else None,
         user_ix=train.user_ix,
         item_ix=train.item_ix,
         rating=rating,
-        groups=[len(days), *user_groups, *item_groups],
+        groups=[*([len(days)] if knows_all else []), *user_groups, *item_groups],
     )
 
 
@@ -91,14 +95,18 @@ def relation_blocks(data, user_ix, item_ix):
 
 
 def fit(name, data, settings):
-    model = myfm.MyFMRegressor(rank=settings['rank'], random_seed=0)
     n_samples = dict(n_iter=settings['sweeps'], n_kept_samples=settings['sweeps'])
+    is_probit = settings.get('likelihood') == 'probit'
+    model_class = myfm.MyFMOrderedProbit if is_probit else myfm.MyFMRegressor
+    model = model_class(rank=settings['rank'], random_seed=0)
     if name == 'ratings only':
         pairs, rating, shape = data
         return model.fit(pairs, rating, group_shapes=list(shape), **n_samples), shape
+    # the probit model takes the stars as categories 0, 1, ...
+    data['stars'], category = np.unique(data['rating'], return_inverse=True)
     model.fit(
         data['rating_days'],
-        data['rating'],
+        category if is_probit else data['rating'],
         X_rel=relation_blocks(data, data['user_ix'], data['item_ix']),
         group_shapes=data['groups'],
         **n_samples,
@@ -110,5 +118,8 @@ def predict(name, model, user_ix, item_ix, *timestamp):
     fitted, data = model
     if name == 'ratings only':
         return fitted.predict(encode_pairs(user_ix, item_ix, data))
-    rating_days = encode_days(timestamp[0], data['days'])
-    return fitted.predict(rating_days, relation_blocks(data, user_ix, item_ix))
+    blocks = relation_blocks(data, user_ix, item_ix)
+    rating_days = encode_days(timestamp[0], data['days']) if timestamp else None
+    if isinstance(fitted, myfm.MyFMOrderedProbit):
+        return fitted.predict_proba(rating_days, blocks) @ data['stars']
+    return fitted.predict(rating_days, blocks)
