@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -151,9 +152,9 @@ def test_implicit_feedback_of_a_peer_is_that_of_the_training_ratings(run):
 def test_only_the_named_models_are_measured_and_times_may_stay_empty(
     run, monkeypatch, tmp_path
 ):
-    peers = {'myfm': run.load_peers()['myfm']}
-    name = 'ratings and implicit feedback'
-    plan = run.Plan(('u1',), 2, tmp_path, tmp_path, (name,), keeps_times=False)
+    about = dict(task='rating', default={'rank': 10}, search={'rank': [8, 10]})
+    peers = {'peer': SimpleNamespace(MODELS={'one': about, 'other': about})}
+    plan = run.Plan(('u1',), 2, tmp_path, tmp_path, ('one',), keeps_times=False)
     fitted = []
 
     def fit_fold(variant, peer, settings, n_settings, fold, plan):
@@ -170,10 +171,10 @@ def test_only_the_named_models_are_measured_and_times_may_stay_empty(
     monkeypatch.setattr(run, 'write_summary', lambda path, plan: pd.read_csv(path))
     monkeypatch.setattr(run, 'print_table', lambda table, task: None)
     assert run.measure_tasks(peers, ['rating'], plan) == []
-    assert {variant.model for variant in fitted} == {name}
+    assert [tuple(v)[2:] for v in fitted] == [('one', 'default'), ('one', 'tuned')]
     for part in ('folds', 'search'):
         table = pd.read_csv(tmp_path / f'benchmark_{part}.csv')
-        assert {*table.model} == {name}
+        assert {*table.model} == {'one'}
         assert table.fit_s.isna().all()
 
 
