@@ -13,7 +13,7 @@ MODELS = {
     'ratings and implicit feedback': dict(
         task='rating',
         default={'rank': 10, 'sweeps': 300, 'likelihood': 'normal'},
-        search=None,
+        search={'rank': [8, 10, 14], 'likelihood': ['normal', 'probit']},
     ),
     # as its example for ML-100K: implicit feedback, side features, days
     'all that is known': dict(
