@@ -21,6 +21,7 @@ __all__ = ['MODEL_FORMAT', 'MODEL_VERSION', 'ModelParts', 'with_regularization',
            'load_model_parts']
 
 # %% ../nbs/95_model_file.ipynb #8b9107dd
+from .blend import Blend
 from .encoding import Ratings, Vocabulary
 from .factors import Factors, Predictor
 from .item_weights import ItemWeights
@@ -125,7 +126,12 @@ def _load_item_weights(arrays: _Arrays) -> Predictor:
     return ItemWeights.from_arrays(arrays)
 
 
+def _load_blend(arrays: _Arrays) -> Predictor:
+    return Blend.from_arrays(arrays)
+
+
 _KINDS = {
+    'Blend': _Kind('blend_', 'blend_weight', 4, _load_blend),
     'ItemWeights': _Kind('pairs_', 'pairs_weights', 4, _load_item_weights),
     'Posterior': _Kind('draws_', 'draws_user', 3, _load_posterior),
     'Factors': _Kind('', 'mu', 2, _load_factors),

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 __all__ = ['History', 'Histories', 'read_history', 'read_histories', 'explain_prediction']
 
 # %% ../nbs/18_new_users.ipynb #60ab4b07
+from .blend import Blend
 from .catalog import Catalog
 from mf_movielens.encoding import (
     ID_COLUMNS,
@@ -340,6 +341,21 @@ def _sum_by_weights(
     model: ItemWeights, item_ix: int, history: History, user_ix: int | None
 ) -> _Sum:
     contributions = model.contributions(item_ix, history.item_ix, history.rating)
+    prediction = None if user_ix is None else float(model.predict(user_ix, item_ix))
+    return _Sum(contributions, {}, prediction)
+
+
+@_sum_of.register(Blend)
+def _sum_by_blend(
+    model: Blend, item_ix: int, history: History, user_ix: int | None
+) -> _Sum:
+    """Both sums, in the shares of the blend."""
+    of_factors = _sum_of(model.factors, item_ix, history, user_ix)
+    of_weights = _sum_of(model.item_weights, item_ix, history, user_ix)
+    share = model.weight
+    contributions = (
+        1 - share
+    ) * of_factors.contributions + share * of_weights.contributions
     prediction = None if user_ix is None else float(model.predict(user_ix, item_ix))
     return _Sum(contributions, {}, prediction)
 

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 __all__ = ['Recommender']
 
 # %% ../nbs/17_recommender.ipynb #3e436660
+from .blend import Blend
 from .catalog import Catalog, as_id_list
 from .encoding import Ratings, Vocabulary, find_id_column
 from .evaluation import align_ratings, evaluate_predictor
@@ -998,6 +999,8 @@ def _recommend(
 # %% ../nbs/17_recommender.ipynb #1c49858f
 def _similarity_vectors(predictor: Predictor) -> np.ndarray:
     """(n_items, d) vectors whose cosines say how much one item speaks for another."""
+    if isinstance(predictor, Blend):
+        predictor = predictor.factors
     vectors = predictor.item_factors
     weights = predictor.regularization if isinstance(predictor, Factors) else None
     if weights is None or weights.alpha is None or not predictor.n_factors:

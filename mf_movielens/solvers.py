@@ -17,6 +17,7 @@ __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 
 # %% ../nbs/94_solvers.ipynb #7c5ff504
 from .als import als_settings, fit_als
+from .blend import blend_settings, fit_blend
 from .ease import ease_settings, fit_ease
 from .encoding import Ratings, RatingsError, scale_unit
 from .factors import Factors, Goal, Predictor
@@ -276,6 +277,26 @@ _ALL = (
         description='ranks items by weights between them; for some thousand items',
         by_data=ease_settings,
         steps={('reg',): 2},
+    ),
+    Solver(
+        name='blend',
+        goal='ranking',
+        fit=fit_blend,
+        defaults={
+            'n_factors': None,
+            'reg': None,
+            'damping': None,
+            'alpha': None,
+            'n_iterations': 8,
+            'item_reg': None,
+            'kind': 'graded',
+            'weight': 0.25,
+            'seed': 0,
+        },
+        options=_THREAD_OPTIONS,
+        description='ranks items by ials and ease together',
+        by_data=blend_settings,
+        steps={('n_factors',): 2, ('reg',): 2, ('item_reg',): 2},
     ),
     Solver(
         name='als',

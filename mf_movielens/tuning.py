@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ import pandas as pd
 __all__ = ['Trial', 'Tuning', 'tune_settings']
 
 # %% ../nbs/27_tuning.ipynb #6961f0bc
+from .blend import Blend
 from .encoding import Ratings
 from .factors import Goal, Predictor
 from .least_squares import fit_key
@@ -209,7 +211,11 @@ class _Search:
         self.fit_key = fit_key(ratings, None, tuning=goal, seed=seed)
 
     def attempt(
-        self, solver: Solver, settings: Mapping[str, Any], change: str
+        self,
+        solver: Solver,
+        settings: Mapping[str, Any],
+        change: str,
+        make: Callable[[], list[Predictor]] | None = None,
     ) -> Trial:
         """Try settings, or recall what came of them in an earlier run."""
         resolved = solver.resolve(self.cases[0].train, settings)
@@ -217,7 +223,7 @@ class _Search:
         predictors: list[Predictor] = []
         if trial is None:
             self.budget.check(len(self.trials), self._expected_seconds(solver))
-            trial, predictors = self._measure(solver, resolved, change)
+            trial, predictors = self._measure(solver, resolved, change, make)
         self.trials.append(trial)
         rival = self.best_of.get(solver.name)
         if rival is None or trial.is_better_than(rival):
@@ -242,10 +248,14 @@ class _Search:
         return (own[-1] if own else 0.0) + last_fit
 
     def _measure(
-        self, solver: Solver, settings: dict[str, Any], change: str
+        self,
+        solver: Solver,
+        settings: dict[str, Any],
+        change: str,
+        make: Callable[[], list[Predictor]] | None,
     ) -> tuple[Trial, list[Predictor]]:
         start = time.monotonic()
-        predictors = self._predictors(solver, settings)
+        predictors = make() if make else self._predictors(solver, settings)
         scores = [_SCORES[self.goal](*pair) for pair in zip(predictors, self.cases)]
         seconds = time.monotonic() - start
         trial = Trial(solver.name, settings, change, np.concatenate(scores), seconds)
@@ -254,14 +264,14 @@ class _Search:
     def _predictors(
         self, solver: Solver, settings: Mapping[str, Any]
     ) -> list[Predictor]:
-        """Fitted to each training part; a blend is put together of what is there."""
+        """Fitted to each training part."""
         options = {k: v for k, v in self.options.items() if k in solver.options}
         if not solver.steps and 'on_iteration' in solver.options:
             # There is one trial of these, which takes long.
             options['on_iteration'] = self.budget.check_long_fit
         return [solver.fit(case.train, **settings, **options) for case in self.cases]
 
-    def _best_fitted(self, name: str) -> list[Predictor]:
+    def best_fitted(self, name: str) -> list[Predictor]:
         """The predictors of the best trial of a solver."""
         if not self.fitted[name]:
             # It was recalled from an earlier run.
@@ -345,9 +355,12 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
 
 # %% ../nbs/27_tuning.ipynb #dd3fd8c5
 _CANDIDATES: dict[Goal, tuple[str, ...]] = {
-    'ranking': ('ials', 'ease'),
+    'ranking': ('ials', 'ease', 'blend'),
     'rating': ('als', 'bayes'),
 }
+
+
+_BLEND_WEIGHTS = (0.25, 0.5, 0.75)
 
 
 def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
@@ -361,16 +374,38 @@ def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
     return True
 
 
+def _try_blends(search: _Search, solver: Solver) -> None:
+    """Blend the best iALS with the best EASE."""
+    if not {'ials', 'ease'} <= {*search.best_of}:
+        return
+    ials, ease = search.best_of['ials'].settings, search.best_of['ease'].settings
+    of_pairs = {'item_reg': ease['reg'], 'kind': ease['kind']}
+
+    def blend(weight: float) -> list[Predictor]:
+        parts = zip(search.best_fitted('ials'), search.best_fitted('ease'))
+        return [Blend(*both, weight=weight) for both in parts]  # type: ignore[arg-type]
+
+    for weight in _BLEND_WEIGHTS:
+        settings = ials | of_pairs | {'weight': weight}
+        if not search.has_tried(solver, settings):
+            make = partial(blend, weight)
+            search.attempt(solver, settings, f'weight {weight:g}', make)
+
+
 def _try_all(search: _Search, names: tuple[str, ...]) -> None:
     """Try all candidates until nothing helps, or the budget is spent."""
     walking: list[Solver] = []
     for name in names:
         solver = SOLVERS[name]
-        if _start(search, solver, is_first=not walking):
+        if name == 'blend' and len(names) > 1:
+            _try_blends(search, solver)
+        elif _start(search, solver, is_first=not walking):
             walking.append(solver)
             _walk(search, solver)
     for solver in walking:
         _walk(search, solver, 0.5)
+    if 'blend' in names and len(names) > 1:
+        _try_blends(search, SOLVERS['blend'])
 
 # %% ../nbs/27_tuning.ipynb #a93ca593
 @dataclass(frozen=True, eq=False)

@@ -48,6 +48,7 @@ FLOORS = {
     'bayes': 4,
     'model': 4,
     'training': 4.1,
+    'blend': 4.15,
     'solvers': 4.2,
     'tuning': 5,
     'catalog': 4.3,
