@@ -401,7 +401,10 @@ def _try_all(search: _Search, names: tuple[str, ...]) -> None:
             _try_blends(search, solver)
         elif _start(search, solver, is_first=not walking):
             walking.append(solver)
-            _walk(search, solver)
+            if len(walking) == 1:
+                _walk(search, solver)
+    for solver in walking[1:]:
+        _walk(search, solver)
     for solver in walking:
         _walk(search, solver, 0.5)
     if 'blend' in names and len(names) > 1:
