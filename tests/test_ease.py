@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from mf_movielens import ease
-from mf_movielens.ease import fit_ease
+from mf_movielens.ease import ease_settings, fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.recommender import Recommender
 
@@ -110,3 +110,27 @@ def test_a_fit_takes_no_more_memory_than_it_says(n_users, n_items):
     # A few rows at a time besides, which count for less in larger tables.
     in_hand = ease._ROWS_PER_BLOCK * 8 * n_items * 4
     assert peak < needed + in_hand
+
+
+def test_regularization_follows_the_activity_of_the_users():
+    ratings, targets = drawn(60, 40, 0.3)
+    activity = (targets**2).sum(1)
+    expected = 2.5 * np.average(activity, weights=activity)
+    assert np.isclose(ease_settings(ratings)['reg'], expected, rtol=5e-3)
+    by_default = fit_ease(ratings).weights
+    assert (
+        by_default == fit_ease(ratings, ease_settings(ratings)['reg']).weights
+    ).all()
+    model = Recommender.fit(ratings, 'ease')
+    assert model.settings['reg'] == ease_settings(ratings)['reg']
+    # Twice as many of the same users change nothing.
+    twice = np.concatenate([ratings.user_ix, ratings.user_ix + 60]).astype('int32')
+    doubled = Ratings(
+        twice,
+        np.tile(ratings.item_ix, 2),
+        np.tile(ratings.rating, 2),
+        Vocabulary(range(120), 'user'),
+        ratings.items,
+        ratings.scale,
+    )
+    assert ease_settings(doubled) == ease_settings(ratings)
