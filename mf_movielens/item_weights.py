@@ -361,7 +361,9 @@ class ItemWeights(PointPredictor):
         return self.weights[rated_ix, item_ix].astype('float64') * target
 
     def similarities(self, item_ix: int) -> np.ndarray:
-        """Partial correlations of an item with all items.
+        """Cosines of an item's column of weights with those of all items.
+
+        In its own place, each column has half of its length.
 
         Parameters
         ----------
@@ -371,11 +373,23 @@ class ItemWeights(PointPredictor):
         Returns
         -------
         ndarray of float32
-            (n_items,) from -1 to 1; 0 for the item itself.
+            (n_items,) from -1 to 1; 1 for the item itself, and -inf for items about
+            which nothing is known.
         """
-        to_others, from_others = self.weights[item_ix], self.weights[:, item_ix]
-        size = np.sqrt(np.abs(to_others)) * np.sqrt(np.abs(from_others))
-        return np.asarray(np.sign(to_others) * size)
+        lengths = np.maximum(self._lengths, np.float32(1e-37))
+        column = self.weights[:, item_ix] / lengths[item_ix]
+        others = column @ self.weights / lengths
+        direct = column + self.weights[item_ix] / lengths
+        cosines = (others + _OWN_PLACE * direct) / np.float32(1 + _OWN_PLACE**2)
+        cosines[item_ix] = 1
+        unknown = self._lengths == 0
+        cosines[unknown | unknown[item_ix]] = -np.inf
+        return np.asarray(cosines)
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """(n_items,) lengths of the columns of weights."""
+        return np.sqrt(np.einsum('ij,ij->j', self.weights, self.weights))
 
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
         """Scores as they are: they are no ratings."""
@@ -475,6 +489,9 @@ def _check_targets(model: ItemWeights) -> None:
     # A nan makes the comparison false.
     if target.dtype != np.float32 or not 0 <= lowest <= highest <= 1:
         raise ValueError('targets must be numbers from 0 to 1, as float32')
+
+# %% ../nbs/11b_item_weights.ipynb #818debf3
+_OWN_PLACE = np.float32(0.5)
 
 # %% ../nbs/11b_item_weights.ipynb #37943b60
 _MAX_AXES = 20

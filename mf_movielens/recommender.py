@@ -1029,9 +1029,9 @@ def _similarities(predictor: Predictor, row: int) -> np.ndarray | None:
 
 
 @_similarities.register(ItemWeights)
-def _partial_correlations(predictor: ItemWeights, row: int) -> np.ndarray | None:
+def _similarities_by_weights(predictor: ItemWeights, row: int) -> np.ndarray | None:
     similarity = predictor.similarities(row)
-    return similarity if similarity.any() else None
+    return similarity if similarity[row] > 0 else None
 
 
 def _min_count(item_counts: np.ndarray, min_ratings: float | None) -> float:
