@@ -32,7 +32,7 @@ GROUPS = {
         'workflow',
         'spark',
     ],
-    'Solvers': ['solvers', 'als', 'ials', 'ease', 'bayes', 'training'],
+    'Solvers': ['solvers', 'als', 'ials', 'ease', 'blend', 'bayes', 'training'],
     'Evaluation': ['metrics', 'ranking', 'splits', 'baselines'],
     'Predictors': ['factors', 'item_weights', 'posterior', 'model'],
     'Engines': ['least_squares', 'gibbs'],
