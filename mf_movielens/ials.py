@@ -170,6 +170,11 @@ def ials_settings(
     dict
         n_factors, reg, alpha and damping.
 
+    Raises
+    ------
+    ValueError
+        If a given alpha is no number, or negative.
+
     Examples
     --------
     >>> import pandas as pd
@@ -183,11 +188,12 @@ def ials_settings(
     n_pairs = n_users * n_items
     density = len(ratings) / n_pairs
     alpha = given.get('alpha', _rounded(min(0.4, 2 * math.sqrt(density))))
+    check_regularization('alpha', alpha)
     found = {
         'n_factors': _n_factors_by_size(len(ratings), n_users, n_items),
         'reg': _rounded(min(0.2, 1.25 * math.sqrt(n_pairs) / len(ratings))),
         'alpha': alpha,
-        'damping': 10 * alpha,
+        'damping': min(10 * alpha, 1e6),
     }
     return found | {name: given[name] for name in found if name in given}
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import mf_movielens
 from mf_movielens.als import fit_als
 from mf_movielens.bayes import fit_bayes
+from mf_movielens.blend import fit_blend
 from mf_movielens.cli import app
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings, Vocabulary
@@ -25,6 +26,7 @@ from mf_movielens.recommender import Recommender
 from mf_movielens.shards import shard_file, write_shards
 from mf_movielens.solvers import SOLVERS
 from mf_movielens.splits import random_split
+from mf_movielens.tuning import tune_settings
 
 N_USERS, N_ITEMS = 30, 20
 SEEDS = (0, 1, 2)
@@ -34,6 +36,7 @@ WITH_SEED = [name for name, solver in SOLVERS.items() if 'seed' in solver.defaul
 SHORT = {
     'als': {'n_factors': 3, 'n_iterations': 2},
     'ials': {'n_factors': 3, 'n_iterations': 2},
+    'blend': {'n_factors': 3, 'n_iterations': 2},
     'keras': {'n_factors': 3, 'n_iterations': 1},
     'bayes': {'n_factors': 3, 'n_burn_in': 1, 'n_samples': 2, 'progress': False},
 }
@@ -84,6 +87,10 @@ def new_user(seed):
     return [folded.user_samples, folded.user_noise_scale]
 
 
+def held_out_ndcg(tune, seed):
+    return tune(RATINGS, solver='ials', trials=1, seed=seed).trials.ndcg
+
+
 def order_of_shards(folder, seed):
     shards = write_shards(RATINGS, folder / 'dealt', 100, seed=0)
     return rows_of(*shards.shuffled(seed, 0))[:1]
@@ -103,6 +110,11 @@ def dealt_file(folder, seed):
 SEEDED = {
     'als.fit_als': lambda s: factors_of(fit_als(RATINGS, seed=s, **SHORT['als'])),
     'ials.fit_ials': lambda s: factors_of(fit_ials(RATINGS, seed=s, **SHORT['ials'])),
+    'blend.fit_blend': lambda s: factors_of(
+        fit_blend(RATINGS, seed=s, **SHORT['blend'])
+    ),
+    'tuning.tune_settings': lambda s: [held_out_ndcg(tune_settings, s)],
+    'recommender.Recommender.tune': lambda s: [held_out_ndcg(Recommender.tune, s)],
     'bayes.fit_bayes': lambda s: factors_of(
         fit_bayes(RATINGS, seed=s, **SHORT['bayes'])
     ),

@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 
 PACKAGES = ['mf_movielens']
-# The defaults of the package, in full so that the search does not try them twice
+# The numbers with which the committed tables were measured, in full so that the search
+# does not try them twice. What follows from the data by default is close to them.
 ALS = {'n_factors': 64, 'reg': 0.08, 'damping': 4, 'n_iterations': 10}
 IALS = {'n_factors': 64, 'reg': 0.02, 'damping': 4, 'alpha': 0.4, 'n_iterations': 8}
 BAYES = {
@@ -76,7 +77,7 @@ COMPILES = True
 
 
 def load():
-    """Import the package, and check that the settings above are its defaults.
+    """Import the package, and check that the settings of Bayes are its defaults.
 
     Tiny fits load what is compiled, or compile it.
     """
@@ -91,14 +92,9 @@ def load():
         recommender,
     )
 
-    for settings, fit in (
-        (ALS, als.fit_als),
-        (IALS, ials.fit_ials),
-        (BAYES, bayes.fit_bayes),
-    ):
-        parameters = inspect.signature(fit).parameters
-        if any(parameters[k].default != v for k, v in settings.items()):
-            raise ValueError(f'{settings} are not the defaults of {fit.__name__}')
+    parameters = inspect.signature(bayes.fit_bayes).parameters
+    if any(parameters[k].default != v for k, v in BAYES.items()):
+        raise ValueError(f'{BAYES} are not the defaults of fit_bayes')
     few = np.arange(8, dtype='int32')
     vocabulary = encoding.Vocabulary(few)
     stars = encoding.Ratings(few, few, 1 + few % 2.0, vocabulary, vocabulary, (1, 2))
@@ -131,7 +127,7 @@ def fit_predictor(name, ratings, side, settings):
     if name == 'scale iALS':
         return ials.fit_ials(ratings, reg=1e-6, **scale_settings(settings))
     if name == 'scale ALS' or name.startswith('ALS'):
-        return als.fit_als(ratings, **settings)
+        return als.fit_als(ratings, **als_settings(settings))
     if name.startswith('Bayes'):
         features = None if name == 'Bayes' else side
         return bayes.fit_bayes(ratings, features, progress=False, **settings)
@@ -144,6 +140,12 @@ def fit_predictor(name, ratings, side, settings):
     if name == 'damped biases':
         return baselines.damped_biases(ratings)
     return baselines.popularity(ratings)
+
+
+def als_settings(settings):
+    """Those of `fit_als`, with one damping for factors and biases."""
+    full = ALS | {'bias_reg': 0.02} | settings
+    return full | {'factor_damping': full['damping']}
 
 
 def scale_settings(settings):
