@@ -29,7 +29,12 @@ __all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
 from .storage import load_checkpoint, save_checkpoint
-from .validation import check_int, check_regularization, check_value
+from mf_movielens.validation import (
+    MAX_MAGNITUDE,
+    check_int,
+    check_regularization,
+    check_value,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -87,7 +92,7 @@ class Regularization:
     Raises
     ------
     ValueError
-        If a number is negative or not finite, or both `bias_reg` and `alpha` are given.
+        If a number is negative or above 1e15, or `bias_reg` and `alpha` are given.
 
     Examples
     --------
@@ -103,11 +108,12 @@ class Regularization:
     factor_damping: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ('reg', 'damping'):
-            check_regularization(name, getattr(self, name))
-        for name in ('bias_reg', 'alpha', 'item_damping', 'factor_damping'):
-            if getattr(self, name) is not None:
-                check_regularization(name, getattr(self, name))
+        for name, number in asdict(self).items():
+            if number is None and name not in ('reg', 'damping'):
+                continue
+            check_regularization(name, number)
+            if number > MAX_MAGNITUDE:
+                raise ValueError(f'{name}={number:g}: it must not exceed 1e15')
         if self.bias_reg is not None and self.alpha is not None:
             raise ValueError('a fit to all pairs has no biases; give bias_reg or alpha')
 

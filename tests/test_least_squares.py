@@ -408,3 +408,9 @@ def test_a_checkpoint_is_continued_with_tables_records_and_the_best(tmp_path):
         new_log(n_iterations=2)
     with pytest.raises(ValueError, match='another fit'):
         new_log(key='another')
+
+
+@pytest.mark.parametrize('name', ['reg', 'damping', 'alpha', 'factor_damping'])
+def test_regularization_that_float32_cannot_hold_is_refused(name):
+    with pytest.raises(ValueError, match=f'{name}=1e[+]40'):
+        Regularization(**({'reg': 0.1, 'damping': 1} | {name: 1e40}))
