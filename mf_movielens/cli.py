@@ -377,7 +377,7 @@ def _check_tuning(
 ) -> None:
     """Refuse options that make no sense together."""
     if tune:
-        for name in settings:
+        for name in settings.keys() - {'seed'}:
             raise UsageError(
                 f'{_option_name(name)} and --tune do not go together: the search '
                 'chooses it'
@@ -478,9 +478,11 @@ def _tuned(plan: _Plan, solver: str, evaluate: bool, limits: dict[str, Any]) -> 
         **limits,
     )
     _print_trials(found)
+    # A seed that is given is that of the fit, too; EASE has none.
+    given = {k: v for k, v in plan.settings.items() if k in found.settings}
     return plan._replace(
         solver=SOLVERS[found.solver],
-        settings=found.settings,
+        settings=found.settings | given,
         reason=found.reason,
         trials=found.trials,
     )
@@ -768,7 +770,7 @@ def train(
         user_id = _to_known_id(read.ratings.users, user)
         plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
         if tune:
-            limits = {'seconds': seconds, 'trials': trials}
+            limits = {'seconds': seconds, 'trials': trials, 'seed': seed or 0}
             plan = _tuned(plan, solver, evaluate, limits)
         print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
         if by_data := _settings_by_data(plan):

@@ -704,6 +704,7 @@ def test_settings_are_searched_and_the_trials_are_kept(run, tmp_path):
     likes = likes[(likes.user % 2 == likes.item % 2) | (rng.random(700) < 0.2)]
     likes.to_csv(tmp_path / 'plays.csv', index=False)
     command = ['train', 'plays.csv', '--tune', '--trials', 3, '--solver', 'ials']
+    command += ['--seed', 3]
     done = run(*command, '--out', 'out')
     assert done.returncode == 0, done.stderr
     assert 'n_factors × 2' in done.stdout
@@ -717,6 +718,7 @@ def test_settings_are_searched_and_the_trials_are_kept(run, tmp_path):
     summary = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     assert summary['settings']['reg'] == best.reg
     assert summary['settings']['solver'] == 'ials'
+    assert summary['settings']['seed'] == 3
 
 
 def test_item_weights_go_all_the_way(run):
