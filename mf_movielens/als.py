@@ -17,7 +17,7 @@ __all__ = ['als_objective', 'fit_als', 'als_settings']
 
 # %% ../nbs/09_als.ipynb #43efd17b
 from .baselines import damped_biases, variance_components
-from .encoding import Ratings, build_csr, scale_unit
+from .encoding import Ratings, build_csr, keep_stars, scale_unit
 from .factors import Factors
 from mf_movielens.least_squares import (
     FitLog,
@@ -309,6 +309,7 @@ def fit_als(
         'factor_damping': factor_damping,
     }
     weights = _without_none(given)
+    ratings = keep_stars(ratings)
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
     weights |= _without_none(als_settings(ratings, given, n_threads))
     n_factors = check_int('n_factors', n_factors)

@@ -14,7 +14,7 @@ import numpy as np
 __all__ = ['global_mean', 'damped_biases', 'VarianceComponents', 'variance_components', 'popularity']
 
 # %% ../nbs/06_baselines.ipynb #64570575
-from .encoding import Ratings, build_csr, scale_unit
+from .encoding import Ratings, build_csr, keep_stars, scale_unit
 from .factors import Factors, Link
 from .validation import check_int, check_regularization
 
@@ -178,6 +178,7 @@ def damped_biases(
     array([ 0.239, -0.3  ], dtype=float32)
     """
     n_iterations = check_int('n_iterations', n_iterations, 0)
+    ratings = keep_stars(ratings)
     user_damping, item_damping = _dampings_of(ratings, user_damping, item_damping)
     tolerance = 1e-6 * scale_unit(ratings.scale)
     users, items = _sides(ratings)

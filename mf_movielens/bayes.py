@@ -26,7 +26,7 @@ __all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fi
 
 # %% ../nbs/14_bayes.ipynb #73818dcf
 from .compiled import compiled
-from .encoding import Ratings, RatingsError, order_by_row
+from .encoding import Ratings, RatingsError, keep_stars, order_by_row
 from mf_movielens.gibbs import (
     DayIndex,
     FeatureGroup,
@@ -967,6 +967,7 @@ def fit_bayes(
     (2,)
     """
     _check_ratings_to_fit(ratings, likelihood)
+    ratings = keep_stars(ratings)
     _check_held_out(valid, ratings)
     tables = _check_side(side, ratings)
     model: dict[str, Any] = dict(

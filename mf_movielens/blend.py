@@ -18,7 +18,7 @@ __all__ = ['Blend', 'blend_settings', 'fit_blend']
 
 # %% ../nbs/12b_blend.ipynb #13e4e337
 from .ease import ease_settings, fit_ease
-from .encoding import Ratings
+from .encoding import Kind, Ratings
 from .factors import Factors, Goal, PointPredictor, ScoreOrder
 from .ials import fit_ials, ials_settings
 from .item_weights import ItemWeights, TargetKind
@@ -82,6 +82,11 @@ class Blend(PointPredictor):
     def goal(self) -> Goal:
         """'ranking': scores only put items in order."""
         return 'ranking'
+
+    @property
+    def rating_kind(self) -> Kind | None:
+        """'counts' if it was fitted to them; None if the scale tells all."""
+        return self.factors.rating_kind
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -282,14 +287,16 @@ def fit_blend(
     seed: int | None = 0,
     n_threads: int | None = None,
     progress: bool | None = None,
+    count_growth: float | None = None,
 ) -> Blend:
     """Fit latent factors and item weights, whose scores are added up.
 
     Parameters
     ----------
     ratings : Ratings
-        What to fit to: stars, or likes, which are ratings that are all equal.
-    n_factors, reg, damping, alpha, n_iterations, seed, n_threads, progress
+        What to fit to: stars, counts, or likes, which are ratings that are all equal.
+    n_factors, reg, damping, alpha, n_iterations, seed, n_threads, progress, \
+    count_growth
         Of the factors, as in `fit_ials`.
     item_reg, kind
         Of the item weights, `reg` and `kind` in `fit_ease`.
@@ -327,5 +334,6 @@ def fit_blend(
         seed,
         n_threads=n_threads,
         progress=progress,
+        count_growth=count_growth,
     )
     return Blend(factors, item_weights, weight)

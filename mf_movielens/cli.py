@@ -25,8 +25,9 @@ import typer
 # %% auto #0
 __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', 'ByOption', 'JsonOption', 'UserColumn',
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'ScaleOption', 'DuplicatesOption',
-           'SeparatorOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train',
-           'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
+           'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES',
+           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info',
+           'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -152,7 +153,30 @@ ScaleOption = Annotated[
 DuplicatesOption = Annotated[
     str,
     typer.Option(
-        '--duplicates', help='Several ratings of one pair: raise, last or mean.'
+        '--duplicates',
+        help='Several ratings of one pair: raise, last, mean, sum, count or max. By '
+        'default counts are summed, and others refused.',
+        show_default=False,
+    ),
+]
+KindOption = Annotated[
+    str,
+    typer.Option(
+        '--kind',
+        help='What a rating is: stars, on a scale; counts, of which more is more; or '
+        'likes, if only the pair matters. By default all values together tell.',
+        show_default=False,
+    ),
+]
+MissingOption = Annotated[
+    float | None,
+    _option('--missing', help='A number that means that no stars were given.'),
+]
+NegativeOption = Annotated[
+    str,
+    typer.Option(
+        '--negative',
+        help='Counts of 0 or less, such as returns: raise, dislike or drop.',
     ),
 ]
 SeparatorOption = Annotated[
@@ -196,9 +220,15 @@ def _with_options(error: RatingsError) -> str:
         value = text or ('none' if word == 'False' else word)
         return f'{_option_name(name)} {value}'
 
-    names = '|'.join(('titles', 'scale', 'duplicates', *_OPTION_OF_ARGUMENT))
-    pattern = rf"\b({names})=(?:'([^']+)'|(\w+|…))"
-    return re.sub(pattern, to_option, str(error))
+    names = '|'.join((*_SAME_NAME, *_OPTION_OF_ARGUMENT))
+    pattern = rf"\b({names})=(?:'([^']+)'|(-?\w+|…))"
+    pairs = re.compile(r'\bscale=\(([^,()]+), ([^,()]+)\)')
+    return re.sub(pattern, to_option, pairs.sub(r'--scale \1 \2', str(error)))
+
+
+# Arguments whose option has the same name.
+_SAME_NAME = ('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal')
+_DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +236,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {
         name: False if value == 'none' else value
         for name, value in options.items()
-        if value is not None and (name, value) != ('duplicates', 'raise')
+        if value is not None and value != _DEFAULTS.get(name)
     }
 
 
@@ -706,7 +736,10 @@ def train(
     timestamp_column: TimestampColumn = None,
     titles: TitlesOption = None,
     scale: ScaleOption = None,
-    duplicates: DuplicatesOption = 'raise',
+    duplicates: DuplicatesOption = 'auto',
+    kind: KindOption = 'auto',
+    missing: MissingOption = None,
+    negative: NegativeOption = 'raise',
     separator: SeparatorOption = None,
     evaluate: Annotated[
         bool,
@@ -764,6 +797,9 @@ def train(
             titles=titles,
             scale=scale,
             duplicates=duplicates,
+            kind=kind,
+            missing=missing,
+            negative=negative,
             sep=separator,
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
@@ -947,12 +983,16 @@ def evaluate(
     item_column: ItemColumn = None,
     rating_column: RatingColumn = None,
     timestamp_column: TimestampColumn = None,
-    duplicates: DuplicatesOption = 'raise',
+    duplicates: DuplicatesOption = 'auto',
+    kind: KindOption = 'auto',
+    missing: MissingOption = None,
+    negative: NegativeOption = 'raise',
     separator: SeparatorOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on other ratings."""
     loaded = _load_model(model)
+    is_of_counts = loaded.kind == 'counts' and kind == 'auto'
     with _notes_to_stderr(as_json):
         ratings = _read_file(
             test,
@@ -961,6 +1001,9 @@ def evaluate(
             rating=rating_column,
             timestamp=timestamp_column,
             duplicates=duplicates,
+            kind='counts' if is_of_counts else kind,
+            missing=missing,
+            negative=negative,
             sep=separator,
         )
     wanted: Any = unknown
@@ -1032,9 +1075,11 @@ def _ask_ratings(
 ) -> dict[Any, float]:
     """Ratings from a person at the keyboard."""
     low, high = model.predictor.scale
+    question = f'What do you think of these, from {low:g} to {high:g}?'
+    if model.kind == 'counts':
+        low, high, question = 0.0, 1e9, 'How often each of these?'
     print(
-        f'What do you think of these, from {low:g} to {high:g}? Enter: do not know. '
-        f'q: enough. {n_wanted} answers will do.',
+        f'{question} Enter: do not know. q: enough. {n_wanted} answers will do.',
         file=sys.stderr,
     )
     ratings: dict[Any, float] = {}
@@ -1079,7 +1124,10 @@ def rate(
     """
     loaded = _load_model(model)
     history = _parse_ratings(loaded, ratings) if ratings else _ask_ratings(loaded)
-    preferences = to_preference(list(history.values()), loaded.predictor.scale)
+    predictor = loaded.predictor
+    preferences = to_preference(
+        list(history.values()), predictor.scale, predictor.rating_kind
+    )
     if loaded.goal == 'ranking' and not preferences.any():
         print(
             'note: no rating is above the lowest, so these are the most popular items',

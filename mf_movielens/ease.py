@@ -27,6 +27,11 @@ from .validation import check_value
 __all__ = ['ease_settings', 'fit_ease']
 
 # %% ../nbs/11_ease.ipynb #a13bb651
+def _target_kind(ratings: Ratings, kind: TargetKind) -> TargetKind:
+    """How these ratings become targets."""
+    return 'counts' if ratings.kind == 'counts' else kind
+
+
 def _target_table(ratings: Ratings, kind: TargetKind) -> csr_array:
     """(n_users, n_items) float32 targets, of which at least one is above 0."""
     target = preference_targets(ratings.rating, ratings.scale, kind)
@@ -248,7 +253,7 @@ def ease_settings(
     {'reg': 6.25, 'kind': 'graded'}
     """
     given = {k: v for k, v in (settings or {}).items() if v is not None}
-    kind = given.get('kind', 'graded')
+    kind = _target_kind(ratings, given.get('kind', 'graded'))
     target = preference_targets(ratings.rating, ratings.scale, kind).astype('float64')
     activity = np.bincount(ratings.user_ix, target**2)
     # There may be no likes at all, which a fit refuses.
@@ -276,6 +281,7 @@ def fit_ease(
         activity of the users; see `ease_settings`.
     kind : {'graded', 'binary'}
         Target of a rating: its place on the scale; or 1 if the item was liked, else 0.
+        Counts are taken for likes.
 
     Returns
     -------
@@ -301,6 +307,7 @@ def fit_ease(
     >>> fit_ease(Ratings.from_frame(frame)).scores([2]).argmax()
     np.int64(1)
     """
+    kind = _target_kind(ratings, kind)
     reg = ease_settings(ratings, {'reg': reg, 'kind': kind})['reg']
     requirement = 'it must be above 0, from a millionth to a million millions'
     check_value(lambda x: 1e-6 <= x <= 1e12, 'reg', reg, requirement)

@@ -18,8 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_scale',
-           'build_csr', 'order_by_row', 'to_unit', 'from_unit', 'to_preference', 'check_preferences', 'scale_unit']
+__all__ = ['Kind', 'KINDS', 'Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id',
+           'Ratings', 'find_id_column', 'check_kind', 'check_scale', 'build_csr', 'order_by_row', 'to_unit',
+           'from_unit', 'to_preference', 'count_weights', 'unit_of_counts', 'keep_stars', 'check_preferences',
+           'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
@@ -30,21 +32,29 @@ if TYPE_CHECKING:
 
 # %% ../nbs/02_encoding.ipynb #e2640413
 __all__ = [
+    'DUPLICATES',
     'ID_COLUMNS',
+    'KINDS',
+    'Duplicates',
+    'Kind',
     'Ratings',
     'RatingsError',
     'UnknownIdError',
     'Vocabulary',
     'build_csr',
+    'check_kind',
     'check_preferences',
     'check_scale',
+    'count_weights',
     'find_id_column',
     'from_unit',
+    'keep_stars',
     'order_by_row',
     'parse_id',
     'scale_unit',
     'to_preference',
     'to_unit',
+    'unit_of_counts',
 ]
 
 # %% ../nbs/02_encoding.ipynb #f38d793b
@@ -326,6 +336,15 @@ def _describe_unknown(vocabulary: Vocabulary, id: Any, n_unknown: int) -> str:
     return f'{message} Did you mean {suggestions}?' if suggestions else message
 
 # %% ../nbs/02_encoding.ipynb #885c1c08
+Kind = Literal['stars', 'counts', 'likes']
+KINDS: tuple[Kind, ...] = ('stars', 'counts', 'likes')
+Duplicates = Literal['auto', 'raise', 'last', 'mean', 'sum', 'count', 'max']
+DUPLICATES: tuple[Duplicates, ...] = (
+    *('auto', 'raise', 'last', 'mean'),
+    *('sum', 'count', 'max'),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Ratings:
     """Encoded ratings: what every model of this package is fitted to.
@@ -339,11 +358,19 @@ class Ratings:
     users, items : Vocabulary
         Ids of users and of items.
     scale : (float, float)
-        Lowest and highest rating that can be given.
+        Lowest and highest rating that can be given; of counts, those that occur.
     timestamp : ndarray of int64, optional
         (n,) moments, in Unix seconds.
     titles : ndarray of str, optional
         (n_items,) what people call the items.
+    kind : {'stars', 'counts', 'likes'}, optional
+        What kind of number a rating is: marks on a scale with two ends; counts or
+        weights, of which more is more and 0 or less a stated dislike; or a 1 for
+        each pair that occurs. By default likes if the scale has no width, else stars.
+    has_stars : ndarray of bool, optional
+        (n,) of stars: which ratings were given. The others stand for a pair without
+        stars, at the upper end of the scale: to rank items, it is a like; to predict
+        ratings, it is left out.
 
     Raises
     ------
@@ -372,8 +399,13 @@ class Ratings:
     scale: tuple[float, float]
     timestamp: np.ndarray | None = None
     titles: np.ndarray | None = None
+    kind: Kind | None = None
+    has_stars: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.kind is None:
+            low, high = check_scale(self.scale)
+            object.__setattr__(self, 'kind', 'likes' if low == high else 'stars')
         _check_ratings(self)
 
     @classmethod
@@ -385,10 +417,13 @@ class Ratings:
         rating: Hashable = 'rating',
         timestamp: Hashable | None = None,
         scale: tuple[float, float] | None = None,
-        duplicates: Literal['raise', 'last', 'mean'] = 'raise',
+        duplicates: Duplicates = 'auto',
         titles: pd.Series | Mapping[Any, str] | None = None,
         users: Vocabulary | None = None,
         items: Vocabulary | None = None,
+        kind: Kind | Literal['auto'] = 'auto',
+        missing: float | None = None,
+        negative: Literal['raise', 'dislike', 'drop'] = 'raise',
     ) -> Ratings:
         """Encode a frame of ratings; refuse it, with the reason, if it has faults.
 
@@ -407,13 +442,23 @@ class Ratings:
         scale : (float, float), optional
             Lowest and highest rating that can be given. If not given, the scale that
             `to_frame` noted in ``frame.attrs``; else what occurs in `frame`.
-        duplicates : {'raise', 'last', 'mean'}
-            Of several ratings of one pair: refuse them, keep the last, or average.
+        duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
+            Of several ratings of one pair: refuse them, keep the last, average them,
+            add them up, count them or keep the largest. 'auto' adds up counts, keeps
+            the last of likes if they are called so, and refuses all others.
         titles : Series or mapping, optional
             What people call the items, by id.
         users, items : Vocabulary, optional
             Known ids. If not given, the ids of the frame are numbered in the order of
             their first appearance.
+        kind : {'auto', 'stars', 'counts', 'likes'}
+            What kind of number a rating is. 'auto' takes values that are all equal for
+            likes, repeated pairs that are counted for counts, and all else for stars.
+        missing : float, optional
+            A value that stands for "no stars given", such as -1.
+        negative : {'raise', 'dislike', 'drop'}
+            Of counts, 0 or less in all, such as returns: refuse them, take them for
+            stated dislikes, or leave the pairs out.
 
         Returns
         -------
@@ -433,31 +478,33 @@ class Ratings:
         >>> Ratings.from_frame(frame, scale=(0.5, 5))
         2 ratings from 0.5 to 5 of 2 items by 2 users
         """
-        check_choice('duplicates', duplicates, ['raise', 'last', 'mean'])
+        check_choice('duplicates', duplicates, DUPLICATES)
         columns = _choose_columns(frame, user, item, rating, timestamp)
         table = _to_numbers(frame, columns)
+        check_choice('negative', negative, ['raise', 'dislike', 'drop'])
+        meaning = _Meaning(check_kind(kind), duplicates, missing)
         user_column = _encode_column(table, columns.user, 'user', users)
         item_column = _encode_column(table, columns.item, 'item', items)
         if _has_duplicates(user_column, item_column):
-            table = _resolve_duplicates(table, columns, duplicates)
+            table = _resolve_duplicates(table, columns, meaning)
             user_column = _encode_column(table, columns.user, 'user', users)
             item_column = _encode_column(table, columns.item, 'item', items)
-        with np.errstate(over='ignore'):
-            # What is too large becomes infinite, and is refused.
-            values = table[columns.rating].to_numpy('float32')
+        # What `to_frame` noted does not hold for sums.
+        noted = {} if duplicates in ('sum', 'count') else frame.attrs
+        values = _interpret(table[columns.rating], scale, noted, meaning)
         seconds = None
         if columns.timestamp is not None:
             seconds = table[columns.timestamp].to_numpy()
-        return cls(
+        encoded = cls(
             user_ix=user_column.rows,
             item_ix=item_column.rows,
-            rating=values,
             users=user_column.vocabulary,
             items=item_column.vocabulary,
-            scale=_choose_scale(scale, frame, values),
             timestamp=seconds,
             titles=_titles_by_row(item_column.vocabulary, titles),
+            **values._asdict(),
         )
+        return _without_negative(encoded, negative)
 
     def to_frame(self) -> pd.DataFrame:
         """Decode to a frame with ids.
@@ -465,8 +512,8 @@ class Ratings:
         Returns
         -------
         pandas.DataFrame
-            Columns user_id, item_id, rating and, if known, timestamp. The scale is
-            noted in its `attrs`, where `from_frame` looks for it.
+            Columns user_id, item_id, rating and, if known, timestamp. Scale and kind
+            are noted in its `attrs`, where `from_frame` looks for them.
 
         Examples
         --------
@@ -485,6 +532,7 @@ class Ratings:
             columns['timestamp'] = self.timestamp
         frame = pd.DataFrame(columns)
         frame.attrs[_SCALE_ATTRIBUTE] = list(self.scale)
+        frame.attrs[_KIND_ATTRIBUTE] = self.kind
         return frame
 
     def to_csr(self) -> csr_array:
@@ -525,12 +573,14 @@ class Ratings:
         array([4.], dtype=float32)
         """
         timestamp = None if self.timestamp is None else self.timestamp[positions]
+        has_stars = None if self.has_stars is None else self.has_stars[positions]
         return replace(
             self,
             user_ix=self.user_ix[positions],
             item_ix=self.item_ix[positions],
             rating=self.rating[positions],
             timestamp=timestamp,
+            has_stars=has_stars,
         )
 
     @property
@@ -548,8 +598,9 @@ class Ratings:
 
     def __repr__(self) -> str:
         low, high = self.scale
+        name = 'counts' if self.kind == 'counts' else 'ratings'
         return (
-            f'{len(self):,} ratings from {low:g} to {high:g} '
+            f'{len(self):,} {name} from {low:g} to {high:g} '
             f'of {len(self.items):,} items by {len(self.users):,} users'
         )
 
@@ -567,6 +618,19 @@ def _check_ratings(ratings: Ratings) -> None:
     if titles is not None and len(titles) != n_items:
         raise RatingsError(f'{len(titles):,} titles for {n_items:,} items')
     _check_values(ratings.rating, scale)
+    check_choice('kind', ratings.kind, KINDS)
+    _check_kind_of_scale(ratings.kind, scale)
+    has_stars = ratings.has_stars
+    if has_stars is not None and (has_stars.dtype != bool or len(has_stars) != n):
+        raise RatingsError('has_stars tells of each rating whether it was given')
+
+
+def _check_kind_of_scale(kind: Kind | None, scale: tuple[float, float]) -> None:
+    low, high = scale
+    if kind == 'likes' and low != high:
+        raise RatingsError(
+            f'likes are all equal; these ratings have the scale {low:g} to {high:g}'
+        )
 
 
 def _check_row_numbers(name: str, rows: np.ndarray, n: int, n_rows: int) -> None:
@@ -785,27 +849,60 @@ def _has_duplicates(user: _EncodedColumn, item: _EncodedColumn) -> bool:
     return bool((pairs[1:] == pairs[:-1]).any())
 
 
+class _Meaning(NamedTuple):
+    """What is said about the numbers of a frame."""
+
+    kind: Kind | None
+    duplicates: Duplicates
+    missing: float | None
+
+    @property
+    def merges(self) -> Duplicates:
+        """What to do with several ratings of a pair."""
+        if self.duplicates != 'auto':
+            return self.duplicates
+        defaults: dict[Kind | None, Duplicates] = {'counts': 'sum', 'likes': 'last'}
+        return defaults.get(self.kind, 'raise')
+
+
 def _resolve_duplicates(
-    table: pd.DataFrame, columns: _Columns, duplicates: str
+    table: pd.DataFrame, columns: _Columns, meaning: _Meaning
 ) -> pd.DataFrame:
     """The table with one row for each pair of a user and an item."""
     pair = [columns.user, columns.item]
+    duplicates = meaning.merges
     if duplicates == 'raise':
-        repeated = table[table.duplicated(pair, keep=False)]
-        user, item = (repeated[column].tolist()[0] for column in pair)
-        raise RatingsError(
-            f'{len(repeated):,} rows share their user and item with another, such as '
-            f"user {user!r} with item {item!r}. Say duplicates='last' to keep the "
-            "last rating of each, or 'mean' to average them.",
-            argument='duplicates',
-        )
+        _refuse_duplicates(table, pair)
     if duplicates == 'last':
         if columns.timestamp is not None:
             table = table.sort_values(columns.timestamp, kind='stable')
         return table.drop_duplicates(pair, keep='last').sort_index(kind='stable')
-    means = table.groupby(pair, sort=False)[columns.rating].transform('mean')
-    table[columns.rating] = means
+    if meaning.missing is not None:
+        # A number that is none is not averaged; alone, it stays what it is.
+        given = table[columns.rating].where(table[columns.rating] != meaning.missing)
+        table[columns.rating] = given
+    groups = table.groupby(pair, sort=False)
+    settings = {'min_count': 1} if duplicates == 'sum' else {}
+    merged = groups[columns.rating].transform(duplicates, **settings)
+    table[columns.rating] = merged
+    if meaning.missing is not None:
+        table[columns.rating] = merged.fillna(meaning.missing)
+    if duplicates != 'mean' and columns.timestamp is not None:
+        # The sum was not known before its last part.
+        table[columns.timestamp] = groups[columns.timestamp].transform('max')
     return table.drop_duplicates(pair)
+
+
+def _refuse_duplicates(table: pd.DataFrame, pair: list[Hashable]) -> None:
+    repeated = table[table.duplicated(pair, keep=False)]
+    user, item = (repeated[column].tolist()[0] for column in pair)
+    raise RatingsError(
+        f'{len(repeated):,} rows share their user and item with another, such as '
+        f"user {user!r} with item {item!r}. Say duplicates='last' to keep the "
+        "last rating of each, or 'mean' to average them; 'sum', 'count' or 'max' "
+        'for plays, purchases and other events',
+        argument='duplicates',
+    )
 
 # %% ../nbs/02_encoding.ipynb #4124f926
 def _titles_by_row(
@@ -832,17 +929,126 @@ def _titles_by_row(
 
 # %% ../nbs/02_encoding.ipynb #357cb864
 _SCALE_ATTRIBUTE = 'rating_scale'
+_KIND_ATTRIBUTE = 'rating_kind'
+
+
+class _Interpreted(NamedTuple):
+    """Ratings (n,) as models take them."""
+
+    rating: np.ndarray
+    scale: tuple[float, float]
+    kind: Kind | None
+    has_stars: np.ndarray | None
+
+
+def _interpret(
+    column: pd.Series,
+    scale: tuple[float, float] | None,
+    noted: Mapping[Any, Any],
+    meaning: _Meaning,
+) -> _Interpreted:
+    """Say what the numbers of a column mean."""
+    kind = meaning.kind
+    if kind is None and scale is None:
+        is_noted = noted.get(_KIND_ATTRIBUTE) == 'counts'
+        is_summed = meaning.duplicates in ('sum', 'count')
+        kind = 'counts' if is_noted or is_summed else None
+    _check_against_kind(kind, scale, meaning)
+    if kind == 'likes':
+        return _Interpreted(np.ones(len(column), 'float32'), (1.0, 1.0), kind, None)
+    with np.errstate(over='ignore'):
+        # What is too large becomes infinite, and is refused.
+        values = column.to_numpy('float32', copy=True)
+    is_given = np.ones(len(values), bool)
+    if meaning.missing is not None:
+        is_given = values != np.float32(meaning.missing)
+    if not is_given.any():
+        raise RatingsError(
+            f'all ratings are {meaning.missing:g}, which stands for none; read them '
+            "as likes: kind='likes'",
+            argument='kind',
+        )
+    if kind == 'counts':
+        # Of an event without a number, it is known that there was one.
+        values[~is_given] = 1
+        return _Interpreted(values, _ends_of(values), kind, None)
+    found = _choose_scale(scale, noted, values[is_given])
+    values[~is_given] = found[1]
+    return _Interpreted(values, found, kind, None if is_given.all() else is_given)
+
+
+def _without_negative(ratings: Ratings, negative: str) -> Ratings:
+    """Counts in which nothing is 0 or less, unless it is known what that means."""
+    is_positive = ratings.rating > 0
+    if ratings.kind != 'counts' or negative == 'dislike' or is_positive.all():
+        return ratings
+    if negative == 'raise':
+        raise RatingsError(
+            f'{(~is_positive).sum():,} of {len(ratings):,} counts are 0 or less, such '
+            f'as {ratings.rating[~is_positive][0]:g}. If they are returns or other '
+            "dislikes, say negative='dislike'; to leave them out, negative='drop'",
+            argument='negative',
+        )
+    if not is_positive.any():
+        raise RatingsError('all counts are 0 or less, so nothing is liked')
+    kept = ratings.take(is_positive)
+    return replace(kept, scale=_ends_of(kept.rating))
+
+
+def _ends_of(values: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest value."""
+    return float(values.min()), float(values.max())
+
+
+def _check_against_kind(
+    kind: Kind | None, scale: tuple[float, float] | None, meaning: _Meaning
+) -> None:
+    """Refuse what does not go with a kind."""
+    if kind in ('counts', 'likes') and scale is not None:
+        raise RatingsError(f'{kind} have no scale: leave it out, or say kind=stars')
+    if kind == 'stars' and meaning.duplicates in ('sum', 'count'):
+        raise RatingsError(
+            f'stars are averaged, not merged by {meaning.duplicates}: say '
+            "duplicates='mean', or kind='counts'",
+            argument='duplicates',
+        )
+
+
+def check_kind(kind: str | None) -> Kind | None:
+    """Return the kind of ratings that is asked for, None for 'auto'.
+
+    Parameters
+    ----------
+    kind : {'auto', 'stars', 'counts', 'likes'} or None
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+
+    Examples
+    --------
+    >>> check_kind('counts')
+    'counts'
+    """
+    check_choice('kind', kind or 'auto', ['auto', *KINDS])
+    found: Any = None if kind == 'auto' else kind
+    return found
 
 
 def _choose_scale(
-    scale: tuple[float, float] | None, frame: pd.DataFrame, rating: np.ndarray
+    scale: tuple[float, float] | None, noted: Mapping[Any, Any], rating: np.ndarray
 ) -> tuple[float, float]:
     if scale is not None:
         return check_scale(scale)
     lowest, highest = float(rating.min()), float(rating.max())
-    if _SCALE_ATTRIBUTE not in frame.attrs:
+    if _SCALE_ATTRIBUTE not in noted:
         return check_scale((lowest, highest))
-    low, high = check_scale(frame.attrs[_SCALE_ATTRIBUTE])
+    low, high = check_scale(noted[_SCALE_ATTRIBUTE])
     if lowest < low or highest > high:
         raise RatingsError(
             f'there are ratings from {lowest:g} to {highest:g}, but frame.attrs says '
@@ -897,6 +1103,10 @@ def check_scale(scale: Any) -> tuple[float, float]:
 # %% ../nbs/02_encoding.ipynb #1bd2b6a7
 def _digest(ratings: Ratings) -> str:
     digest = hashlib.sha256(repr(ratings.scale).encode())
+    if ratings.kind == 'counts':
+        digest.update(b'counts')
+    if ratings.has_stars is not None:
+        digest.update(ratings.has_stars.data)
     for column in (ratings.user_ix, ratings.item_ix, ratings.rating):
         digest.update(np.ascontiguousarray(column).data)
     for vocabulary in (ratings.users, ratings.items):
@@ -1060,7 +1270,9 @@ def from_unit(unit: Any, scale: tuple[float, float]) -> Any:
     return low + unit * ((high - low) or 1)
 
 
-def to_preference(rating: npt.ArrayLike, scale: tuple[float, float]) -> np.ndarray:
+def to_preference(
+    rating: npt.ArrayLike, scale: tuple[float, float], kind: Kind | None = None
+) -> np.ndarray:
     """Turn ratings into targets of a model of implicit feedback.
 
     Parameters
@@ -1069,22 +1281,117 @@ def to_preference(rating: npt.ArrayLike, scale: tuple[float, float]) -> np.ndarr
         Any shape.
     scale : (float, float)
         Lowest and highest rating.
+    kind : {'stars', 'counts', 'likes'}, optional
+        Of counts, the scale does not matter.
 
     Returns
     -------
     ndarray of float32
-        The place on the scale, from 0 to 1; 1 if the scale has no width.
+        The place on the scale, from 0 to 1; 1 if the scale has no width. Of counts, 1
+        if it is above 0, else 0.
 
     Examples
     --------
     >>> to_preference([1, 4, 5], (1, 5)), to_preference([1, 1], (1, 1))
     (array([0.  , 0.75, 1.  ], dtype=float32), array([1., 1.], dtype=float32))
+    >>> to_preference([1, 40, -1], (-1, 40), 'counts')
+    array([1., 1., 0.], dtype=float32)
     """
     values = np.asarray(rating, 'float32')
     low, high = scale
+    if kind == 'counts':
+        return (values > 0).astype('float32')
     if low == high:
         return np.ones_like(values)
     return np.asarray(to_unit(values, scale), 'float32')
+
+
+def count_weights(rating: npt.ArrayLike, unit: float, growth: float) -> np.ndarray:
+    """How much counts weigh, where a like weighs 1.
+
+    Parameters
+    ----------
+    rating : array_like
+        (n,) counts.
+    unit : float
+        The count that weighs 1; see `unit_of_counts`.
+    growth : float
+        The weight grows with this power of the count; 0 for likes.
+
+    Returns
+    -------
+    ndarray of float32
+        (n,) weights above 0. A count of 0 or less, which is a dislike, weighs 1.
+
+    Examples
+    --------
+    >>> count_weights([1, 16, -3], unit=1, growth=0.25)
+    array([1., 2., 1.], dtype=float32)
+    """
+    counts = np.asarray(rating, 'float64')
+    ratio = np.where(counts > 0, counts, unit) / unit
+    return np.asarray(ratio**growth, 'float32')
+
+
+def unit_of_counts(ratings: Ratings, growth: float) -> float:
+    """The count for which the mean weight of all positive counts is 1.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Of the kind counts.
+    growth : float
+        As in `count_weights`.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [1, 81]})
+    >>> unit_of_counts(Ratings.from_frame(frame, kind='counts'), growth=0.25)
+    16.0
+    """
+    counts = ratings.rating[ratings.rating > 0].astype('float64')
+    if not growth or not len(counts):
+        return 1.0
+    return float(np.mean(counts**growth) ** (1 / growth))
+
+
+def keep_stars(ratings: Ratings) -> Ratings:
+    """The ratings from which ratings can be predicted.
+
+    Parameters
+    ----------
+    ratings : Ratings
+
+    Returns
+    -------
+    Ratings
+        Without the pairs for which no stars were given.
+
+    Raises
+    ------
+    RatingsError
+        If they are counts.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [4, -1]})
+    >>> keep_stars(Ratings.from_frame(frame, scale=(1, 5), missing=-1)).rating
+    array([4.], dtype=float32)
+    """
+    if ratings.kind == 'counts':
+        raise RatingsError(
+            'counts are no stars, so no rating can be predicted from them. For top-N '
+            "recommendations, say goal='ranking'; if they are marks after all, "
+            "kind='stars'",
+            argument='kind',
+        )
+    if ratings.has_stars is None:
+        return ratings
+    return replace(ratings.take(ratings.has_stars), has_stars=None)
 
 
 def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
@@ -1100,7 +1407,7 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
     Raises
     ------
     RatingsError
-        If no target is above 0, or the ratings look like counts.
+        If no target is above 0, or stars look like counts.
 
     Examples
     --------
@@ -1116,12 +1423,14 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
             'nothing is known to be liked. If these are likes, let the scale be '
             f'({highest}, {highest})'
         )
+    if ratings.kind == 'counts':
+        return
     if np.median(preference) < 0.1 and len(np.unique(ratings.rating)) > 20:
         raise RatingsError(
             f'half of these ratings lie at {np.median(ratings.rating):g} or below, the '
             f'lower end of their scale, {low:g} to {high:g}, and would count as not '
-            'liked. Are they counts? Then take their logarithm, or read each row as a '
-            'like: rating=False in load_ratings'
+            "liked. Are they counts? Then say kind='counts', or kind='likes' if it "
+            'only matters what occurs; in load_ratings or Ratings.from_frame'
         )
 
 

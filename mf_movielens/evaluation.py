@@ -17,7 +17,13 @@ from scipy.sparse import csr_array
 __all__ = ['AlignedRatings', 'align_ratings', 'evaluate_predictor']
 
 # %% ../nbs/19_evaluation.ipynb #e4d1c78a
-from .encoding import Ratings, RatingsError, Vocabulary, parse_id
+from mf_movielens.encoding import (
+    Ratings,
+    RatingsError,
+    Vocabulary,
+    keep_stars,
+    parse_id,
+)
 from .factors import Predictor
 from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
@@ -88,8 +94,11 @@ def align_ratings(
     >>> aligned.ratings.user_ix.tolist(), aligned.n_unknown
     ([0], 1)
     """
-    # The new scale checks the ratings.
-    ratings = replace(ratings, scale=scale)
+    # The new scale checks the ratings. Counts have none, and may be larger.
+    if ratings.kind == 'counts':
+        scale = ratings.scale
+    else:
+        ratings = replace(ratings, scale=scale, kind=None)
     user_rows = users.encode(_ids_of_same_kind(users, ratings.users), unknown)
     item_rows = items.encode(_ids_of_same_kind(items, ratings.items), unknown)
     user_ix, item_ix = user_rows[ratings.user_ix], item_rows[ratings.item_ix]
@@ -100,7 +109,14 @@ def align_ratings(
             'that the model knows'
         )
     aligned = Ratings(
-        user_ix[known], item_ix[known], ratings.rating[known], users, items, scale
+        user_ix[known],
+        item_ix[known],
+        ratings.rating[known],
+        users,
+        items,
+        scale,
+        kind=ratings.kind,
+        has_stars=None if ratings.has_stars is None else ratings.has_stars[known],
     )
     return AlignedRatings(aligned, int((~known).sum()))
 
@@ -133,7 +149,8 @@ class _Task(NamedTuple):
 
 def _rating_metrics(task: _Task) -> _Metrics:
     """Errors of the predicted ratings, and the coverage of prediction intervals."""
-    user_ix, item_ix, rating = task.test.user_ix, task.test.item_ix, task.test.rating
+    test = keep_stars(task.test)
+    user_ix, item_ix, rating = test.user_ix, test.item_ix, test.rating
     predicted = task.predictor.predict(user_ix, item_ix)
     error, low, high = error_interval(rating, predicted, groups=user_ix)
     errors = {'rmse': error, 'low': low, 'high': high, 'mae': mae(rating, predicted)}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'refuse_request', 'PointPredictor', 'popularity_bias',
-           'Factors', 'top_items', 'check_histories']
+           'Factors', 'top_items', 'check_histories', 'pair_weights']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
 from .least_squares import PrincipalAxes, Regularization, refit_rows
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
-    from mf_movielens.encoding import Ratings
+    from mf_movielens.encoding import Kind, Ratings
 
 # %% ../nbs/05_factors.ipynb #74162955
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     'ScoreOrder',
     'apply_link',
     'check_histories',
+    'pair_weights',
     'popularity_bias',
     'refuse_request',
     'top_items',
@@ -108,6 +109,11 @@ class Predictor(Protocol):
     @property
     def scale(self) -> tuple[float, float]:
         """Lowest and highest rating that can be given."""
+        ...
+
+    @property
+    def rating_kind(self) -> Kind | None:
+        """'counts' if it was fitted to them; None if the scale tells all."""
         ...
 
     @property
@@ -322,6 +328,11 @@ def refuse_request(reason: str) -> NoReturn:
 class PointPredictor:
     """Base class of predictors that cannot tell how uncertain a prediction is."""
 
+    @property
+    def rating_kind(self) -> Kind | None:
+        """'counts' if it was fitted to them; None if the scale tells all."""
+        return None
+
     def prediction_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise ValueError: there are no prediction intervals."""
         refuse_request('gives no intervals')
@@ -476,6 +487,12 @@ class Factors(PointPredictor):
     def goal(self) -> Goal:
         """'ranking' for the link 'score', else 'rating'."""
         return 'ranking' if self.link == 'score' else 'rating'
+
+    @property
+    def rating_kind(self) -> Kind | None:
+        """'counts' if it was fitted to them; None if the scale tells all."""
+        reg = self.regularization
+        return 'counts' if reg is not None and reg.is_of_counts else None
 
     @property
     def n_factors(self) -> int:
@@ -810,12 +827,33 @@ def _fold_in_scores(
     """(n_new,) biases, all 0, and (n_new, n_factors) factors that give scores."""
     from mf_movielens.encoding import to_preference
 
-    preference = to_preference(to_float32(histories.data), factors.scale)
+    rating = to_float32(histories.data)
+    preference = to_preference(rating, factors.scale, factors.rating_kind)
     used, columns = np.unique(histories.indices, return_inverse=True)
     table = _csr_of(histories, columns, preference, len(used))
     items = factors.item_factors[used]
-    users = _solve_rows(table, items, regularization, factors.item_axes)
+    weights = pair_weights(rating, regularization)
+    users = _solve_rows(table, items, regularization, factors.item_axes, weights)
     return np.zeros(len(users), 'float32'), users
+
+
+def pair_weights(
+    rating: np.ndarray, regularization: Regularization
+) -> np.ndarray | None:
+    """How much each rating of a ranking fit weighs; None if each weighs 1.
+
+    Examples
+    --------
+    >>> of_counts = Regularization(1, 1, alpha=1, count_unit=1, count_growth=0.5)
+    >>> pair_weights(np.array([1, 4]), of_counts)
+    array([1., 2.], dtype=float32)
+    """
+    from mf_movielens.encoding import count_weights
+
+    unit, growth = regularization.count_unit, regularization.count_growth
+    if unit is None or growth is None:
+        return None
+    return count_weights(rating, unit, growth)
 
 
 def _csr_of(
@@ -833,11 +871,13 @@ def _solve_rows(
     items: np.ndarray,
     regularization: Regularization,
     item_axes: PrincipalAxes,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """(n_new, k) rows whose products with those of items approximate the targets."""
     users = np.zeros((targets.shape[0], items.shape[1]), 'float32')
     items = items.astype('float32', copy=False)
-    refit_rows(users, targets, items, regularization, None, principal=item_axes)
+    shared: dict[str, Any] = {'weights': weights, 'principal': item_axes}
+    refit_rows(users, targets, items, regularization, None, **shared)
     return users
 
 

@@ -16,8 +16,14 @@ import numpy as np
 __all__ = ['ials_objective', 'ials_settings', 'fit_ials']
 
 # %% ../nbs/12_ials.ipynb #1558b146
-from .encoding import Ratings, check_preferences, to_preference
-from .factors import Factors
+from mf_movielens.encoding import (
+    Ratings,
+    RatingsError,
+    check_preferences,
+    to_preference,
+    unit_of_counts,
+)
+from .factors import Factors, pair_weights
 from mf_movielens.least_squares import (
     FitLog,
     Regularization,
@@ -27,8 +33,13 @@ from mf_movielens.least_squares import (
     half_steps,
     has_ratings,
 )
-from .ranking import rank_items, ranking_metrics, relevance_threshold
-from .validation import check_int, check_regularization, check_seed
+from .ranking import rank_items, ranking_metrics, relevant_ratings
+from mf_movielens.validation import (
+    check_int,
+    check_regularization,
+    check_seed,
+    check_value,
+)
 
 # %% ../nbs/12_ials.ipynb #6749e742
 __all__ = ['fit_ials', 'ials_objective', 'ials_settings']
@@ -41,6 +52,8 @@ def ials_objective(
     damping: float,
     alpha: float,
     item_damping: float | None = None,
+    count_unit: float | None = None,
+    count_growth: float | None = None,
 ) -> float:
     """Sum of squared errors, of squared scores and of L2 regularization.
 
@@ -57,6 +70,8 @@ def ials_objective(
         Weight of the squared score of each pair, rated or not.
     item_damping : float, optional
         `damping` is then for users alone, and this is for items.
+    count_unit, count_growth : float, optional
+        Of counts; see `Regularization`.
 
     Returns
     -------
@@ -85,11 +100,14 @@ def ials_objective(
     items = factors.item_factors.astype('float64')
     total = alpha * ((users.T @ users) * (items.T @ items)).sum()
     preference = _preferences_to_fit(ratings)
+    counts = {'count_unit': count_unit, 'count_growth': count_growth}
+    pair_weight = pair_weights(ratings.rating, Regularization(reg, damping, **counts))
     # Some ratings at a time, which bounds the memory.
     for first in range(0, len(ratings), 2**20):
         part = slice(first, first + 2**20)
         p, q = users[ratings.user_ix[part]], items[ratings.item_ix[part]]
-        total += ((preference[part] - np.einsum('nk,nk->n', p, q)) ** 2).sum()
+        error = (preference[part] - np.einsum('nk,nk->n', p, q)) ** 2
+        total += (error if pair_weight is None else pair_weight[part] * error).sum()
     sides = (ratings.user_ix, users, damping), (ratings.item_ix, items, of_items)
     for rows, table, of_row in sides:
         n_ratings = np.bincount(rows, minlength=len(table))
@@ -99,7 +117,7 @@ def ials_objective(
 
 def _preferences_to_fit(ratings: Ratings) -> np.ndarray:
     """(n,) float32 targets, of which at least one is above 0."""
-    preference = to_preference(ratings.rating, ratings.scale)
+    preference = to_preference(ratings.rating, ratings.scale, ratings.kind)
     check_preferences(preference, ratings)
     return preference
 
@@ -124,7 +142,7 @@ def _validation_ndcg(factors: Factors, ratings: Ratings, valid: Ratings) -> floa
 def _check_valid(valid: Ratings | None) -> None:
     if valid is None:
         return
-    if not (valid.rating >= relevance_threshold(valid.scale)).any():
+    if not relevant_ratings(valid).any():
         raise ValueError(
             'nothing in `valid` is liked, so recommendations cannot be judged by it'
         )
@@ -148,6 +166,10 @@ def _n_factors_by_size(n_ratings: int, n_users: int, n_items: int) -> int:
     return max(low, 2 ** math.floor(math.log2(bound)))
 
 
+# The weight of a pair grows with the fourth root of its count.
+_COUNT_GROWTH = 0.25
+
+
 def _rounded(x: float) -> float:
     """To four digits, which is more than matters."""
     return float(f'{x:.4g}')
@@ -168,7 +190,7 @@ def ials_settings(
     Returns
     -------
     dict
-        n_factors, reg, alpha and damping.
+        n_factors, reg, alpha and damping; of counts, count_growth too.
 
     Raises
     ------
@@ -195,7 +217,42 @@ def ials_settings(
         'alpha': alpha,
         'damping': min(10 * alpha, 1e6),
     }
+    if ratings.kind == 'counts':
+        found['count_growth'] = _COUNT_GROWTH
     return found | {name: given[name] for name in found if name in given}
+
+# %% ../nbs/12_ials.ipynb #76dd3413
+def _with_count_unit(ratings: Ratings, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of the regularization, with the unit of counts."""
+    growth = weights.get('count_growth')
+    if growth is None:
+        return dict(weights)
+    requirement = 'it must be a number from 0 to 1'
+    check_value(lambda x: 0 <= x <= 1, 'count_growth', growth, requirement)
+    return {**weights, 'count_unit': unit_of_counts(ratings, growth)}
+
+
+# Below a thousandth of the target of a like, scores are those of no fit.
+_SMALLEST_SCORE = 1e-3
+
+
+def _check_scores(factors: Factors, ratings: Ratings) -> None:
+    """Refuse a fit that scores nothing, whose order would be that of popularity."""
+    # A thousand pairs tell.
+    some = slice(None, None, max(1, len(ratings) // 1000))
+    users = factors.user_factors[ratings.user_ix[some]]
+    items = factors.item_factors[ratings.item_ix[some]]
+    largest = float(np.abs(np.einsum('nk,nk->n', users, items)).max())
+    if largest < _SMALLEST_SCORE:
+        low, high = ratings.scale
+        reg = factors.regularization
+        raise RatingsError(
+            f'all scores are about 0, {largest:.1g} at most, so everybody would be '
+            f'recommended the most popular items. Either the regularization is too '
+            f'large ({reg}), or the scale, {low:g} to {high:g}, is not that of these '
+            'ratings: then nearly all of them count as disliked',
+            argument='scale',
+        )
 
 # %% ../nbs/12_ials.ipynb #0f12999c
 def fit_ials(
@@ -212,13 +269,14 @@ def fit_ials(
     on_iteration: Callable[[dict[str, Any]], object] | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
+    count_growth: float | None = None,
 ) -> Factors:
     """Fit factors that rank items, by alternating least squares over all pairs.
 
     Parameters
     ----------
     ratings : Ratings
-        What to fit to: stars, or likes, which are ratings that are all equal.
+        What to fit to: stars, counts, or likes, which are ratings that are all equal.
     n_factors : int, optional
         Number of latent factors. This and the next three follow from the ratings, if
         they are not given; see `ials_settings`.
@@ -247,6 +305,9 @@ def fit_ials(
         As many as there are cores, if not given. The result does not depend on it.
     progress : bool, optional
         Show a progress bar; if not given, in a terminal only.
+    count_growth : float, optional
+        Of counts: the weight of a pair is in proportion to this power of its count,
+        and 1 on average; 0.25 if not given, and 0 for likes.
 
     Returns
     -------
@@ -276,8 +337,9 @@ def fit_ials(
     2 factors for 2 users and 2 items, score link
     """
     given = {'n_factors': n_factors, 'reg': reg, 'damping': damping, 'alpha': alpha}
-    weights = ials_settings(ratings, given)
+    weights = ials_settings(ratings, given | {'count_growth': count_growth})
     n_factors = check_int('n_factors', weights.pop('n_factors'))
+    weights = _with_count_unit(ratings, weights)
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
     _check_valid(valid)
     n_iterations = check_int('n_iterations', n_iterations)
@@ -300,7 +362,13 @@ def fit_ials(
 
     is_watched = on_iteration is not None or valid is not None
     with half_steps(
-        users, items, ratings, _preferences_to_fit(ratings), regularization, n_threads
+        users,
+        items,
+        ratings,
+        _preferences_to_fit(ratings),
+        regularization,
+        n_threads,
+        pair_weights(ratings.rating, regularization),
     ) as steps:
         alternate(
             steps,
@@ -310,4 +378,6 @@ def fit_ials(
             on_iteration=on_iteration,
             progress=progress,
         )
-    return Factors.for_ranking(ratings, users, items, regularization)
+    factors = Factors.for_ranking(ratings, users, items, regularization)
+    _check_scores(factors, ratings)
+    return factors

@@ -20,7 +20,7 @@ __all__ = ['TargetKind', 'preference_targets', 'ItemWeights']
 
 # %% ../nbs/11b_item_weights.ipynb #7bf25547
 from .compiled import compiled
-from .encoding import Ratings, check_scale, to_preference
+from .encoding import Kind, Ratings, check_scale, to_preference
 from mf_movielens.factors import (
     Goal,
     PointPredictor,
@@ -41,7 +41,8 @@ from mf_movielens.validation import (
 __all__ = ['ItemWeights', 'TargetKind', 'preference_targets']
 
 # %% ../nbs/11b_item_weights.ipynb #eb63143b
-TargetKind = Literal['graded', 'binary']
+TargetKind = Literal['graded', 'binary', 'counts']
+_TARGET_KINDS = ('graded', 'binary', 'counts')
 
 
 def preference_targets(
@@ -55,8 +56,9 @@ def preference_targets(
         Any shape.
     scale : (float, float)
         Lowest and highest rating.
-    kind : {'graded', 'binary'}
-        The place on the scale; or 1 if the item was liked, else 0.
+    kind : {'graded', 'binary', 'counts'}
+        The place on the scale; or 1 if the item was liked, else 0; or, of counts, 1 if
+        it is above 0, else 0.
 
     Returns
     -------
@@ -75,8 +77,10 @@ def preference_targets(
     >>> preference_targets([2, 4, 5], (1, 5), 'binary')
     array([0., 1., 1.], dtype=float32)
     """
-    check_choice('kind', kind, ['graded', 'binary'])
+    check_choice('kind', kind, _TARGET_KINDS)
     low, high = scale
+    if kind == 'counts':
+        return to_preference(rating, scale, 'counts')
     if kind == 'binary' and low < high:
         return np.asarray(rating >= np.float32(relevance_threshold(scale)), 'float32')
     return to_preference(rating, scale)
@@ -136,8 +140,8 @@ class ItemWeights(PointPredictor):
         float32, added to the scores; it breaks ties.
     scale : (float, float)
         Lowest and highest rating that can be given.
-    kind : {'graded', 'binary'}
-        How ratings become targets.
+    kind : {'graded', 'binary', 'counts'}
+        How ratings become targets; see `preference_targets`.
 
     Raises
     ------
@@ -168,7 +172,7 @@ class ItemWeights(PointPredictor):
     kind: TargetKind = 'graded'
 
     def __post_init__(self) -> None:
-        check_choice('kind', self.kind, ['graded', 'binary'])
+        check_choice('kind', self.kind, _TARGET_KINDS)
         check_scale(self.scale)
         _check_weights(self)
         _check_targets(self)
@@ -204,6 +208,11 @@ class ItemWeights(PointPredictor):
     def goal(self) -> Goal:
         """'ranking': its scores only put items in order."""
         return 'ranking'
+
+    @property
+    def rating_kind(self) -> Kind | None:
+        """'counts' if it was fitted to them; None if the scale tells all."""
+        return 'counts' if self.kind == 'counts' else None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -88,6 +88,9 @@ class Regularization:
         `damping` is then for users alone, and this is for items.
     factor_damping : float, optional
         The other two are then for biases alone, and this is for factors.
+    count_unit, count_growth : float, optional
+        Of a fit to counts: a pair with the count c weighs
+        ``(c / count_unit) ** count_growth``. If not given, it weighs 1.
 
     Raises
     ------
@@ -106,6 +109,8 @@ class Regularization:
     alpha: float | None = None
     item_damping: float | None = None
     factor_damping: float | None = None
+    count_unit: float | None = None
+    count_growth: float | None = None
 
     def __post_init__(self) -> None:
         for name, number in asdict(self).items():
@@ -116,6 +121,10 @@ class Regularization:
                 raise ValueError(f'{name}={number:g}: it must not exceed 1e15')
         if self.bias_reg is not None and self.alpha is not None:
             raise ValueError('a fit to all pairs has no biases; give bias_reg or alpha')
+        if self.count_unit == 0 or (self.count_unit is None) != (
+            self.count_growth is None
+        ):
+            raise ValueError('counts have a unit above 0 and a growth')
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The numbers that are given, for a file."""
@@ -141,6 +150,11 @@ class Regularization:
         if self.item_damping is None:
             return self
         return replace(self, damping=self.item_damping, item_damping=None)
+
+    @property
+    def is_of_counts(self) -> bool:
+        """Whether the weight of a pair grows with a count."""
+        return self.count_growth is not None
 
     def of_factors(self, n_ratings: npt.ArrayLike) -> Any:
         """Weight of the squared factors of users with so many ratings."""

@@ -92,7 +92,9 @@ def _unpack_vocabulary(name: str, arrays: Mapping[str, np.ndarray]) -> Vocabular
 
 # %% ../nbs/95_model_file.ipynb #c0553afb
 MODEL_FORMAT = 'mf_movielens recommender'
-MODEL_VERSION = 4
+MODEL_VERSION = 5
+# The first version that knows of counts.
+_VERSION_OF_COUNTS = 5
 
 _Arrays = Mapping[str, np.ndarray]
 
@@ -249,6 +251,7 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     >>> save_model_parts('model.npz', parts)  # doctest: +SKIP
     """
     kind = _kind_of(parts.predictor)
+    is_of_counts = parts.predictor.rating_kind == 'counts'
     predictor = {
         f'{kind.prefix}{name}': array
         for name, array in parts.predictor.to_arrays().items()
@@ -257,7 +260,7 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     return save_arrays(
         path,
         format=MODEL_FORMAT,
-        version=kind.version,
+        version=max(kind.version, _VERSION_OF_COUNTS * is_of_counts),
         settings=json.dumps(parts.settings),
         **predictor,
         seen_start=parts.seen.indptr.astype('int64'),

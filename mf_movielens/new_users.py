@@ -28,7 +28,7 @@ from mf_movielens.encoding import (
     scale_unit,
     to_preference,
 )
-from .factors import Factors, Predictor
+from .factors import Factors, Predictor, pair_weights
 from .item_weights import ItemWeights
 from .least_squares import Regularization
 from .validation import to_float32
@@ -239,6 +239,8 @@ class _Equations(NamedTuple):
     """The size of one star."""
     column: str
     """What the contributions are."""
+    pair_weights: np.ndarray | None = None
+    """(n,) how much each rating weighs; None if each weighs 1."""
 
 
 def _rating_equations(
@@ -272,10 +274,11 @@ def _score_equations(
         vectors,
         all_pairs=(weights.alpha or 0.0) * vectors.T @ vectors,
         diagonal=np.full(vectors.shape[1], constant),
-        targets=to_preference(history.rating, factors.scale),
+        targets=to_preference(history.rating, factors.scale, factors.rating_kind),
         constants={},
         unit=1.0,
         column='score',
+        pair_weights=pair_weights(history.rating, weights),
     )
 
 
@@ -285,9 +288,12 @@ _EQUATIONS = {'identity': _rating_equations, 'score': _score_equations}
 def _contributions(equations: _Equations, item_ix: int, history: History) -> np.ndarray:
     """(n,) what each rating contributes to the prediction of an item."""
     rated = equations.inputs[history.item_ix]
-    matrix = rated.T @ rated + equations.all_pairs + np.diag(equations.diagonal)
+    weighted, weight = rated, equations.pair_weights
+    if weight is not None:
+        weighted = rated * weight[:, None]
+    matrix = rated.T @ weighted + equations.all_pairs + np.diag(equations.diagonal)
     solved = np.linalg.solve(matrix, equations.inputs[item_ix])
-    contributions: np.ndarray = rated @ solved * equations.targets
+    contributions: np.ndarray = weighted @ solved * equations.targets
     return contributions
 
 # %% ../nbs/18_new_users.ipynb #70cfeb4e

@@ -24,7 +24,7 @@ __all__ = ['Likelihood', 'MAX_TIMESTAMP', 'MAX_RATING_VALUES', 'POSTERIOR_FORMAT
            'Posterior', 'coverage_table', 'log_score']
 
 # %% ../nbs/15_posterior.ipynb #d496b63d
-from .encoding import Ratings, RatingsError
+from .encoding import Kind, Ratings, RatingsError
 from .factors import Factors, Goal, ScoreOrder
 from .gibbs import DayIndex, sample_gaussians, sample_truncated_normal
 from .storage import load_arrays, save_arrays
@@ -178,6 +178,11 @@ class Posterior:
     def goal(self) -> Goal:
         """'rating': it predicts ratings."""
         return 'rating'
+
+    @property
+    def rating_kind(self) -> Kind | None:
+        """None: it predicts stars."""
+        return None
 
     @property
     def shape(self) -> tuple[int, int]:

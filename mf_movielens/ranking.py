@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['MAX_SCORES_PER_BLOCK', 'Scorer', 'top_k', 'RankedBlock', 'rank_blocks', 'rank_items', 'contains_pairs',
-           'relevance_threshold', 'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
+           'relevance_threshold', 'relevant_ratings', 'ranking_metrics', 'catalog_coverage', 'beyond_accuracy_metrics']
 
 # %% ../nbs/10_ranking.ipynb #8bba56e8
 from .compiled import compiled
@@ -42,6 +42,7 @@ __all__ = [
     'rank_items',
     'ranking_metrics',
     'relevance_threshold',
+    'relevant_ratings',
     'top_k',
 ]
 
@@ -532,6 +533,36 @@ def relevance_threshold(scale: tuple[float, float]) -> float:
     return low + 0.75 * (high - low)
 
 
+def relevant_ratings(held_out: Ratings, min_rating: float | None = None) -> np.ndarray:
+    """Tell which ratings say that an item is liked.
+
+    Parameters
+    ----------
+    held_out : Ratings
+    min_rating : float, optional
+        From where on; by default `relevance_threshold` of the scale, and of counts
+        whatever is above 0.
+
+    Returns
+    -------
+    ndarray of bool
+        (n,)
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 1], 'item': [7, 8], 'rating': [3, 4]})
+    >>> relevant_ratings(Ratings.from_frame(frame, scale=(1, 5)))
+    array([False,  True])
+    >>> relevant_ratings(Ratings.from_frame(frame, kind='counts'))
+    array([ True,  True])
+    """
+    if min_rating is not None:
+        return np.asarray(held_out.rating >= min_rating)
+    if held_out.kind == 'counts':
+        return np.asarray(held_out.rating > 0)
+    return np.asarray(held_out.rating >= relevance_threshold(held_out.scale))
+
+
 def ranking_metrics(
     recommendations: npt.ArrayLike,
     user_ix: npt.ArrayLike,
@@ -553,7 +584,7 @@ def ranking_metrics(
         Look at the first `k` recommendations.
     min_rating : float, optional
         The rating from which a held-out item is relevant; by default
-        `relevance_threshold` of the scale.
+        `relevance_threshold` of the scale, and whatever is above 0 of counts.
 
     Returns
     -------
@@ -579,10 +610,7 @@ def ranking_metrics(
     0               2     0.5   1.0
     """
     items, users = _checked_recommendations(recommendations, user_ix, k, held_out)
-    threshold = (
-        relevance_threshold(held_out.scale) if min_rating is None else min_rating
-    )
-    is_relevant = held_out.rating >= threshold
+    is_relevant = relevant_ratings(held_out, min_rating)
     is_hit, n_relevant = _find_hits(items[:, : int(k)], users, held_out, is_relevant)
     counts = n_relevant > 0
     metrics = _metrics_of_hits(is_hit[counts], n_relevant[counts])

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,14 @@ __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table',
            'open_table', 'typed_chunks', 'read_table', 'load_ratings']
 
 # %% ../nbs/16_reading.ipynb #6a415642
-from .encoding import Ratings, RatingsError, check_scale
+from mf_movielens.encoding import (
+    Duplicates,
+    Kind,
+    Ratings,
+    RatingsError,
+    check_kind,
+    check_scale,
+)
 from mf_movielens.file_layout import (
     READ_ERRORS,
     TextLayout,
@@ -38,10 +45,11 @@ from mf_movielens.file_layout import (
     open_binary,
 )
 from mf_movielens.values import (
+    Levels,
     Origin,
     align_titles,
     check_not_missing,
-    detect_scale,
+    interpret_levels,
     narrow,
     titles_by_id,
     to_ids,
@@ -788,10 +796,13 @@ def load_ratings(
     timestamp: _Column = None,
     titles: _TitleSource = None,
     scale: npt.ArrayLike | None = None,
-    duplicates: Literal['raise', 'last', 'mean'] = 'raise',
+    duplicates: Duplicates = 'auto',
     sep: str | None = None,
     encoding: str | None = None,
     say: Callable[[str], object] | None = print,
+    kind: Kind | Literal['auto'] = 'auto',
+    missing: float | None = None,
+    negative: Literal['raise', 'dislike', 'drop'] = 'raise',
 ) -> Ratings:
     """Load ratings from a file or frame of any sensible shape.
 
@@ -811,14 +822,26 @@ def load_ratings(
         False: none.
     scale : (float, float), optional
         Lowest and highest rating that can be given. If not given, the first of
-        `values.SCALES` that holds all ratings.
-    duplicates : {'raise', 'last', 'mean'}
-        Of several ratings of one pair: refuse them, keep the last, or average.
+        `values.SCALES` that holds all ratings, and whose ends are used.
+    duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
+        Of several ratings of one pair: refuse them, keep the last, average them, add
+        them up, count them or keep the largest. 'auto' adds up counts, keeps the last
+        of likes if they are called so, and refuses all others.
     sep, encoding : str, optional
         Separator of the columns and encoding of the text. If not given, they are
         detected.
     say : callable, optional
         Called with a line that tells how the file was understood; None for silence.
+    kind : {'auto', 'stars', 'counts', 'likes'}
+        What kind of number a rating is: marks on a scale; plays, pieces and other
+        weights, of which more is more; or nothing but the pair counts. 'auto' goes by
+        all values, and refuses those that can be read in two ways.
+    missing : float, optional
+        A number that stands for "no stars given", such as -1. Such a pair is left out
+        to predict ratings, and is a like to rank items.
+    negative : {'raise', 'dislike', 'drop'}
+        Of counts, 0 or less in all, such as returns: refuse them, take them for
+        stated dislikes, or leave the pairs out.
 
     Returns
     -------
@@ -845,6 +868,7 @@ def load_ratings(
     2 ratings from 0.5 to 5 of 1 items by 2 users
     """
     declared_scale = None if scale is None else check_scale(scale)
+    told_kind = check_kind(kind)
     min_columns = 2 if rating is False else 3
     table = open_table(source, ReadOptions(sep, encoding, min_columns))
     is_inside = _is_column(titles, table)
@@ -863,16 +887,26 @@ def load_ratings(
     ids = pd.unique(frame['item_id'])
     by_id = _find_titles(elsewhere, columns, ids, table, roles['item'])
     try:
+        if told_kind is None and duplicates in ('sum', 'count'):
+            told_kind = 'counts'
+        meaning = _Reading(told_kind, declared_scale, '')
+        if declared_scale is None:
+            meaning = _interpret_column(
+                columns['rating'], told_kind, missing, table, roles
+            )
         ratings = Ratings.from_frame(
             frame,
-            scale=declared_scale or _scale_of(frame, roles),
+            scale=meaning.scale,
             duplicates=duplicates,
             titles=by_id,
+            kind=meaning.kind or 'auto',
+            missing=missing,
+            negative=negative,
         )
     except RatingsError as e:
         raise RatingsError(f'{name}: {e}', e.argument) from e
     if say:
-        say(_describe(table, roles, ratings, by_id) + note)
+        say(_describe(table, roles, ratings, by_id, meaning.reason) + note)
     return ratings
 
 # %% ../nbs/16_reading.ipynb #db592dad
@@ -913,8 +947,35 @@ def _ids_and_numbers(columns: Columns, origin: Origin) -> pd.DataFrame:
     return pd.DataFrame(frame, copy=False)
 
 
-def _scale_of(frame: pd.DataFrame, roles: dict[str, _Column]) -> tuple[float, float]:
-    return (1, 1) if roles['rating'] is None else detect_scale(frame['rating'])
+class _Reading(NamedTuple):
+    """What the ratings of a table are, and why they are taken for it."""
+
+    kind: Kind | None
+    scale: tuple[float, float] | None
+    reason: str
+
+
+def _interpret_column(
+    rating: pd.Series,
+    kind: Kind | None,
+    missing: float | None,
+    table: Table,
+    roles: dict[str, _Column],
+) -> _Reading:
+    """Say what the ratings of a table are, or ask."""
+    if roles['rating'] is None:
+        return _Reading(kind, (1.0, 1.0) if kind is None else None, '')
+
+    def first_place(value: float) -> str:
+        first = int(np.argmax(rating.to_numpy() == value))
+        return table.origin.place(rating.index[first])
+
+    given = rating if missing is None else rating[rating != missing]
+    if not len(given):
+        # `Ratings.from_frame` has the message.
+        return _Reading(kind, None, '')
+    levels = Levels.of(given)
+    return _Reading(*interpret_levels(levels, roles['rating'], kind, first_place))
 
 
 def _describe(
@@ -922,6 +983,7 @@ def _describe(
     roles: dict[str, _Column],
     ratings: Ratings,
     titles: pd.Series | None,
+    reason: str,
 ) -> str:
     """A line that tells how a table was understood."""
     words = ', '.join(
@@ -934,4 +996,6 @@ def _describe(
         words += f' ({n_titles:,} of {len(titles):,} items have a title)'
     if roles['rating'] is None:
         words += '; each row is a like'
+    elif ratings.kind != 'stars' and reason:
+        words += f'; {ratings.kind}, because {reason}'
     return f'{table.origin.name}: {table.description}; {words}. {ratings}'

@@ -23,7 +23,14 @@ __all__ = ['Recommender']
 # %% ../nbs/17_recommender.ipynb #3e436660
 from .blend import Blend
 from .catalog import Catalog, as_id_list
-from .encoding import Ratings, Vocabulary, find_id_column
+from mf_movielens.encoding import (
+    Kind,
+    Ratings,
+    RatingsError,
+    Vocabulary,
+    find_id_column,
+    keep_stars,
+)
 from .evaluation import align_ratings, evaluate_predictor
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
 from .item_weights import ItemWeights
@@ -43,6 +50,7 @@ from .ranking import RankedBlock, rank_blocks, top_k
 from .solvers import Solver, choose_solver
 from .tuning import tune_settings
 from mf_movielens.validation import (
+    MAX_MAGNITUDE,
     check_choice,
     check_fraction,
     check_list_length,
@@ -147,6 +155,8 @@ class Recommender:
             )
         choice, reason = choose_solver(ratings, solver, goal)
         choice.check_settings(settings)
+        if choice.goal == 'rating':
+            ratings = keep_stars(ratings)
         resolved = choice.resolve(ratings, settings)
         predictor = choice.fit(ratings, **(settings | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
@@ -338,6 +348,19 @@ class Recommender:
     def goal(self) -> Goal:
         """'ranking' if scores only put items in order; 'rating' if they are ratings."""
         return self.predictor.goal
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of number a rating is: 'stars', 'counts' or 'likes'."""
+        low, high = self.predictor.scale
+        return self.predictor.rating_kind or ('likes' if low == high else 'stars')
+
+    @property
+    def _accepted_ratings(self) -> tuple[float, float]:
+        """Lowest and highest rating of a new user. Counts may be any number."""
+        if self.kind == 'counts':
+            return -MAX_MAGNITUDE, MAX_MAGNITUDE
+        return self.predictor.scale
 
     @property
     def gives_intervals(self) -> bool:
@@ -704,7 +727,7 @@ class Recommender:
         0     1     7
         """
         options = _options(self, k, exclude_seen, candidates, by, level)
-        histories = read_histories(ratings, self.catalog, self.predictor.scale)
+        histories = read_histories(ratings, self.catalog, self._accepted_ratings)
         new_users = self.predictor.fold_in(histories.ratings)
         user_ix = np.arange(new_users.shape[0])
         ids = user_ix if histories.user_ids is None else histories.user_ids
@@ -751,7 +774,7 @@ class Recommender:
         item_ix = self.find(item)
         if isinstance(user, (Mapping, pd.Series)):
             user_ix = None
-            history = read_history(user, self.catalog, self.predictor.scale)
+            history = read_history(user, self.catalog, self._accepted_ratings)
         else:
             user_ix = _user_row(self, user)
             history = _known_history(self.seen, user_ix)
@@ -808,6 +831,12 @@ class Recommender:
                 f'evaluate takes Ratings, not {type(test).__name__}; '
                 'make them with load_ratings or Ratings.from_frame'
             )
+        if self.kind == 'counts' and test.kind == 'stars':
+            raise RatingsError(
+                'the model was fitted to counts, and these ratings are stars. If they '
+                "are counts, say kind='counts' when you load them",
+                argument='kind',
+            )
         scale = self.predictor.scale
         aligned = align_ratings(test, self.users, self.items, scale, unknown)
         return evaluate_predictor(self.predictor, self.seen, aligned, k)
@@ -835,7 +864,7 @@ class Recommender:
             'items': len(self.items),
             'ratings': self.seen.nnz,
             'factors': self.predictor.n_factors,
-            'scale': f'{low:g} to {high:g}',
+            'scale': f'{low:g} to {high:g}' + ', counts' * (self.kind == 'counts'),
             'titles': self.titles is not None,
         }
         return pd.Series(size | self.settings, dtype=object)

@@ -13,7 +13,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,14 @@ __all__ = ['is_shard_folder', 'write_shards', 'Shards', 'load_cached', 'shard_fi
 
 # %% ../nbs/22_shards.ipynb #e1d4a307
 from .archives import data_home
-from .encoding import Ratings, RatingsError, Vocabulary, check_scale
+from mf_movielens.encoding import (
+    Kind,
+    Ratings,
+    RatingsError,
+    Vocabulary,
+    check_kind,
+    check_scale,
+)
 from .file_layout import check_unpacked_size, find_roles
 from mf_movielens.reading import (
     Columns,
@@ -34,7 +41,7 @@ from mf_movielens.reading import (
 )
 from .storage import is_decompression_bomb, write_folder
 from .validation import check_int, to_float32
-from .values import detect_scale, plain_ids
+from .values import Levels, interpret_levels, plain_ids
 
 # %% ../nbs/22_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'is_shard_folder', 'load_cached', 'shard_file', 'write_shards']
@@ -43,12 +50,13 @@ __all__ = ['Shards', 'is_shard_folder', 'load_cached', 'shard_file', 'write_shar
 _ABOUT_FILE = 'about.json'
 _FORMAT_NAME = 'mf_movielens ratings'
 _FORMAT_VERSION = 1
-# Columns of a shard, as Arrow calls their types; timestamps may be absent.
+# Columns of a shard, as Arrow calls their types; the last two may be absent.
 _SHARD_TYPES = [
     ('user_ix', 'int32'),
     ('item_ix', 'int32'),
     ('rating', 'float'),
     ('timestamp', 'int64'),
+    ('has_stars', 'bool'),
 ]
 # What the reading of a damaged file can end with.
 _DAMAGE_ERRORS = (
@@ -99,6 +107,7 @@ class _About:
     mean: float
     fingerprint: str
     is_shuffled: bool
+    kind: Kind | None = None
 
     def write(self, folder: Path) -> None:
         note = dict(
@@ -109,6 +118,7 @@ class _About:
             mean=self.mean,
             fingerprint=self.fingerprint,
             dealt=self.is_shuffled,
+            kind=self.kind,
         )
         (folder / _ABOUT_FILE).write_text(json.dumps(note))
 
@@ -124,6 +134,7 @@ class _About:
             mean=float(note['mean']),
             fingerprint=str(note['fingerprint']),
             is_shuffled=note['dealt'] is True,
+            kind=check_kind(note.get('kind')),
         )
         is_finite = np.isfinite([low, high, about.mean]).all()
         if not is_finite or min(about.sizes) < 0:
@@ -208,6 +219,7 @@ def write_shards(
             mean=ratings.mean,
             fingerprint=ratings.fingerprint,
             is_shuffled=seed is not None,
+            kind=ratings.kind,
         )
         about.write(part_folder)
 
@@ -302,6 +314,7 @@ class Shards:
     mean: float
     fingerprint: str
     is_shuffled: bool
+    kind: Kind | None
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -319,6 +332,7 @@ class Shards:
         self.mean = about.mean
         self.fingerprint = about.fingerprint
         self.is_shuffled = about.is_shuffled
+        self.kind = about.kind
 
     def __len__(self) -> int:
         return sum(self.sizes)
@@ -430,6 +444,7 @@ class Shards:
             items=self.items,
             scale=self.scale,
             titles=self.titles,
+            kind=self.kind,
         )
 
 
@@ -442,7 +457,8 @@ def _read_shard(path: Path, n_ratings: int) -> Any:
         if n_rows != n_ratings:
             raise ValueError(f'it holds {n_rows:,} ratings and not {n_ratings:,}')
         columns = [(column.name, str(column.type)) for column in file.schema_arrow]
-        if columns not in (_SHARD_TYPES, _SHARD_TYPES[:-1]):
+        known = [c for c in _SHARD_TYPES if c in columns or c in _SHARD_TYPES[:3]]
+        if columns != known:
             raise ValueError(f'its columns are {columns[:5]}')
         table = file.read()
     if any(column.null_count for column in table.columns):
@@ -583,8 +599,8 @@ class _ShardWriter:
         self.users = _GrowingVocabulary()
         self.items = _GrowingVocabulary()
         self.sizes = [0] * n_shards
-        # The different ratings in ascending order, and the sum of all.
-        self.levels = np.zeros(0)
+        # The different ratings, and the sum of all.
+        self.levels = Levels.of([])
         self.total = 0.0
         self._paths = [_shard_path(folder, number) for number in range(n_shards)]
         self._files: dict[int, Any] = {}
@@ -619,7 +635,7 @@ class _ShardWriter:
             columns['timestamp'] = chunk['timestamp'].to_numpy('int64')
         for values in columns.values():
             self._digest.update(np.ascontiguousarray(values).data)
-        self.levels = np.union1d(self.levels, rating.astype('float64'))
+        self.levels = self.levels.join(Levels.of(rating))
         self.total += float(rating.sum(dtype='float64'))
         shard = self._rng.integers(len(self.sizes), size=len(rating))
         for number in range(len(self.sizes)):
@@ -638,28 +654,39 @@ class _ShardWriter:
 
 # %% ../nbs/22_shards.ipynb #2cfb9e07
 def _check_levels(
-    levels: np.ndarray, scale: Any, table_name: str
-) -> tuple[float, float]:
-    """The scale of ratings of which all levels are known."""
-    if not len(levels):
+    levels: Levels, scale: Any, kind: Kind | None, table_name: str
+) -> tuple[Kind | None, tuple[float, float]]:
+    """Kind and scale of ratings of which all levels are known."""
+    if not len(levels.values):
         raise RatingsError(f'{table_name} holds no ratings')
+    lowest, highest = levels.values[0], levels.values[-1]
     try:
-        low, high = check_scale(detect_scale(levels) if scale is None else scale)
+        if scale is None:
+            kind, found, _ = interpret_levels(levels, kind=kind)
+            scale = found or (lowest, highest)
+        low, high = check_scale(scale)
     except RatingsError as e:
-        raise RatingsError(f'{table_name}: {e}') from e
-    lowest, highest = levels[0], levels[-1]
+        raise RatingsError(f'{table_name}: {e}', e.argument) from e
     if lowest < low or highest > high:
         raise RatingsError(
             f'{table_name}: ratings from {lowest:g} to {highest:g} do not lie on '
             f'the scale {low:g} to {high:g}',
             argument='scale',
         )
-    return low, high
+    if kind == 'likes' and low < high:
+        raise RatingsError(
+            f'{table_name}: ratings from {low:g} to {high:g} are no likes; to read '
+            'each row as one, say rating=False',
+            argument='rating',
+        )
+    return kind, (low, high)
 
 
-def _write_summary(writer: _ShardWriter, folder: Path, scale: Any, name: str) -> None:
+def _write_summary(
+    writer: _ShardWriter, folder: Path, scale: Any, kind: Kind | None, name: str
+) -> None:
     """The ids and the note, when all ratings are written."""
-    checked_scale = _check_levels(writer.levels, scale, name)
+    found_kind, checked_scale = _check_levels(writer.levels, scale, kind, name)
     try:
         users = writer.users.to_vocabulary('user')
         items = writer.items.to_vocabulary('item')
@@ -673,6 +700,7 @@ def _write_summary(writer: _ShardWriter, folder: Path, scale: Any, name: str) ->
         mean=writer.total / sum(writer.sizes),
         fingerprint=writer.fingerprint,
         is_shuffled=True,
+        kind=found_kind,
     )
     about.write(folder)
 
@@ -698,6 +726,7 @@ def shard_file(
     item: Hashable | None = None,
     rating: Hashable | None = None,
     timestamp: Hashable | None = None,
+    kind: Kind | Literal['auto'] = 'auto',
 ) -> Shards:
     """Encode a file of any size as shuffled shards, a chunk of its lines at a time.
 
@@ -720,6 +749,8 @@ def shard_file(
         Separator of the columns and encoding of the text; detected if not given.
     user, item, rating, timestamp : str or int, optional
         Columns, as in `load_ratings`.
+    kind : {'auto', 'stars', 'counts', 'likes'}
+        What kind of number a rating is, as in `load_ratings`.
 
     Returns
     -------
@@ -737,6 +768,7 @@ def shard_file(
     >>> shards = shard_file('ratings.csv', 'shards')  # doctest: +SKIP
     """
     check_int('n_shards', n_shards)
+    named_kind = check_kind(kind)
     min_columns = 2 if rating is False else 3
     table = open_table(path, ReadOptions(sep, encoding, min_columns))
     name = table.origin.name
@@ -747,6 +779,6 @@ def shard_file(
     def write(part_folder: Path) -> None:
         consume = partial(_write_chunks, part_folder, n_shards, seed)
         writer = read_table(table, roles, consume)
-        _write_summary(writer, part_folder, scale, name)
+        _write_summary(writer, part_folder, scale, named_kind, name)
 
     return Shards(write_folder(folder, write))

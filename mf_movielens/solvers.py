@@ -19,7 +19,7 @@ __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 from .als import als_settings, fit_als
 from .blend import blend_settings, fit_blend
 from .ease import ease_settings, fit_ease
-from .encoding import Ratings, RatingsError, scale_unit
+from .encoding import Ratings, RatingsError, keep_stars, scale_unit
 from .factors import Factors, Goal, Predictor
 from .ials import fit_ials, ials_settings
 from .least_squares import Regularization
@@ -123,7 +123,7 @@ class Solver:
         kept = {k: settings.get(k, default) for k, default in self.defaults.items()}
         if self.by_data is not None:
             found = self.by_data(ratings, kept)
-            kept |= {k: value for k, value in found.items() if kept[k] is None}
+            kept |= {k: v for k, v in found.items() if k in kept and kept[k] is None}
         return kept
 
 # %% ../nbs/94_solvers.ipynb #08ea8a9a
@@ -214,6 +214,7 @@ def fit_keras(
         bias_reg=bias_reg,
         n_iterations=check_int('n_iterations', n_iterations),
     )
+    ratings = keep_stars(ratings)
     unit = scale_unit(ratings.scale)
 
     def report(record: dict[str, float]) -> None:
@@ -259,7 +260,7 @@ _ALL = (
             'n_iterations': 8,
             'seed': 0,
         },
-        options=(*_RUN_OPTIONS, *_THREAD_OPTIONS),
+        options=(*_RUN_OPTIONS, *_THREAD_OPTIONS, 'count_growth'),
         description='ranks items by alternating least squares over all pairs',
         by_data=ials_settings,
         steps={
@@ -293,7 +294,7 @@ _ALL = (
             'weight': 0.25,
             'seed': 0,
         },
-        options=_THREAD_OPTIONS,
+        options=(*_THREAD_OPTIONS, 'count_growth'),
         description='ranks items by ials and ease together',
         by_data=blend_settings,
         steps={('n_factors',): 2, ('reg',): 2, ('item_reg',): 2},
@@ -411,7 +412,7 @@ def choose_solver(
     ValueError
         If there is no such solver or goal, or the two do not go together.
     RatingsError
-        If all ratings are equal, and are to be predicted.
+        If all ratings are equal, or are counts, and are to be predicted.
 
     Examples
     --------
@@ -429,6 +430,9 @@ def choose_solver(
     choice, reason = _choose_by_goal(goal, all_equal)
     if named is not None:
         choice, reason = named, 'it was asked for'
+    if ratings is not None and choice.goal == 'rating':
+        # Refuses counts.
+        keep_stars(ratings)
     if ratings is not None and all_equal and choice.goal == 'rating':
         raise RatingsError(
             f'all ratings are {ratings.rating[0]:g}, so there is nothing to predict; '

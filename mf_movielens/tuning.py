@@ -25,10 +25,10 @@ __all__ = ['Trial', 'Tuning', 'tune_settings']
 
 # %% ../nbs/27_tuning.ipynb #6961f0bc
 from .blend import Blend
-from .encoding import Ratings
+from .encoding import Ratings, keep_stars
 from .factors import Goal, Predictor
 from .least_squares import fit_key
-from .ranking import rank_items, ranking_metrics, relevance_threshold
+from .ranking import rank_items, ranking_metrics, relevant_ratings
 from .solvers import SOLVERS, Solver, choose_solver
 from .splits import Split, random_split
 from .storage import load_checkpoint, save_checkpoint
@@ -56,7 +56,7 @@ def _judging_users(test: Ratings, goal: Goal, rng: np.random.Generator) -> np.nd
     """Rows of users with held-out ratings; for a ranking with relevant ones."""
     rows = test.user_ix
     if goal == 'ranking':
-        rows = rows[test.rating >= relevance_threshold(test.scale)]
+        rows = rows[relevant_ratings(test)]
     users = np.unique(rows)
     if goal == 'ranking' and len(users) > _MAX_USERS:
         users = np.sort(rng.choice(users, _MAX_USERS, replace=False))
@@ -549,6 +549,8 @@ def tune_settings(
     ('ials', 3)
     """
     choice, _ = choose_solver(ratings, solver, goal)
+    if choice.goal == 'rating':
+        ratings = keep_stars(ratings)
     check_seed(seed)
     names = _CANDIDATES[goal] if solver == 'auto' else (choice.name,)
     budget = _Budget(seconds, trials)

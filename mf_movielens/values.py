@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +17,27 @@ import pandas as pd
 
 # %% auto #0
 __all__ = ['SCALES', 'Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'plain_ids', 'to_ids', 'to_numbers',
-           'to_ratings', 'narrow', 'units_per_second', 'to_unix_seconds', 'detect_scale', 'titles_by_id',
-           'align_titles']
+           'to_ratings', 'narrow', 'units_per_second', 'to_unix_seconds', 'detect_scale', 'Levels', 'detect_kind',
+           'find_missing_sign', 'Outliers', 'find_outliers', 'interpret_levels', 'titles_by_id', 'align_titles']
 
 # %% ../nbs/97_values.ipynb #5038cbed
-from .encoding import RatingsError
+from .encoding import Kind, RatingsError
 from .validation import to_float32
 
 # %% ../nbs/97_values.ipynb #4260131e
 __all__ = [
     'SCALES',
+    'Levels',
     'Origin',
+    'Outliers',
     'align_titles',
     'check_not_missing',
+    'detect_kind',
     'detect_scale',
     'distinct_values',
+    'find_missing_sign',
+    'find_outliers',
+    'interpret_levels',
     'narrow',
     'plain_ids',
     'refuse_values',
@@ -445,15 +451,36 @@ SCALES: dict[tuple[float, float], float] = {
     (0, 10): 0.5,
     (0, 100): 1,
 }
+# An end is used if ratings come so near, in widths of the scale.
+_NEAR_END = 0.05
+# From so many ratings on, a scale must not have an unused end; or not much room.
+_MANY_RATINGS = 1000
+_SOME_RATINGS = 100
+_MUCH_ROOM = 0.25
 
 
-def detect_scale(rating: npt.ArrayLike) -> tuple[float, float]:
-    """Find the first scale in use that holds all ratings.
+def _has_room(
+    scale: tuple[float, float], lowest: float, highest: float, n_ratings: int
+) -> bool:
+    """Whether so many ratings would have used the ends of this scale."""
+    low, high = scale
+    rooms = (lowest - low) / (high - low), (high - highest) / (high - low)
+    if n_ratings >= _MANY_RATINGS and max(rooms) > _NEAR_END:
+        return True
+    return n_ratings >= _SOME_RATINGS and max(rooms) > _MUCH_ROOM
+
+
+def detect_scale(
+    rating: npt.ArrayLike, counts: npt.ArrayLike | None = None
+) -> tuple[float, float]:
+    """Find the first scale in use that holds all ratings, and has no unused end.
 
     Parameters
     ----------
     rating : array_like
         (n,) finite ratings, or the different ones among them.
+    counts : array_like of int, optional
+        (n,) how often each of them occurs; once, if not given.
 
     Returns
     -------
@@ -465,14 +492,339 @@ def detect_scale(rating: npt.ArrayLike) -> tuple[float, float]:
     --------
     >>> detect_scale([4.5, 1])
     (0.5, 5)
+    >>> detect_scale([0, 10, 20], counts=[500, 800, 700])
+    (0.0, 20.0)
     """
     levels = np.unique(rating)
+    lowest, highest = float(levels[0]), float(levels[-1])
+    n_ratings = np.size(rating) if counts is None else int(np.sum(counts))
     for (low, high), step in SCALES.items():
         possible = np.arange(low, high + step, step)
-        is_inside = low <= levels[0] and levels[-1] <= high
-        if is_inside and np.isin(levels, possible).all():
+        is_inside = low <= lowest and highest <= high
+        if not is_inside or not np.isin(levels, possible).all():
+            continue
+        if not _has_room((low, high), lowest, highest, n_ratings):
             return low, high
-    return float(levels[0]), float(levels[-1])
+    return lowest, highest
+
+# %% ../nbs/97_values.ipynb #c2cd2205
+# From so many numbers on, a table that can be read in two ways is refused.
+_ENOUGH_TO_ASK = 20
+# A tail is long if one in a hundred is so many times the median, or more.
+_LONG_TAIL = 10
+_COUNT_NAME = re.compile(
+    r'(play|listen|view|click|purchase|visit|download|order|hour|minute)s?'
+    r'|(play|listen|view|click|purchase|order|visit)?counts?'
+    r'|quantity|qty|frequency|pieces|times|numplays|nplays'
+)
+_STAR_NAME = re.compile(r'stars?|marks?|grades?')
+
+
+class Levels(NamedTuple):
+    """The different numbers of a column, and how often each occurs."""
+
+    values: np.ndarray
+    """(n,) in ascending order."""
+    counts: np.ndarray
+    """(n,)"""
+
+    @classmethod
+    def of(cls, rating: npt.ArrayLike) -> Levels:
+        """Count the numbers of a column."""
+        return cls(*np.unique(np.asarray(rating, 'float64'), return_counts=True))
+
+    def join(self, other: Levels) -> Levels:
+        """The numbers of two columns together."""
+        values, places = np.unique(
+            np.concatenate([self.values, other.values]), return_inverse=True
+        )
+        counts = np.concatenate([self.counts, other.counts])
+        sums = np.bincount(places, counts, len(values))
+        return Levels(values, sums.astype('int64'))
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Levels:
+        """Some of them."""
+        return Levels(self.values[chosen], self.counts[chosen])
+
+    @property
+    def total(self) -> int:
+        """How many numbers there are."""
+        return int(self.counts.sum())
+
+    def quantile(self, share: float) -> float:
+        """The number below which this share of all lies."""
+        place = int(np.searchsorted(self.counts.cumsum(), share * self.total))
+        return float(self.values[min(place, len(self.values) - 1)])
+
+
+def _falls_off(levels: Levels) -> bool:
+    """Whether these are whole numbers, the lowest the most frequent, and so on."""
+    values, counts = levels
+    if not (values == values.round()).all() or counts[0] < 0.3 * counts.sum():
+        return False
+    # Rare ones come in any order.
+    return bool((counts[1:] <= counts[:-1] + 0.05 * counts[0] + 1).all())
+
+
+def _is_surely_counts(positive: Levels) -> bool:
+    """Whether these have a long tail, as no marks have."""
+    median, high = positive.quantile(0.5), positive.quantile(0.99)
+    if len(positive.values) > 10 and high >= _LONG_TAIL * median:
+        return True
+    is_long = positive.values[-1] > 10 and len(positive.values) > 5
+    return is_long and _falls_off(positive)
+
+
+def _is_perhaps_counts(positive: Levels) -> bool:
+    """Whether these few whole numbers may be pieces or weights of events."""
+    values = positive.values
+    if not (values == values.round()).all() or len(values) < 2:
+        return False
+    has_gap = len(values) <= 4 and (np.diff(values) > 1).any()
+    return bool(values[-1] <= 3 or has_gap or _falls_off(positive))
+
+
+def detect_kind(levels: Levels, name: Hashable = None) -> tuple[Kind, str]:
+    """Tell what kind of number the ratings of a table are.
+
+    Parameters
+    ----------
+    levels : Levels
+        All different ratings.
+    name : str, optional
+        Of the column. It decides between two plausible readings, if it tells.
+
+    Returns
+    -------
+    kind : {'stars', 'counts', 'likes'}
+    reason : str
+        Why, in a few words.
+
+    Raises
+    ------
+    RatingsError
+        If they can be counts as well as stars. Its ``argument`` is 'kind'.
+
+    Examples
+    --------
+    >>> detect_kind(Levels.of([1, 3, 4, 4, 5, 4]))
+    ('stars', 'from 1 to 5')
+    >>> detect_kind(Levels.of([1, 1, 1]))
+    ('likes', 'all are 1')
+    """
+    values = levels.values
+    is_small = levels.total < _ENOUGH_TO_ASK
+    if len(values) == 1 and (values[0] == 1 or not is_small):
+        return 'likes', f'all are {values[0]:g}'
+    is_positive = values > 0
+    positive = levels.take(is_positive)
+    rest = levels.total - positive.total
+    tells = re.sub(r'[\W_]', '', str(name).lower())
+    if _COUNT_NAME.fullmatch(tells):
+        return 'counts', f'the column is called {name!r}'
+    stars: tuple[Kind, str] = 'stars', f'from {values[0]:g} to {values[-1]:g}'
+    if is_small or rest > 0.2 * levels.total or _STAR_NAME.fullmatch(tells):
+        return stars
+    if _is_surely_counts(positive):
+        low, median = positive.values[0], positive.quantile(0.5)
+        return 'counts', (
+            f'half of them are from {low:g} to {median:g}, the largest {values[-1]:g}'
+        )
+    if 0 not in values and _is_perhaps_counts(positive):
+        _ask_kind(positive)
+    return stars
+
+
+def _ask_kind(levels: Levels) -> NoReturn:
+    shown = ', '.join(f'{value:g}' for value in levels.values[:6])
+    more = ', …' if len(levels.values) > 6 else ''
+    raise RatingsError(
+        f'the ratings {shown}{more} ({levels.counts[0] / levels.total:.0%} are '
+        f'{levels.values[0]:g}) can be marks, of which {levels.values[0]:g} is the '
+        "worst: say kind='stars'; or counts or weights, such as pieces, or views and "
+        "purchases, of which more is more: kind='counts'; or it matters only what "
+        "occurs: kind='likes'",
+        argument='kind',
+    )
+
+# %% ../nbs/97_values.ipynb #afc727fe
+_SIGNS_OF_NONE = (-1, -9, -99, -999, 99, 999, 9999, 99999)
+# How rare an outlier is, and from how many ratings on there can be one.
+_OUTLIER_SHARE = 1e-3
+# Zero stands for none if it is so many times as frequent as the next number.
+_ZEROS_PER_NEXT = 3
+
+
+def _is_apart(value: float, others: np.ndarray) -> bool:
+    """Whether a number at one end lies outside the scale of the others."""
+    if value < 0:
+        return bool(others[0] >= 0)
+    return bool(value - others[-1] > max(1, others[-1] - others[0]))
+
+
+def find_missing_sign(levels: Levels) -> float | None:
+    """The number that seems to stand for "no stars given".
+
+    Parameters
+    ----------
+    levels : Levels
+        All different ratings.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> find_missing_sign(Levels(np.array([-1, 3, 4, 5]), np.array([30, 10, 20, 10])))
+    -1.0
+    """
+    values, counts = levels
+    if len(values) < 4 or levels.total < _ENOUGH_TO_ASK:
+        return None
+    for value, others in ((values[0], values[1:]), (values[-1], values[:-1])):
+        if value in _SIGNS_OF_NONE and _is_apart(value, others):
+            return float(value)
+    is_often = counts[0] > max(_ZEROS_PER_NEXT * counts[1], 0.02 * levels.total)
+    return 0.0 if values[0] == 0 and is_often else None
+
+
+def _refuse_missing_sign(levels: Levels) -> None:
+    sign = find_missing_sign(levels)
+    if sign is None:
+        return
+    n = int(levels.counts[levels.values == sign].sum())
+    raise RatingsError(
+        f'{n:,} of {levels.total:,} ratings are {sign:g}, which stands apart from the '
+        f'others. If it means that no stars were given, say missing={sign:g}; if it is '
+        f'a rating, scale=({levels.values[0]:g}, {levels.values[-1]:g})',
+        argument='missing',
+    )
+
+
+class Outliers(NamedTuple):
+    """Ratings that hardly anybody gave, beyond the end of those of all others."""
+
+    is_above: bool
+    end: float
+    """The end of all others."""
+    n_ratings: int
+
+
+def _is_beyond(values: np.ndarray, core: np.ndarray, n_core: int) -> bool:
+    """Whether the scale of `core` ends before these values."""
+    if len(core) < 3:
+        return False
+    ends = core[0], core[-1]
+    distance = max(ends[0] - values[0], values[-1] - ends[1])
+    if distance > max(2 * np.diff(core).max(), 0.5 * (ends[1] - ends[0])):
+        return True
+    steps = [SCALES[scale] for scale in SCALES if scale == ends]
+    return n_core >= _SOME_RATINGS and any((core / s % 1 == 0).all() for s in steps)
+
+
+def find_outliers(levels: Levels) -> Outliers | None:
+    """Find ratings beyond the end of the scale of all others.
+
+    Parameters
+    ----------
+    levels : Levels
+        All different ratings.
+
+    Returns
+    -------
+    Outliers or None
+
+    Examples
+    --------
+    >>> levels = Levels(np.array([1, 2, 3, 4, 5, 11]), np.array([9, 9, 9, 9, 9, 1]))
+    >>> find_outliers(levels)
+    Outliers(is_above=True, end=5.0, n_ratings=1)
+    """
+    values, counts = levels
+    if levels.total < _ENOUGH_TO_ASK:
+        return None
+    allowed = max(1, _OUTLIER_SHARE * levels.total)
+    n_above = int(np.searchsorted(counts[::-1].cumsum(), allowed, 'right'))
+    n_below = int(np.searchsorted(counts.cumsum(), allowed, 'right'))
+    for n in range(max(n_above, n_below), 0, -1):
+        for is_above, most in ((True, n_above), (False, n_below)):
+            chosen = slice(0, len(values) - n) if is_above else slice(n, None)
+            core = values[chosen]
+            if n > most or not len(core):
+                continue
+            if _is_beyond(values, core, int(counts[chosen].sum())):
+                count = levels.total - int(counts[chosen].sum())
+                return Outliers(is_above, float(core[-1 if is_above else 0]), count)
+    return None
+
+
+def interpret_levels(
+    levels: Levels,
+    name: Hashable = None,
+    kind: Kind | None = None,
+    first_place: Callable[[float], str] | None = None,
+) -> tuple[Kind, tuple[float, float] | None, str]:
+    """Say what the ratings of a table mean, or ask.
+
+    Parameters
+    ----------
+    levels : Levels
+        All different ratings.
+    name : str, optional
+        Of the column.
+    kind : {'stars', 'counts', 'likes'}, optional
+        If it is known.
+    first_place : callable, optional
+        Called with a number; returns words that tell where it stands first.
+
+    Returns
+    -------
+    kind : {'stars', 'counts', 'likes'}
+    scale : (float, float) or None
+        Of stars.
+    reason : str
+        Why it is this kind; nothing, if it was known.
+
+    Raises
+    ------
+    RatingsError
+        If there are two plausible readings. It names both, and the argument that
+        decides.
+
+    Examples
+    --------
+    >>> interpret_levels(Levels.of([3, 5, 4]))
+    ('stars', (1, 5), 'from 3 to 5')
+    """
+    reason = ''
+    if kind is None:
+        kind, reason = detect_kind(levels, name)
+    if kind != 'stars':
+        return kind, None, reason
+    _refuse_missing_sign(levels)
+    _refuse_outliers(levels, first_place)
+    return kind, detect_scale(levels.values, levels.counts), reason
+
+
+def _refuse_outliers(
+    levels: Levels, first_place: Callable[[float], str] | None
+) -> None:
+    outliers = find_outliers(levels)
+    if outliers is None:
+        return
+    is_above, end, count = outliers
+    verb, side = ('is' if count == 1 else 'are'), ('above' if is_above else 'below')
+    low, high = levels.values[0], levels.values[-1]
+    value = high if is_above else low
+    place = 'one' if first_place is None else first_place(value)
+    raise RatingsError(
+        f'{count:,} of {levels.total:,} ratings {verb} {side} {end:g}: {place} is '
+        f'{value:g}. If it is a slip, mend it; if it is a rating, say '
+        f'scale=({low:g}, {high:g}); if it means that no stars were given, '
+        f'missing={value:g}',
+        argument='scale',
+    )
 
 # %% ../nbs/97_values.ipynb #4aa5b9be
 def titles_by_id(ids: pd.Series, titles: pd.Series, origin: Origin) -> pd.Series:

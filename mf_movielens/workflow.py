@@ -24,7 +24,7 @@ __all__ = ['MAX_RANKED_USERS', 'HeldOutReport', 'evaluate_on_held_out', 'summari
 
 # %% ../nbs/24_workflow.ipynb #a56cb356
 from .baselines import damped_biases, global_mean, popularity
-from .encoding import Ratings
+from .encoding import Ratings, keep_stars
 from .factors import Predictor
 from mf_movielens.metrics import (
     compare_errors,
@@ -37,7 +37,7 @@ from mf_movielens.ranking import (
     catalog_coverage,
     rank_items,
     ranking_metrics,
-    relevance_threshold,
+    relevant_ratings,
 )
 from .recommender import Recommender
 from .solvers import Solver
@@ -177,7 +177,7 @@ _REPORTS = {'rating': _report_errors, 'ranking': _report_ranking}
 # %% ../nbs/24_workflow.ipynb #5f752aa2
 def _validation_part(test: Ratings, solver: Solver) -> dict[str, Ratings]:
     """The held-out ratings to watch, if the solver can use them."""
-    has_relevant = bool((test.rating >= relevance_threshold(test.scale)).any())
+    has_relevant = bool(relevant_ratings(test).any())
     if 'valid' not in solver.options or (solver.goal == 'ranking' and not has_relevant):
         return {}
     return {'valid': replace(test, timestamp=None)}
@@ -212,6 +212,8 @@ def evaluate_on_held_out(
     >>> report = evaluate_on_held_out(ratings, SOLVERS['als'], {})  # doctest: +SKIP
     >>> report.table.rmse.round(3)  # doctest: +SKIP
     """
+    if solver.goal == 'rating':
+        ratings = keep_stars(ratings)
     split = random_split(ratings)
     records: list[dict[str, Any]] = []
     run: dict[str, Any] = dict(_validation_part(split.test, solver))
