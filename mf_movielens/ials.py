@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from mf_movielens.encoding import (
 from .factors import Factors, pair_weights
 from mf_movielens.least_squares import (
     FitLog,
+    HalfSteps,
     Regularization,
     alternate,
     check_fit_settings,
@@ -221,7 +223,7 @@ def ials_settings(
         found['count_growth'] = _COUNT_GROWTH
     return found | {name: given[name] for name in found if name in given}
 
-# %% ../nbs/12_ials.ipynb #76dd3413
+# %% ../nbs/12_ials.ipynb #f1aecd9a
 def _with_count_unit(ratings: Ratings, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Weights of the regularization, with the unit of counts."""
     growth = weights.get('count_growth')
@@ -232,12 +234,35 @@ def _with_count_unit(ratings: Ratings, weights: Mapping[str, Any]) -> dict[str, 
     return {**weights, 'count_unit': unit_of_counts(ratings, growth)}
 
 
+def _half_steps_of(
+    ratings: Ratings,
+    users: np.ndarray,
+    items: np.ndarray,
+    regularization: Regularization,
+    n_threads: int | None,
+) -> AbstractContextManager[HalfSteps]:
+    """Targets and weights of the ratings, ready to refit both tables."""
+    return half_steps(
+        users,
+        items,
+        ratings,
+        _preferences_to_fit(ratings),
+        regularization,
+        n_threads,
+        pair_weights(ratings.rating, regularization),
+    )
+
+
+# With fewer ratings, popularity may be all that can be known.
+_ENOUGH_RATINGS = 1000
 # Below a thousandth of the target of a like, scores are those of no fit.
 _SMALLEST_SCORE = 1e-3
 
 
 def _check_scores(factors: Factors, ratings: Ratings) -> None:
     """Refuse a fit that scores nothing, whose order would be that of popularity."""
+    if len(ratings) < _ENOUGH_RATINGS:
+        return
     # A thousand pairs tell.
     some = slice(None, None, max(1, len(ratings) // 1000))
     users = factors.user_factors[ratings.user_ix[some]]
@@ -361,15 +386,7 @@ def fit_ials(
         return record
 
     is_watched = on_iteration is not None or valid is not None
-    with half_steps(
-        users,
-        items,
-        ratings,
-        _preferences_to_fit(ratings),
-        regularization,
-        n_threads,
-        pair_weights(ratings.rating, regularization),
-    ) as steps:
+    with _half_steps_of(ratings, users, items, regularization, n_threads) as steps:
         alternate(
             steps,
             log,

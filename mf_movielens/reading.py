@@ -867,8 +867,7 @@ def load_ratings(
     the frame: a frame; user from 'reader', item from 'book', rating from 'stars'.
     2 ratings from 0.5 to 5 of 1 items by 2 users
     """
-    declared_scale = None if scale is None else check_scale(scale)
-    told_kind = check_kind(kind)
+    told = _what_was_told(kind, scale, duplicates)
     min_columns = 2 if rating is False else 3
     table = open_table(source, ReadOptions(sep, encoding, min_columns))
     is_inside = _is_column(titles, table)
@@ -887,13 +886,7 @@ def load_ratings(
     ids = pd.unique(frame['item_id'])
     by_id = _find_titles(elsewhere, columns, ids, table, roles['item'])
     try:
-        if told_kind is None and duplicates in ('sum', 'count'):
-            told_kind = 'counts'
-        meaning = _Reading(told_kind, declared_scale, '')
-        if declared_scale is None:
-            meaning = _interpret_column(
-                columns['rating'], told_kind, missing, table, roles
-            )
+        meaning = _interpret_column(columns['rating'], told, missing, table, roles)
         ratings = Ratings.from_frame(
             frame,
             scale=meaning.scale,
@@ -955,14 +948,27 @@ class _Reading(NamedTuple):
     reason: str
 
 
+def _what_was_told(
+    kind: Kind | Literal['auto'], scale: npt.ArrayLike | None, duplicates: Duplicates
+) -> _Reading:
+    """What the arguments of `load_ratings` say."""
+    if scale is not None:
+        return _Reading(check_kind(kind), check_scale(scale), '')
+    is_summed = kind == 'auto' and duplicates in ('sum', 'count')
+    return _Reading('counts' if is_summed else check_kind(kind), None, '')
+
+
 def _interpret_column(
     rating: pd.Series,
-    kind: Kind | None,
+    told: _Reading,
     missing: float | None,
     table: Table,
     roles: dict[str, _Column],
 ) -> _Reading:
     """Say what the ratings of a table are, or ask."""
+    if told.scale is not None:
+        return told
+    kind = told.kind
     if roles['rating'] is None:
         return _Reading(kind, (1.0, 1.0) if kind is None else None, '')
 

@@ -507,7 +507,7 @@ def detect_scale(
             return low, high
     return lowest, highest
 
-# %% ../nbs/97_values.ipynb #c2cd2205
+# %% ../nbs/97_values.ipynb #aa71ef99
 # From so many numbers on, a table that can be read in two ways is refused.
 _ENOUGH_TO_ASK = 20
 # A tail is long if one in a hundred is so many times the median, or more.
@@ -560,7 +560,9 @@ class Levels(NamedTuple):
 def _falls_off(levels: Levels) -> bool:
     """Whether these are whole numbers, the lowest the most frequent, and so on."""
     values, counts = levels
-    if not (values == values.round()).all() or counts[0] < 0.3 * counts.sum():
+    if not (values == values.round()).all() or counts[0] < 0.4 * counts.sum():
+        return False
+    if counts[-1] > 0.25 * counts[0]:
         return False
     # Rare ones come in any order.
     return bool((counts[1:] <= counts[:-1] + 0.05 * counts[0] + 1).all())
@@ -647,7 +649,7 @@ def _ask_kind(levels: Levels) -> NoReturn:
         argument='kind',
     )
 
-# %% ../nbs/97_values.ipynb #afc727fe
+# %% ../nbs/97_values.ipynb #f34b2dec
 _SIGNS_OF_NONE = (-1, -9, -99, -999, 99, 999, 9999, 99999)
 # How rare an outlier is, and from how many ratings on there can be one.
 _OUTLIER_SHARE = 1e-3
