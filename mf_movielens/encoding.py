@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Kind', 'KINDS', 'Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'UnknownIdError', 'RatingsError', 'Vocabulary', 'parse_id',
-           'Ratings', 'find_id_column', 'check_kind', 'check_scale', 'build_csr', 'order_by_row', 'to_unit',
-           'from_unit', 'to_preference', 'count_weights', 'unit_of_counts', 'keep_stars', 'check_preferences',
-           'scale_unit']
+__all__ = ['Kind', 'KINDS', 'Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'RatingsError',
+           'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_kind', 'check_scale', 'build_csr',
+           'order_by_row', 'to_unit', 'from_unit', 'to_preference', 'count_weights', 'unit_of_counts', 'keep_stars',
+           'check_preferences', 'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # %% ../nbs/02_encoding.ipynb #e2640413
 __all__ = [
+    'DISLIKE_WEIGHT',
     'DUPLICATES',
     'ID_COLUMNS',
     'KINDS',
@@ -1047,6 +1048,7 @@ def _choose_scale(
         return check_scale(scale)
     lowest, highest = float(rating.min()), float(rating.max())
     if _SCALE_ATTRIBUTE not in noted:
+        _refuse_lonely_end(rating)
         return check_scale((lowest, highest))
     low, high = check_scale(noted[_SCALE_ATTRIBUTE])
     if lowest < low or highest > high:
@@ -1056,6 +1058,30 @@ def _choose_scale(
             'say scale=(lowest, highest)'
         )
     return low, high
+
+
+# With fewer ratings, an end that is hardly used may be an end after all.
+_ENOUGH_FOR_ENDS = 1000
+
+
+def _refuse_lonely_end(rating: np.ndarray) -> None:
+    """Refuse ratings of which one in a thousand, at most, lie far from all others."""
+    if len(rating) < _ENOUGH_FOR_ENDS:
+        return
+    low = float(np.quantile(rating, 0.001, method='higher'))
+    high = float(np.quantile(rating, 0.999, method='lower'))
+    lowest, highest = _ends_of(rating)
+    if max(low - lowest, highest - high) <= 0.5 * (high - low):
+        return
+    is_far = (rating < low) | (rating > high)
+    first = int(np.argmax(is_far))
+    raise RatingsError(
+        f'{is_far.sum():,} of {len(rating):,} ratings are not from {low:g} to '
+        f'{high:g}, such as {rating[first]:g}. If it is a slip, mend it; if it is '
+        f'a rating, say scale=({lowest:g}, {highest:g}); if these are plays, pieces '
+        "or other counts, kind='counts'",
+        argument='scale',
+    )
 
 
 def check_scale(scale: Any) -> tuple[float, float]:
@@ -1306,6 +1332,11 @@ def to_preference(
     return np.asarray(to_unit(values, scale), 'float32')
 
 
+# A dislike tells less than a like: on MovieLens, with this weight, disliked items are
+# recommended less often, and liked ones nearly as often as without dislikes.
+DISLIKE_WEIGHT = 0.1
+
+
 def count_weights(rating: npt.ArrayLike, unit: float, growth: float) -> np.ndarray:
     """How much counts weigh, where a like weighs 1.
 
@@ -1321,16 +1352,17 @@ def count_weights(rating: npt.ArrayLike, unit: float, growth: float) -> np.ndarr
     Returns
     -------
     ndarray of float32
-        (n,) weights above 0. A count of 0 or less, which is a dislike, weighs 1.
+        (n,) weights above 0. A count of 0 or less, which is a dislike, weighs
+        `DISLIKE_WEIGHT`.
 
     Examples
     --------
     >>> count_weights([1, 16, -3], unit=1, growth=0.25)
-    array([1., 2., 1.], dtype=float32)
+    array([1. , 2. , 0.1], dtype=float32)
     """
     counts = np.asarray(rating, 'float64')
     ratio = np.where(counts > 0, counts, unit) / unit
-    return np.asarray(ratio**growth, 'float32')
+    return np.where(counts > 0, ratio**growth, DISLIKE_WEIGHT).astype('float32')
 
 
 def unit_of_counts(ratings: Ratings, growth: float) -> float:

@@ -223,7 +223,7 @@ def ials_settings(
         found['count_growth'] = _COUNT_GROWTH
     return found | {name: given[name] for name in found if name in given}
 
-# %% ../nbs/12_ials.ipynb #f1aecd9a
+# %% ../nbs/12_ials.ipynb #79fe35b9
 def _with_count_unit(ratings: Ratings, weights: Mapping[str, Any]) -> dict[str, Any]:
     """Weights of the regularization, with the unit of counts."""
     growth = weights.get('count_growth')
@@ -270,12 +270,15 @@ def _check_scores(factors: Factors, ratings: Ratings) -> None:
     largest = float(np.abs(np.einsum('nk,nk->n', users, items)).max())
     if largest < _SMALLEST_SCORE:
         low, high = ratings.scale
-        reg = factors.regularization
+        reg: Any = factors.regularization
+        weights = ', '.join(
+            f'{name}={getattr(reg, name):g}' for name in ('reg', 'damping', 'alpha')
+        )
         raise RatingsError(
             f'all scores are about 0, {largest:.1g} at most, so everybody would be '
-            f'recommended the most popular items. Either the regularization is too '
-            f'large ({reg}), or the scale, {low:g} to {high:g}, is not that of these '
-            'ratings: then nearly all of them count as disliked',
+            'recommended the most popular items. Either the regularization is too '
+            f'large ({weights}), or the scale, {low:g} to {high:g}, is not that of '
+            'these ratings: then nearly all of them count as disliked',
             argument='scale',
         )
 

@@ -507,7 +507,7 @@ def detect_scale(
             return low, high
     return lowest, highest
 
-# %% ../nbs/97_values.ipynb #aa71ef99
+# %% ../nbs/97_values.ipynb #7fe1b081
 # From so many numbers on, a table that can be read in two ways is refused.
 _ENOUGH_TO_ASK = 20
 # A tail is long if one in a hundred is so many times the median, or more.
@@ -518,6 +518,8 @@ _COUNT_NAME = re.compile(
     r'|quantity|qty|frequency|pieces|times|numplays|nplays'
 )
 _STAR_NAME = re.compile(r'stars?|marks?|grades?')
+# What often stands for "no stars given".
+_SIGNS_OF_NONE = (-1, -9, -99, -999, 99, 999, 9999, 99999)
 
 
 class Levels(NamedTuple):
@@ -583,7 +585,20 @@ def _is_perhaps_counts(positive: Levels) -> bool:
     if not (values == values.round()).all() or len(values) < 2:
         return False
     has_gap = len(values) <= 4 and (np.diff(values) > 1).any()
-    return bool(values[-1] <= 3 or has_gap or _falls_off(positive))
+    return bool(
+        values[-1] <= 3
+        or has_gap
+        or _falls_off(positive)
+        or _has_uneven_steps(positive)
+    )
+
+
+def _has_uneven_steps(positive: Levels) -> bool:
+    """Whether the few common numbers lie at very different distances."""
+    is_common = positive.counts > 0.01 * positive.total
+    common = positive.values[is_common & ~np.isin(positive.values, _SIGNS_OF_NONE)]
+    steps = np.diff(common)
+    return 2 <= len(steps) < 10 and bool(steps.max() >= 4 * steps.min())
 
 
 def detect_kind(levels: Levels, name: Hashable = None) -> tuple[Kind, str]:
@@ -649,8 +664,7 @@ def _ask_kind(levels: Levels) -> NoReturn:
         argument='kind',
     )
 
-# %% ../nbs/97_values.ipynb #f34b2dec
-_SIGNS_OF_NONE = (-1, -9, -99, -999, 99, 999, 9999, 99999)
+# %% ../nbs/97_values.ipynb #88e1fb9d
 # How rare an outlier is, and from how many ratings on there can be one.
 _OUTLIER_SHARE = 1e-3
 # Zero stands for none if it is so many times as frequent as the next number.

@@ -476,6 +476,51 @@ def test_counts_are_not_taken_for_ratings(run, tmp_path):
     )
 
 
+def test_plays_are_counts_from_beginning_to_end(run, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f'u{u},i{i},{int(np.exp(7 * rng.random() ** 2))}'
+        for u in range(40)
+        for i in range(30)
+        if u % 3 == i % 3 or rng.random() < 0.2
+    ]
+    head = 'user,item,plays\n'
+    (tmp_path / 'plays.csv').write_text(head + '\n'.join(rows[9:]) + '\n')
+    (tmp_path / 'few.csv').write_text(head + '\n'.join(rows[:9]) + '\n')
+    p = run('train', 'plays.csv', '--rating-column', 'plays')
+    assert p.returncode == 0 and 'counts, because' in p.stdout
+    assert 'counts' in run('info').stdout
+    p = run('evaluate', 'few.csv', '--rating-column', 'plays')
+    assert p.returncode == 0 and 'ndcg' in p.stdout
+    assert run('rate', 'i1=99999', '-k', 3).returncode == 0
+    p = run('train', 'plays.csv', '--rating-column', 'plays', '--goal', 'rating')
+    assert p.returncode == 2 and '--goal ranking' in p.stderr
+    assert '--kind stars' in p.stderr
+
+
+def test_what_is_asked_can_be_answered_from_the_message(run, tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = [(u, i) for u in range(40) for i in range(30) if (u + i) % 2]
+    shapes = {
+        'pieces': rng.choice([1, 2, 3], len(pairs), p=[0.7, 0.2, 0.1]),
+        'shelf': rng.choice([-1, 3, 4, 5], len(pairs)),
+        'slip': np.r_[11, rng.integers(1, 6, len(pairs) - 1)],
+    }
+    answers = {
+        'pieces': '--kind counts',
+        'shelf': '--missing -1',
+        'slip': '--scale 1 11',
+    }
+    for name, numbers in shapes.items():
+        rows = [f'u{u},i{i},{x}\n' for (u, i), x in zip(pairs, numbers)]
+        (tmp_path / f'{name}.csv').write_text('user,item,rating\n' + ''.join(rows))
+        p = run('train', f'{name}.csv', '--no-evaluate')
+        assert p.returncode == 2 and answers[name] in p.stderr
+        assert p.stderr.count('\n') == 1
+        p = run('train', f'{name}.csv', '--no-evaluate', *answers[name].split())
+        assert p.returncode == 0 and p.stderr == ''
+
+
 def test_somebody_who_likes_nothing_is_told_so(run, model):
     p = run('rate', '50=1', '--model', model)
     assert (
