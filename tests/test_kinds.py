@@ -183,7 +183,8 @@ def test_a_model_file_keeps_the_kind(tmp_path, solver):
     history = {3: 100_000, 4: 1}
     # A count beyond all that occurred is a count.
     assert opened.fold_in(history).equals(model.fold_in(history))
-    assert opened.evaluate(counts.take(slice(9)))['seen'] == 9
+    more = replace(counts, rating=10 * counts.rating, scale=(30, 2430))
+    assert opened.evaluate(more.take(slice(9)))['seen'] == 9
     stars = Ratings.from_frame(opinions(), scale=(1, 5))
     with pytest.raises(RatingsError, match="kind='counts'"):
         opened.evaluate(stars)
@@ -239,6 +240,13 @@ def test_an_explanation_of_counts_sums_to_the_score():
     user, item = model.users.index[3], model.items.index[5]
     parts = model.explain(user, item)
     assert np.isclose(parts.score.sum(), model.predictor.predict(3, 5), atol=1e-3)
+    assert set(parts.part) == {'a rating'}
+    history = {3: 2000.0, 7: 1.0, 12: 40.0}
+    folded = model.fold_in(history, k=80).set_index('item').score
+    for item in (4, 9, 11):
+        assert np.isclose(
+            model.explain(history, item).score.sum(), folded[item], atol=1e-4
+        )
 
 
 def test_growth_0_is_a_fit_to_likes_and_more_growth_favours_what_is_played_more():
@@ -248,6 +256,8 @@ def test_growth_0_is_a_fit_to_likes_and_more_growth_favours_what_is_played_more(
     likes = Ratings.from_frame(frame, kind='likes')
     of_likes = fit_ials(likes, 8).item_factors
     assert np.allclose(fit_ials(counts, 8, count_growth=0).item_factors, of_likes)
+    blend = fit_blend(counts, 8, count_growth=0)
+    assert np.allclose(blend.item_factors, of_likes)
     played = counts.items.index % 8 < 4
     shares = []
     for growth in (0, 0.25, 0.5):
