@@ -511,7 +511,9 @@ def detect_scale(
 # From so many numbers on, a table that can be read in two ways is refused.
 _ENOUGH_TO_ASK = 20
 # A tail is long if one in a hundred is so many times the median, or more.
-_LONG_TAIL = 10
+_LONG_TAIL = 5
+# Numbers this large are moments or ids, and no marks.
+_LARGE = 1e8
 _COUNT_NAME = re.compile(
     r'(play|listen|view|click|purchase|visit|download|order|hour|minute)s?'
     r'|(play|listen|view|click|purchase|order|visit)?counts?'
@@ -573,10 +575,15 @@ def _falls_off(levels: Levels) -> bool:
 def _is_surely_counts(positive: Levels) -> bool:
     """Whether these have a long tail, as no marks have."""
     median, high = positive.quantile(0.5), positive.quantile(0.99)
-    if len(positive.values) > 10 and high >= _LONG_TAIL * median:
+    if len(positive.values) > 20 and high >= _LONG_TAIL * median:
         return True
-    is_long = positive.values[-1] > 10 and len(positive.values) > 5
-    return is_long and _falls_off(positive)
+    values, counts = positive
+    if values[-1] <= 10 or len(values) <= 5:
+        return False
+    is_low = median - values[0] <= 0.2 * (high - values[0])
+    is_falling = is_low and counts[0] == counts.max()
+    is_whole = bool((values == values.round()).all())
+    return is_whole and (is_falling or _falls_off(positive))
 
 
 def _is_perhaps_counts(positive: Levels) -> bool:
@@ -815,12 +822,25 @@ def interpret_levels(
     """
     reason = ''
     if kind is None:
+        _refuse_large(levels)
         kind, reason = detect_kind(levels, name)
     if kind != 'stars':
         return kind, None, reason
     _refuse_missing_sign(levels)
     _refuse_outliers(levels, first_place)
     return kind, detect_scale(levels.values, levels.counts), reason
+
+
+def _refuse_large(levels: Levels) -> None:
+    """Refuse what looks like moments or ids in place of ratings."""
+    typical = levels.quantile(0.5)
+    if len(levels.values) > 1 and typical >= _LARGE:
+        raise RatingsError(
+            f'half of the ratings are {typical:.0f} or more, as moments and ids are. '
+            'Name the column of the ratings, rating=…; if they are numbers of '
+            "something after all, say kind='stars' or kind='counts'",
+            argument='rating',
+        )
 
 
 def _refuse_outliers(
@@ -838,7 +858,8 @@ def _refuse_outliers(
         f'{count:,} of {levels.total:,} ratings {verb} {side} {end:g}: {place} is '
         f'{value:g}. If it is a slip, mend it; if it is a rating, say '
         f'scale=({low:g}, {high:g}); if it means that no stars were given, '
-        f'missing={value:g}',
+        f'missing={value:g}; if these are amounts, of which more is more, '
+        "kind='counts'",
         argument='scale',
     )
 

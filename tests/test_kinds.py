@@ -97,6 +97,8 @@ def levels_of(counts, values=None):
         (Levels.of(PLAYS / 60), 'rating', 'counts'),
         (levels_of(PIECES), 'rating', 'counts'),
         (levels_of([50, *PIECES], [-1, *range(1, 13)]), 'rating', 'counts'),
+        (Levels.of(np.random.default_rng(0).geometric(0.2, 2000)), None, 'counts'),
+        (Levels.of(np.exp(np.random.default_rng(0).normal(3, 1, 999))), None, 'counts'),
         (levels_of(PIECES[:5]), 'Quantity', 'counts'),
         (levels_of(PIECES[:5]), 'Stars', 'stars'),
         (levels_of([80]), None, 'likes'),
@@ -151,6 +153,14 @@ def test_one_line_tells_the_kind_and_why():
     assert '3,000 counts from' in said[0]
     load_ratings(frame.assign(rating=1), say=said.append)
     assert 'likes, because all are 1' in said[1]
+
+
+def test_moments_in_place_of_ratings_are_a_question():
+    frame = opinions().assign(rating=lambda f: 1.6e9 + f.index)
+    with pytest.raises(RatingsError, match='as moments and ids are') as caught:
+        load_ratings(frame, say=None)
+    assert caught.value.argument == 'rating'
+    assert load_ratings(frame, say=None, kind='stars').kind == 'stars'
 
 
 # What keeps the kind
