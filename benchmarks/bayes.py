@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,6 +36,7 @@ from scipy.optimize import nnls
 from worker import memory
 
 from mf_movielens.als import fit_als
+from mf_movielens.baselines import damped_biases
 from mf_movielens.bayes import GibbsSampler, fit_bayes, side_features
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.factors import Factors
@@ -441,6 +443,64 @@ def measure_new_users() -> None:
     print(means.round(3).T.to_string(), flush=True)
 
 
+SMALL_SIZES = (2_000, 5_000, 10_000, 20_000, 40_000)
+SMALL_MODELS: dict[str, dict[str, Any]] = {
+    'weak prior': dict(prior_scale=1),
+    'prior by the data': {},
+    'prior by the data, no implicit feedback': dict(implicit=False),
+}
+POINTS_PER_STAR = 25
+
+
+def as_points(ratings: Ratings, rng: np.random.Generator) -> Ratings:
+    """Stars as whole numbers around 0, 25, 50, 75 and 100."""
+    noise = rng.uniform(-12, 12, len(ratings))
+    points = POINTS_PER_STAR * (ratings.rating - 1) + noise
+    return replace(ratings, rating=points.round().astype('float32'), scale=(-12, 112))
+
+
+def small_fold(n_ratings: int, seed: int) -> tuple[Ratings, Ratings]:
+    """Draw training ratings of u1, without times, and others that go with them."""
+    rng = np.random.default_rng(seed)
+    ratings = replace(load_fold('u1').train, timestamp=None)
+    order = rng.permutation(len(ratings))
+    train = ratings.take(order[:n_ratings])
+    others = ratings.take(order[n_ratings : n_ratings + 20_000])
+    has_user = np.isin(others.user_ix, train.user_ix)
+    return train, others.take(has_user & np.isin(others.item_ix, train.item_ix))
+
+
+def small_rows(seed: int) -> list[dict[str, Any]]:
+    """Fit all models to a few stars, and to the same as numbers."""
+    rows = []
+    for n in SMALL_SIZES:
+        stars = small_fold(n, seed)
+        rng = np.random.default_rng(seed)
+        points = tuple(as_points(part, rng) for part in stars)
+        kinds = {'stars': (stars, 1), 'numbers': (points, POINTS_PER_STAR)}
+        for kind, ((train, valid), unit) in kinds.items():
+            predictors: dict[str, Any] = {'damped biases': damped_biases(train)}
+            for model, settings in SMALL_MODELS.items():
+                predictors[model] = fit_bayes(
+                    train, seed=seed, n_threads=1, progress=False, **settings
+                )
+            for model, predictor in predictors.items():
+                error = rmse(
+                    valid.rating, predictor.predict(valid.user_ix, valid.item_ix)
+                )
+                row = dict(kind=kind, n_ratings=n, model=model, seed=seed)
+                rows.append(row | dict(rmse=error / unit))
+    return rows
+
+
+def measure_small() -> None:
+    """Fit to a few of the ratings of u1 -> bayes_small.csv."""
+    table = pd.DataFrame([row for seed in SEEDS for row in small_rows(seed)])
+    save_table(RESULTS / 'bayes_small.csv', table.assign(**date_and_machine()))
+    means = table.groupby(['kind', 'n_ratings', 'model']).rmse.mean().unstack()
+    print(means.round(4).to_string(), flush=True)
+
+
 def time_synthetic(
     n_ratings: int, n_users: int, n_items: int, n_iterations: int, implicit: bool
 ) -> dict[str, Any]:
@@ -609,6 +669,7 @@ PARTS = {
     'blend': measure_blend,
     'chains': measure_chains,
     'few': measure_new_users,
+    'small': measure_small,
     'scale': measure_scale,
     'speed': measure_speed,
 }

@@ -534,9 +534,9 @@ class HierarchicalFactors:
         Side features, in groups.
     has_mean : bool
         Whether the population has a mean; if not, it is zero.
-    prior_scale : float
+    prior_scale : float or ndarray of float, shape (n_columns,)
         The prior of the precision is a Wishart distribution with this multiple of the
-        identity matrix as inverse scale.
+        identity matrix as inverse scale; an array has a multiple for each column.
 
     Attributes
     ----------
@@ -573,7 +573,7 @@ class HierarchicalFactors:
         rng: np.random.Generator,
         features: Sequence[FeatureGroup] = (),
         has_mean: bool = True,
-        prior_scale: float = 1.0,
+        prior_scale: float | np.ndarray = 1.0,
     ) -> None:
         self.factors = rng.normal(0, 0.1, (n_rows, n_columns)).astype('float32')
         self.factors[:, -1] = 0

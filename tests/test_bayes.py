@@ -16,8 +16,10 @@ from scipy import sparse
 from scipy.special import ndtr
 
 from mf_movielens import gibbs
-from mf_movielens.bayes import fit_bayes
+from mf_movielens.baselines import damped_biases
+from mf_movielens.bayes import bayes_settings, fit_bayes
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
+from mf_movielens.metrics import rmse
 from mf_movielens.model_file import ModelFileError
 from mf_movielens.posterior import (
     POSTERIOR_FORMAT,
@@ -356,11 +358,159 @@ def test_ratings_of_many_values_need_the_normal_likelihood():
     rating = ratings.rating / 5 + np.linspace(0, 0.1, len(ratings))
     ratings = replace(ratings, rating=rating.astype('float32'), scale=(0, 2))
     with pytest.raises(RatingsError, match="likelihood='normal'"):
-        fit_bayes(ratings)
-    posterior = fit_bayes(ratings, **SHORT, likelihood='normal')
+        fit_bayes(ratings, likelihood='probit')
+    posterior = fit_bayes(ratings, **SHORT)
+    assert posterior.likelihood == 'normal'
     assert posterior.prediction_intervals([0], [0], level=0.5).low[0] >= 0
     with pytest.raises(ValueError, match='different values'):
         posterior.probabilities(0, 0)
+
+
+def with_values(values, n_times):
+    """Each value so often, by users of items."""
+    rating = np.tile(np.array(values, 'float32'), n_times)
+    n = len(rating)
+    return Ratings(
+        np.arange(n, dtype='int32') % 7,
+        np.arange(n, dtype='int32') // 7,
+        rating,
+        Vocabulary(range(7), 'user'),
+        Vocabulary(range(n // 7 + 1)),
+        (float(min(values)), float(max(values))),
+    )
+
+
+@pytest.mark.parametrize(
+    'values, n_times, likelihood',
+    [
+        ([1, 2, 3, 4, 5], 1, 'probit'),
+        ([0.5, 1, 4.5, 5], 1, 'probit'),
+        ([-0.1, 0.1, 0.2], 1, 'probit'),
+        (range(20), 1, 'probit'),
+        (range(21), 50, 'normal'),
+        ([1, 20], 1, 'probit'),
+        ([0, 1, 20], 9, 'normal'),
+        ([0, 1, 20], 10, 'probit'),
+        ([1, 2, 5, 10, 100], 30, 'probit'),
+        (np.random.default_rng(0).random(12), 1, 'normal'),
+        ([3], 5, 'probit'),
+    ],
+)
+def test_few_values_are_categories_and_many_are_numbers(values, n_times, likelihood):
+    ratings = with_values(values, n_times)
+    assert bayes_settings(ratings)['likelihood'] == likelihood
+    other = {'probit': 'normal', 'normal': 'probit'}[likelihood]
+    assert bayes_settings(ratings, {'likelihood': other})['likelihood'] == other
+
+
+def block(n_users, n_items):
+    """All users rate all items alike."""
+    ratings = random_ratings(0, n_users, n_items, 2, timed=False)
+    return replace(ratings, rating=np.full(len(ratings), 3, 'float32'))
+
+
+def test_the_prior_of_factors_is_as_weak_as_ratings_are_many():
+    assert bayes_settings(block(20, 30))['prior_scale'] == 20 * 30 / 40**2
+    assert bayes_settings(block(40, 40))['prior_scale'] == 1
+    assert bayes_settings(block(100, 50))['prior_scale'] == 1
+    assert bayes_settings(block(3, 2))['prior_scale'] == 0.01
+    # An average over ratings, not over users: most ratings are of the first user.
+    ratings = block(10, 50)
+    ratings = ratings.take((ratings.user_ix == 0) | (ratings.item_ix == 0))
+    of_user, of_item = (50 * 50 + 9) / 59, (10 * 10 + 49) / 59
+    found = bayes_settings(ratings)['prior_scale']
+    assert found == pytest.approx(of_user * of_item / 40**2, abs=1e-4)
+    assert bayes_settings(ratings, {'prior_scale': 0.5})['prior_scale'] == 0.5
+
+
+@pytest.mark.parametrize('shape', [(8, 90), (90, 8), (60, 50)])
+def test_a_factor_that_can_be_seen_makes_the_prior_weak(shape):
+    rng = np.random.default_rng(0)
+    users, items = np.nonzero(rng.random(shape) < 0.3)
+    bias = rng.normal(size=shape[0])[users] + rng.normal(size=shape[1])[items]
+    factor = rng.normal(size=shape[0])[users] * rng.normal(size=shape[1])[items]
+    noise = rng.normal(size=len(users))
+
+    def scale(size_of_factor, order):
+        values = 100 * (bias + noise + size_of_factor * factor)
+        ratings = Ratings(
+            users[order].astype('int32'),
+            items[order].astype('int32'),
+            values[order].astype('float32'),
+            Vocabulary(range(shape[0]), 'user'),
+            Vocabulary(range(shape[1])),
+            (values.min(), values.max()),
+        )
+        return bayes_settings(ratings)['prior_scale']
+
+    in_order = np.arange(len(users))
+    assert scale(0, in_order) < 0.5
+    assert scale(4, in_order) == 1
+    shuffled = rng.permutation(in_order)
+    for size_of_factor in (0, 0.5, 1, 4):
+        assert scale(size_of_factor, shuffled) == scale(size_of_factor, in_order)
+
+
+def test_settings_by_the_data_are_those_of_the_fit():
+    ratings = random_ratings(20)
+    found = bayes_settings(ratings)
+    assert_same_samples(
+        fit_bayes(ratings, **SHORT), fit_bayes(ratings, **SHORT, **found)
+    )
+    model = Recommender.fit(ratings, 'bayes', **SHORT)
+    assert {name: model.settings[name] for name in found} == found
+    weak = fit_bayes(ratings, **SHORT, prior_scale=1)
+    assert not np.array_equal(model.predictor.user_samples, weak.user_samples)
+
+
+def ratings_without_factors(n_users=300, n_items=300, n_ratings=1200):
+    """Numbers from biases and noise of each item, and the means of held-out pairs."""
+    rng = np.random.default_rng(3)
+    pairs = rng.choice(n_users * n_items, 2 * n_ratings, replace=False)
+    user_ix, item_ix = np.divmod(pairs, n_items)
+    mean = rng.normal(0, 8, n_users)[user_ix] + rng.normal(0, 10, n_items)[item_ix]
+    noise_sd = 20 * rng.gamma(4, 1 / 4, n_items)[item_ix]
+    rating = np.clip(
+        np.round(50 + mean + noise_sd * rng.normal(size=len(mean))), 0, 100
+    )
+    ratings = Ratings(
+        user_ix.astype('int32'),
+        item_ix.astype('int32'),
+        rating.astype('float32'),
+        Vocabulary(range(n_users), 'user'),
+        Vocabulary(range(n_items)),
+        (0, 100),
+    )
+    order = np.arange(len(ratings))
+    return ratings.take(order < n_ratings), ratings.take(order >= n_ratings)
+
+
+def test_few_numbers_are_predicted_no_worse_than_by_biases():
+    train, test = ratings_without_factors()
+    chain = dict(n_burn_in=20, n_samples=150, progress=False)
+
+    def error(predictor):
+        return rmse(test.rating, predictor.predict(test.user_ix, test.item_ix))
+
+    def factors_sd(posterior):
+        """How much the factors explain, in standard deviations of the ratings."""
+        P = posterior.user_samples[:, train.user_ix, :-1]
+        Q = posterior.item_samples[:, train.item_ix, :-1]
+        return (P * Q).sum(2).std()
+
+    posterior = fit_bayes(train, **chain)
+    assert error(posterior) < 1.01 * error(damped_biases(train))
+    assert factors_sd(posterior) < 0.1
+    # With a weak prior, factors that do not exist explain more than half of the noise.
+    weak = fit_bayes(train, **chain, prior_scale=1)
+    assert factors_sd(weak) > 0.5
+    assert weak.noise_sd.mean() < 0.7 * posterior.noise_sd.mean()
+
+
+def test_a_prior_scale_is_a_positive_number():
+    for wrong in (0, -1, np.nan, np.inf, 'weak', 1e4):
+        with pytest.raises(ValueError, match='prior_scale='):
+            fit_bayes(random_ratings(1), prior_scale=wrong)
 
 
 def test_side_features_may_be_any_numbers_and_need_not_have_mean_zero():

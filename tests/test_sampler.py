@@ -287,16 +287,18 @@ def test_iterations_keep_the_joint_distribution(narrow_priors, likelihood):
     )
 
 
-def population_draws(seed, n_runs, n_rows=2, n_features=1):
+def population_draws(seed, n_runs, n_rows=2, n_features=1, scatter=1.0):
     "Moments of a population after a draw from its posterior, whose rows are its own."
     rng = np.random.default_rng(seed)
     features = [FeatureGroup(rng.normal(size=(n_rows, n_features)), 2)]
     one = np.zeros(1, 'int32')
-    table = HierarchicalFactors(n_rows, 2, one, [one], rng, features)
+    table = HierarchicalFactors(
+        n_rows, 2, one, [one], rng, features, prior_scale=scatter
+    )
     found = []
     for _ in range(n_runs):
         n_columns = table.factors.shape[1]
-        draw_table(rng, table, scatter=1.0, degrees=n_columns)
+        draw_table(rng, table, scatter, degrees=n_columns)
         table.sample_population(rng)
         mean, precision = table.mean, table.precision
         norm = squared_norm(mean[None], precision)
@@ -318,6 +320,26 @@ def test_populations_are_drawn_from_normal_and_wishart():
     }
     for (name, distribution), draws in zip(expected.items(), found, strict=True):
         assert stats.kstest(draws, distribution.cdf).pvalue > 1e-5, name
+
+
+def test_a_prior_scale_of_each_column_divides_its_precision():
+    scales = np.array([0.01, 4.0])
+    found, n_columns = population_draws(seed=1, n_runs=2500, scatter=scales)
+    expected = stats.chi2(n_columns, scale=1 / scales[0]), stats.chi2(1, scale=0.25)
+    for distribution, draws in zip(expected, found):
+        assert stats.kstest(draws, distribution.cdf).pvalue > 1e-5
+
+
+def test_a_small_prior_scale_is_that_of_factors_and_not_of_biases():
+    weak, small = (
+        GibbsSampler(small_ratings(), n_factors=2, prior_scale=scale)
+        for scale in (1, 0.04)
+    )
+    for name in ('users', 'items'):
+        one, other = weak.tables[name], small.tables[name]
+        assert other.prior_scale.tolist() == [0.04, 0.04, 1]
+        assert np.allclose(other.factors, 0.2 * one.factors)
+        assert np.diag(other.precision).tolist() == [100, 100, 4]
 
 
 def run_user_precision(seed, n_runs=300, n_steps=60, n_users=4, n_ratings=3):
