@@ -26,6 +26,8 @@ SYNTHETIC_SIZES = {
 # one rating is held out for so many in training: more where there are few
 HELD_OUT = {'100K': 10, '1M': 20, '10M': 50}
 TASTES_OF_A_USER = 4
+# other numbers than so many at most are plays or the like
+MOST_STARS = 20
 
 
 def ratings_per_user(
@@ -225,11 +227,47 @@ def movielens_arrays(name: str) -> dict[str, Any]:
     )
 
 
+def outside_arrays(name: str) -> dict[str, Any]:
+    """The arrays of a set in `.data/outside`: 'douban-test', 'douban-valid', ...
+
+    Each file holds users `u` and items `i` from 0 to `n` and `m`, ratings `r`, and
+    `part`: 0 for training, 1 for validation, 2 for test. 'valid' leaves out the test
+    part; 'test' trains with the first two. Numbers that are no stars count as likes.
+    """
+    set_name, _, kind = name.rpartition('-')
+    with np.load(KEPT / 'outside' / f'{set_name}.npz') as file:
+        arrays = dict(file)
+    part = arrays['part']
+    held_out = 2 if kind == 'test' else 1
+    order = np.argsort(part, kind='stable')
+    order = order[part[order] <= held_out]
+    rating = arrays['r'][order]
+    if len(np.unique(rating)) > MOST_STARS:
+        rating = np.ones_like(rating)
+    return dict(
+        user_ix=arrays['u'][order],
+        item_ix=arrays['i'][order],
+        rating=rating,
+        n_test=(part == held_out).sum(),
+        n_users=arrays['n'],
+        n_items=arrays['m'],
+    )
+
+
+def arrays_of(name: str) -> dict[str, Any]:
+    """The arrays of a set by its name; see `ratings_file`."""
+    first = name.partition('-')[0]
+    if first in SYNTHETIC_SIZES:
+        return synthetic_arrays(name)
+    is_movielens = first in FOLDS or name == 'ml-100k'
+    return movielens_arrays(name) if is_movielens else outside_arrays(name)
+
+
 def ratings_file(name: str) -> Path:
     """Path of a file with the training ratings, followed by the test ratings.
 
-    The names are those of `split_movielens`, and '100K', '1M', '10M', '100K-valid', ...
-    for synthetic ratings.
+    The names are those of `split_movielens`, '100K', '1M', '10M', '100K-valid', ... for
+    synthetic ratings, and those of `outside_arrays`.
     """
     is_synthetic = name.partition('-')[0] in SYNTHETIC_SIZES
     file_name = f'synthetic-{name}.npz' if is_synthetic else f'{name}.npz'
@@ -237,7 +275,7 @@ def ratings_file(name: str) -> Path:
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = synthetic_arrays(name) if is_synthetic else movielens_arrays(name)
+    arrays = arrays_of(name)
     for column, dtype in dict(user_ix='i4', item_ix='i4', rating='f4').items():
         arrays[column] = arrays[column].astype(dtype)
     np.savez(path, **arrays)

@@ -122,8 +122,13 @@ def rank_unseen(
     Ties are broken by the row number; -1 stands where there are no more items.
     """
     scores = hide_rated(scores, train, users)
-    best = np.argsort(-scores, axis=1, kind='stable')[:, :k]
-    return np.where(np.take_along_axis(scores, best, 1) > -np.inf, best, -1)
+    lists = np.full((len(users), k), -1)
+    for row, own in enumerate(scores):
+        least = np.partition(own, -k)[-k] if k < len(own) else -np.inf
+        items = np.flatnonzero((own >= least) & (own > -np.inf))
+        best = items[np.argsort(-own[items], kind='stable')][:k]
+        lists[row, : len(best)] = best
+    return lists
 
 
 def best_columns(scores: np.ndarray, k: int) -> np.ndarray:
@@ -196,9 +201,12 @@ def save_lists(
 ) -> None:
     """Save the best items for each user of the test ratings."""
     users = np.unique(test.user_ix)
-    scores = peer.scores(job['model'], model, users)
-    lists = rank_unseen(scores, train, users, RANKED_ITEMS)
-    np.savez(job['out'], users=users, lists=lists)
+    lists = []
+    for first in range(0, len(users), USERS_AT_A_TIME):
+        some = users[first : first + USERS_AT_A_TIME]
+        scores = peer.scores(job['model'], model, some)
+        lists.append(rank_unseen(scores, train, some, RANKED_ITEMS))
+    np.savez(job['out'], users=users, lists=np.concatenate(lists))
 
 
 def save_factors(
@@ -260,7 +268,7 @@ def save_result(
     about = peer.MODELS[job['model']]
     if about['task'] == 'scale ranking':
         save_factors(peer, job, model, train, test)
-    elif about['task'] == 'ranking':
+    elif about['task'] in ('ranking', 'outside'):
         save_lists(peer, job, model, train, test)
         if job.get('latency'):
             return measure_latency(peer, job['model'], model, train)
@@ -272,12 +280,18 @@ def save_result(
 def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     """Fit one model to one file, and save what it predicts for the test part.
 
-    A job without a model only loads the library.
+    A job without a model only loads the library; one with `seconds` searches settings
+    for so long, judged by the test part of its file, which is a validation part.
     """
     if 'model' not in job:
         return {}
     train, test = load_parts(job['data'])
-    name, settings = job['model'], job['settings']
+    name = job['model']
+    if 'seconds' in job:
+        arguments = name, train, test, job['seconds']
+        (settings, n_trials), tune_s = timed(peer.tune, *arguments)
+        return dict(settings=settings, n_trials=n_trials, tune_s=tune_s)
+    settings = job['settings']
     if peer.MODELS[name]['task'] == 'scale ranking':
         train = replace(train, rating=np.ones_like(train.rating), low=1.0, high=1.0)
     forget_peak()

@@ -1,5 +1,7 @@
 """implicit: https://benfred.github.io/implicit."""
 
+import time
+
 import numpy as np
 
 PACKAGES = ['implicit==0.7.3', 'numpy==2.4.6', 'threadpoolctl==3.8.0', 'pandas==3.1.1']
@@ -26,12 +28,14 @@ MODELS = {
         },
     ),
     'scale ALS': dict(task='scale ranking'),
+    'search': dict(task='outside', default=None),
 }
 
 
 def load():
-    global AlternatingLeastSquares, csr_matrix
+    global AlternatingLeastSquares, csr_matrix, ndcg_at_k
     from implicit.als import AlternatingLeastSquares
+    from implicit.evaluation import ndcg_at_k
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 
@@ -45,7 +49,7 @@ def prepare(name, train, settings):
     all_ratings = csr_matrix((train.rating, (train.user_ix, train.item_ix)), shape)
     if settings.get('ratings') != 'liked':
         return all_ratings, all_ratings
-    is_liked = train.rating >= 4
+    is_liked = train.rating >= 0.25 * train.low + 0.75 * train.high
     pairs = (train.user_ix[is_liked], train.item_ix[is_liked])
     likes = csr_matrix((np.ones(is_liked.sum(), 'float32'), pairs), shape)
     return likes, all_ratings
@@ -60,6 +64,35 @@ def fit(name, data, settings):
     model = AlternatingLeastSquares(**{'random_state': 0} | settings)
     model.fit(fitted_ratings, show_progress=False)
     return model, all_ratings
+
+
+def draw_settings(rng, has_dislikes):
+    """Settings in the ranges in which the good ones of many data sets lie."""
+    return {
+        'factors': int(rng.choice([32, 64, 128, 256])),
+        'regularization': float(10 ** rng.uniform(-3, 2)),
+        'alpha': float(10 ** rng.uniform(0, 2)),
+        'iterations': int(rng.choice([8, 15, 30])),
+        'ratings': str(rng.choice(['liked', 'all'])) if has_dislikes else 'liked',
+    }
+
+
+def tune(name, train, valid, seconds):
+    """The best settings of a random search, and how many were tried.
+
+    It has no search of its own; its defaults come first.
+    """
+    rng = np.random.default_rng(0)
+    held_out, _ = prepare(name, valid, {'ratings': 'liked'})
+    end = time.monotonic() + seconds
+    best, n_trials, settings = (-1.0, ALS), 0, ALS
+    while time.monotonic() < end:
+        model, known = fit(name, prepare(name, train, settings), settings)
+        figure = ndcg_at_k(model, known, held_out, K=10, show_progress=False)
+        best = max(best, (figure, settings), key=lambda tried: tried[0])
+        settings = draw_settings(rng, train.low < train.high)
+        n_trials += 1
+    return best[1], n_trials
 
 
 def scale_settings(settings):

@@ -1,28 +1,74 @@
 """irspack: https://irspack.readthedocs.io."""
 
+import numpy as np
+
 PACKAGES = [
     'irspack==0.5.2',
     'numpy==2.4.6',
     'scipy==1.17.1',
     'pandas==3.1.1',
     'threadpoolctl==3.8.0',
+    'optuna==4.5.0',
 ]
 SOLVERS = {'scale iALS, CG': 'CG', 'scale iALS++': 'IALSPP'}
-MODELS = {name: dict(task='scale ranking') for name in SOLVERS}
+MODELS = {name: dict(task='scale ranking') for name in SOLVERS} | {
+    'iALS': dict(task='outside', default=None),
+    # its name is DenseSLIM there; the matrix of all pairs of items must fit in memory
+    'EASE': dict(task='outside', default=None, most_items=20_000),
+}
+# more than there is time for
+MOST_TRIALS = 10_000
 
 
 def load():
-    global IALSRecommender, csr_matrix
-    from irspack import IALSRecommender
+    global IALSRecommender, TUNED, Evaluator, csr_matrix
+    from irspack import DenseSLIMRecommender, Evaluator, IALSRecommender
     from scipy.sparse import csr_matrix
+
+    TUNED = {'iALS': IALSRecommender, 'EASE': DenseSLIMRecommender}
 
 
 def prepare(name, train, settings):
-    pairs = (train.user_ix, train.item_ix)
-    return csr_matrix((train.rating, pairs), (train.n_users, train.n_items))
+    """The matrix of all ratings, or of those that are liked, as ones."""
+    rows = slice(None)
+    if settings.get('ratings') == 'liked':
+        rows = train.rating >= 0.25 * train.low + 0.75 * train.high
+    pairs = (train.user_ix[rows], train.item_ix[rows])
+    ones = np.ones(len(pairs[0]), 'float32')
+    return csr_matrix((ones, pairs), (train.n_users, train.n_items))
+
+
+def tune(name, train, valid, seconds):
+    """What its own search finds in its own ranges, and the number of trials.
+
+    It chooses between all ratings and those that are liked as well.
+    """
+    kinds = ['all'] if train.low == train.high else ['liked', 'all']
+    likes = {kind: prepare(name, train, {'ratings': kind}) for kind in kinds}
+    judge = Evaluator(
+        prepare(name, valid, {'ratings': 'liked'}),
+        cutoff=10,
+        masked_interactions=likes['all'],
+    )
+    found, trials = TUNED[name].tune(
+        None,
+        judge,
+        data_suggest_function=lambda t: likes[t.suggest_categorical('ratings', kinds)],
+        n_trials=MOST_TRIALS,
+        timeout=seconds,
+        tuning_random_seed=0,
+    )
+    return found, len(trials)
 
 
 def fit(name, likes, settings):
+    if name in TUNED:
+        settings = {k: v for k, v in settings.items() if k != 'ratings'}
+        return TUNED[name](likes, **settings).learn()
+    return fit_for_speed(name, likes, settings)
+
+
+def fit_for_speed(name, likes, settings):
     """With `nu=0`, `reg` is the same for each row, as `damping` is in our iALS.
 
     The other settings are the defaults: three steps of conjugate gradients, or blocks
@@ -47,5 +93,4 @@ def factors(name, model):
 
 
 def scores(name, model, users):
-    user_factors, item_factors = factors(name, model)
-    return user_factors[users] @ item_factors.T
+    return np.asarray(model.get_score(users))

@@ -1,6 +1,7 @@
 """This package, in the environment that runs the benchmark."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,6 +72,16 @@ MODELS = {
         threads=(None, 1),
     ),
     'scale iALS': dict(task='scale ranking', threads=(None, 1)),
+    # what `Recommender.tune` and `Recommender.fit` give
+    'search': dict(task='outside', default=None),
+    'iALS by default': dict(task='outside', default={'solver': 'ials'}),
+    'EASE by default': dict(
+        task='outside', default={'solver': 'ease'}, most_items=20_000
+    ),
+    'popular items': dict(task='outside', default={}),
+    'Bayes by default': dict(task='outside rating', default={'solver': 'bayes'}),
+    'ALS by default': dict(task='outside rating', default={'solver': 'als'}),
+    'biases by default': dict(task='outside rating', default={}),
 }
 # What is compiled at its first use on a machine, and kept.
 COMPILES = True
@@ -81,7 +92,7 @@ def load():
 
     Tiny fits load what is compiled, or compile it.
     """
-    global als, baselines, bayes, ease, encoding, ials, recommender
+    global als, baselines, bayes, ease, encoding, ials, recommender, solvers, tuning
     from mf_movielens import (
         als,
         baselines,
@@ -90,10 +101,13 @@ def load():
         encoding,
         ials,
         recommender,
+        solvers,
+        tuning,
     )
 
     parameters = inspect.signature(bayes.fit_bayes).parameters
-    if any(parameters[k].default != v for k, v in BAYES.items()):
+    # None: by the data, which gives the same for the stars of MovieLens
+    if any(parameters[k].default not in (v, None) for k, v in BAYES.items()):
         raise ValueError(f'{BAYES} are not the defaults of fit_bayes')
     few = np.arange(8, dtype='int32')
     vocabulary = encoding.Vocabulary(few)
@@ -123,7 +137,20 @@ def fit(name, data, settings):
     return {'predictor': predictor, 'ratings': ratings}
 
 
+def tune(name, train, valid, seconds):
+    """The solver and the settings that our own search finds; it holds out by itself."""
+    columns = ('user_ix', 'item_ix', 'rating')
+    both = {c: np.concatenate([getattr(train, c), getattr(valid, c)]) for c in columns}
+    ratings, _ = prepare(name, replace(train, **both, timestamp=None), {})
+    found = tuning.tune_settings(ratings, seconds=seconds, progress=False)
+    settings = {k: v for k, v in found.settings.items() if v is not None}
+    return settings | {'solver': found.solver}, len(found.trials)
+
+
 def fit_predictor(name, ratings, side, settings):
+    if 'solver' in settings:
+        settings = dict(settings)
+        return solvers.SOLVERS[settings.pop('solver')].fit(ratings, **settings)
     if name == 'scale iALS':
         return ials.fit_ials(ratings, reg=1e-6, **scale_settings(settings))
     if name == 'scale ALS' or name.startswith('ALS'):
@@ -137,7 +164,7 @@ def fit_predictor(name, ratings, side, settings):
         return ease.fit_ease(ratings, kind=name.split()[1], **settings)
     if name == 'Keras':
         return recommender.Recommender.fit(ratings, solver='keras').predictor
-    if name == 'damped biases':
+    if 'biases' in name:
         return baselines.damped_biases(ratings)
     return baselines.popularity(ratings)
 
