@@ -1,6 +1,7 @@
 """Searching settings: what is held out, what counts as better, when it ends."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -249,3 +250,19 @@ def test_the_recommender_is_fitted_to_all_ratings(likes, planted, tmp_path):
     assert model.settings['x'] == model.trials.x[model.trials.best].iloc[-1]
     loaded = Recommender.load(model.save(tmp_path / 'model.npz'))
     assert loaded.settings == model.settings
+
+
+@pytest.mark.parametrize(
+    ('fit_s', 'seconds', 'is_tried'),
+    [(0.01, None, True), (700, None, False), (0.01, 600, True), (400, 600, False)],
+)
+def test_a_fit_that_takes_too_long_is_not_begun(
+    likes, monkeypatch, fit_s, seconds, is_tried
+):
+    slow = replace(SOLVERS['ease'], seconds=lambda ratings: fit_s)
+    monkeypatch.setattr(tuning, 'SOLVERS', {**SOLVERS, 'ease': slow})
+    found = tune_settings(likes, seconds=seconds, trials=60)
+    assert ('ease' in set(found.trials.solver)) == is_tried
+    # Who asks for it gets it.
+    asked = tune_settings(likes, solver='ease', seconds=seconds, trials=1)
+    assert asked.solver == 'ease'

@@ -13,19 +13,15 @@ PACKAGES = [
 SOLVERS = {'scale iALS, CG': 'CG', 'scale iALS++': 'IALSPP'}
 MODELS = {name: dict(task='scale ranking') for name in SOLVERS} | {
     'iALS': dict(task='outside', default=None),
-    # its name is DenseSLIM there; the matrix of all pairs of items must fit in memory
-    'EASE': dict(task='outside', default=None, most_items=20_000),
 }
 # more than there is time for
 MOST_TRIALS = 10_000
 
 
 def load():
-    global IALSRecommender, TUNED, Evaluator, csr_matrix
-    from irspack import DenseSLIMRecommender, Evaluator, IALSRecommender
+    global IALSRecommender, Evaluator, csr_matrix
+    from irspack import Evaluator, IALSRecommender
     from scipy.sparse import csr_matrix
-
-    TUNED = {'iALS': IALSRecommender, 'EASE': DenseSLIMRecommender}
 
 
 def prepare(name, train, settings):
@@ -50,7 +46,7 @@ def tune(name, train, valid, seconds):
         cutoff=10,
         masked_interactions=likes['all'],
     )
-    found, trials = TUNED[name].tune(
+    found, trials = IALSRecommender.tune(
         None,
         judge,
         data_suggest_function=lambda t: likes[t.suggest_categorical('ratings', kinds)],
@@ -58,13 +54,14 @@ def tune(name, train, valid, seconds):
         timeout=seconds,
         tuning_random_seed=0,
     )
-    return found, len(trials)
+    plain = {k: v.item() if hasattr(v, 'item') else v for k, v in found.items()}
+    return plain, len(trials)
 
 
 def fit(name, likes, settings):
-    if name in TUNED:
+    if name == 'iALS':
         settings = {k: v for k, v in settings.items() if k != 'ratings'}
-        return TUNED[name](likes, **settings).learn()
+        return IALSRecommender(likes, **settings).learn()
     return fit_for_speed(name, likes, settings)
 
 
