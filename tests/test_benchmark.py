@@ -467,3 +467,50 @@ def test_the_table_of_the_gpu():
     # more factors fit better
     for _, of_size in whole.groupby('data'):
         assert of_size.objective.is_monotonic_decreasing
+
+
+@pytest.mark.parametrize('k', [1, 5, 12, 20])
+def test_the_best_unseen_items_are_those_of_a_full_sort(programs, k):
+    worker = importlib.import_module('worker')
+    rng = np.random.default_rng(0)
+    # Few different scores make many ties; some are missing.
+    scores = rng.integers(0, 4, (30, 12)).astype(float)
+    scores[rng.random(scores.shape) < 0.1] = np.nan
+    user_ix, item_ix = np.nonzero(rng.random(scores.shape) < 0.3)
+    train = SimpleNamespace(user_ix=user_ix, item_ix=item_ix, n_users=30)
+    found = worker.rank_unseen(scores.copy(), train, np.arange(30), k)
+    scores[user_ix, item_ix] = -np.inf
+    scores[np.isnan(scores)] = -np.inf
+    order = np.argsort(-scores, axis=1, kind='stable')[:, :k]
+    expected = np.where(np.take_along_axis(scores, order, 1) > -np.inf, order, -1)
+    assert (found[:, : expected.shape[1]] == expected).all()
+    assert (found[:, expected.shape[1] :] == -1).all()
+
+
+@pytest.fixture
+def outside_file(data, monkeypatch, tmp_path):
+    "A set of plays, in a folder of its own."
+    monkeypatch.setattr(data, 'KEPT', tmp_path)
+    (tmp_path / 'outside').mkdir()
+    part = np.array([2, 0, 1, 0, 2, 1, 0])
+    columns = dict(u=np.arange(7), i=np.arange(7)[::-1], r=np.arange(7) / 7 + 1.5)
+    np.savez(tmp_path / 'outside/plays.npz', **columns, part=part, n=7, m=7)
+    return part
+
+
+def test_a_search_on_another_set_never_sees_its_test_part(data, outside_file):
+    with np.load(data.ratings_file('plays-valid')) as file:
+        n_train = len(file['user_ix']) - file['n_test']
+        assert sorted(file['user_ix'][:n_train]) == [*np.flatnonzero(outside_file == 0)]
+        assert sorted(file['user_ix'][n_train:]) == [*np.flatnonzero(outside_file == 1)]
+    with np.load(data.ratings_file('plays-test')) as file:
+        assert file['n_test'] == 2
+        assert sorted(file['user_ix'][-2:]) == [*np.flatnonzero(outside_file == 2)]
+        assert len(file['user_ix']) == 7
+
+
+def test_plays_are_likes_and_stars_are_stars(data, outside_file, monkeypatch):
+    with np.load(data.ratings_file('plays-test')) as file:
+        assert len(np.unique(file['rating'])) == 7
+    monkeypatch.setattr(data, 'MOST_STARS', 5)
+    assert (data.outside_arrays('plays-test')['rating'] == 1).all()
