@@ -19,14 +19,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
+from scipy.sparse.linalg import svds
 from scipy.special import ndtri
 
 # %% auto #0
-__all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'fit_bayes', 'side_features']
+__all__ = ['TimeChoice', 'CHECKPOINT_INTERVAL', 'AGE_BANDS', 'GibbsSampler', 'bayes_settings', 'fit_bayes', 'side_features']
 
 # %% ../nbs/14_bayes.ipynb #73818dcf
+from .baselines import damped_biases
 from .compiled import compiled
-from .encoding import Ratings, RatingsError, keep_stars, order_by_row
+from mf_movielens.encoding import (
+    Ratings,
+    RatingsError,
+    keep_stars,
+    order_by_row,
+    scale_unit,
+)
 from mf_movielens.gibbs import (
     DayIndex,
     FeatureGroup,
@@ -44,13 +52,24 @@ from mf_movielens.posterior import (
     TimeEffects,
 )
 from .storage import load_checkpoint, save_checkpoint
-from .validation import check_choice, check_int, is_numeric_and_bounded
+from mf_movielens.validation import (
+    check_choice,
+    check_int,
+    check_value,
+    is_numeric_and_bounded,
+)
 
 if TYPE_CHECKING:
     from mf_movielens.data import MovieLens
 
 # %% ../nbs/14_bayes.ipynb #bcefdfd3
-__all__ = ['GibbsSampler', 'TimeChoice', 'fit_bayes', 'side_features']
+__all__ = [
+    'GibbsSampler',
+    'TimeChoice',
+    'bayes_settings',
+    'fit_bayes',
+    'side_features',
+]
 
 # %% ../nbs/14_bayes.ipynb #f5fa4b95
 # Day factors and user-day biases, or one of them.
@@ -105,6 +124,7 @@ def _make_tables(
     day_ix: np.ndarray | None,
     n_days: int,
     rng: np.random.Generator,
+    prior_scale: float = 1.0,
 ) -> dict[str, HierarchicalFactors]:
     """Starting values of the factors of users and items, and of days, if any."""
     n_users, n_items = len(ratings.users), len(ratings.items)
@@ -118,6 +138,13 @@ def _make_tables(
             n_items, n_columns, items, [users, *days], rng, item_features
         ),
     }
+    for table in tables.values():
+        # Biases keep the weak prior.
+        scales = np.full(n_columns, prior_scale)
+        scales[-1] = 1
+        table.prior_scale = scales
+        table.precision[:-1, :-1] /= prior_scale
+        table.factors[:, :-1] *= np.float32(prior_scale**0.5)
     if day_ix is not None:
         tables['days'] = HierarchicalFactors(
             n_days,
@@ -174,6 +201,7 @@ class _SamplerState:
         implicit: bool = True,
         user_noise: bool = True,
         time: TimeChoice = False,
+        prior_scale: float = 1.0,
         seed: int = 0,
         map_tasks: MapTasks = map,
     ) -> None:
@@ -182,7 +210,7 @@ class _SamplerState:
         self.n_iterations = 0
         self.likelihood = likelihood
         self._start_time(time)
-        self._start_factors(n_factors + 1, side or {}, implicit, map_tasks)
+        self._start_factors(n_factors + 1, side or {}, implicit, prior_scale, map_tasks)
         self._start_noise(user_noise)
         self._start_target()
         self.prediction = self.compute_prediction(map_tasks)
@@ -209,6 +237,7 @@ class _SamplerState:
         n_columns: int,
         side: Mapping[str, np.ndarray],
         implicit: bool,
+        prior_scale: float,
         map_tasks: MapTasks,
     ) -> None:
         user_features, item_features = (
@@ -236,6 +265,7 @@ class _SamplerState:
             self.day_ix,
             0 if self.day_index is None else len(self.day_index.days),
             self.rng,
+            prior_scale,
         )
         self.users = self.tables['users']
         self.items = self.tables['items']
@@ -412,6 +442,8 @@ class GibbsSampler(_SamplerSteps):
         Whether each user has a noise precision of their own.
     time : bool or {'days', 'user_days'}
         True for day factors and user-day biases; a name for one of them.
+    prior_scale : float
+        Inverse scale of the prior of the factors' precision; see `bayes_settings`.
     seed : int
         Seed of all random numbers.
     map_tasks : callable
@@ -594,12 +626,123 @@ class GibbsSampler(_SamplerSteps):
         self.user_day_precision = float(arrays['user_day_precision'])
         self.n_iterations = int(arrays['n_iterations'])
 
+# %% ../nbs/14_bayes.ipynb #31b27744
+# Where the user and the item of a rating have so many, the prior need not help.
+_ENOUGH_RATINGS = 40
+_SMALLEST_SCALE = 0.01
+# Values off any grid are categories if each occurs so often, on average.
+_REPEATS = 10
+# With a factor, the largest singular value is so many times that of random signs.
+_MARGIN = 1.02
+_N_RANDOM_SIGNS = 3
+
+
+def _lie_on_a_grid(values: np.ndarray, n_steps: int) -> bool:
+    """Whether ascending values are whole steps apart, and at most `n_steps` wide."""
+    if len(values) < 2:
+        return True
+    step = np.diff(values).min()
+    steps = (values - values[0]) / step
+    return bool(steps[-1] <= n_steps and np.abs(steps - steps.round()).max() < 0.01)
+
+
+def _choose_likelihood(ratings: Ratings) -> Likelihood:
+    """'probit' for stars, 'normal' for numbers."""
+    values = np.unique(ratings.rating).astype('float64')
+    if len(values) > MAX_RATING_VALUES:
+        return 'normal'
+    are_repeated = len(ratings) >= _REPEATS * len(values)
+    if are_repeated or _lie_on_a_grid(values, MAX_RATING_VALUES - 1):
+        return 'probit'
+    return 'normal'
+
+
+def _mean_count(rows: np.ndarray) -> float:
+    """How many ratings the row of a rating has, on average over the ratings."""
+    counts = np.bincount(rows).astype('float64')
+    return float(counts @ counts / counts.sum())
+
+
+def _spectral_norm(X: sparse.csr_array) -> float:
+    """The largest singular value."""
+    if min(X.shape) <= 10:
+        tall = X if X.shape[0] > X.shape[1] else X.T
+        return float(np.linalg.eigvalsh((tall.T @ tall).toarray())[-1] ** 0.5)
+    start = np.ones(min(X.shape))
+    return float(svds(X, k=1, return_singular_vectors=False, v0=start)[0])
+
+
+def _shows_a_factor(ratings: Ratings) -> bool:
+    """Whether the residuals of biases have more structure than with random signs."""
+    rows = ratings.user_ix, ratings.item_ix
+    biases = damped_biases(ratings)
+    of_pairs = biases.user_bias[rows[0]] + biases.item_bias[rows[1]]
+    residual = ratings.rating - biases.mu - of_pairs.astype('float64')
+    if np.abs(residual).max() < 1e-6 * scale_unit(ratings.scale):
+        return False
+    # So that a few rows with many ratings do not hide the others.
+    for row in rows:
+        residual /= np.bincount(row)[row] ** 0.25
+
+    shape = len(ratings.users), len(ratings.items)
+    X = sparse.csr_array((residual, rows), shape)
+    size = _spectral_norm(X)
+    values, rng = X.data, np.random.default_rng(0)
+    for _ in range(_N_RANDOM_SIGNS):
+        X.data = values * rng.choice([-1, 1], len(values))
+        if size <= _MARGIN * _spectral_norm(X):
+            return False
+    return True
+
+
+def _choose_prior_scale(ratings: Ratings) -> float:
+    """1, or less if there are few ratings and no factor can be seen in them."""
+    counts = _mean_count(ratings.user_ix) * _mean_count(ratings.item_ix)
+    scale = min(max(counts / _ENOUGH_RATINGS**2, _SMALLEST_SCALE), 1.0)
+    return 1.0 if scale == 1 or _shows_a_factor(ratings) else float(f'{scale:.4g}')
+
+
+def bayes_settings(
+    ratings: Ratings, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings of `fit_bayes` that follow from the ratings.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    settings : mapping of str to object, optional
+        Settings that are given; those that are None count as not given.
+
+    Returns
+    -------
+    dict
+        likelihood: 'probit' for at most twenty different ratings, if they lie on a
+        grid as stars do, or if each occurs ten times, on average; else 'normal'.
+        prior_scale: 1, or less where users and items have few ratings and no factor
+        can be seen in them. time: whether the ratings have timestamps.
+
+    Examples
+    --------
+    >>> columns = {'user': [1, 1, 2], 'item': [5, 6, 6], 'rating': [1, 2, 3]}
+    >>> frame = pd.DataFrame(columns)
+    >>> bayes_settings(Ratings.from_frame(frame))
+    {'likelihood': 'probit', 'prior_scale': 0.01, 'time': False}
+    """
+    given = {k: v for k, v in (settings or {}).items() if v is not None}
+    found = {
+        'likelihood': _choose_likelihood(ratings),
+        'prior_scale': _choose_prior_scale(ratings),
+        'time': ratings.timestamp is not None,
+    }
+    return found | {name: given[name] for name in found if name in given}
+
 # %% ../nbs/14_bayes.ipynb #a7237b97
-def _check_ratings_to_fit(ratings: Any, likelihood: str) -> None:
+def _check_ratings_to_fit(ratings: Any, likelihood: str | None) -> None:
     """Refuse ratings that the likelihood cannot explain."""
     if not isinstance(ratings, Ratings):
         raise TypeError(f'fit_bayes takes Ratings, not {type(ratings).__name__}')
-    check_choice('likelihood', likelihood, ('probit', 'normal'))
+    if likelihood is not None:
+        check_choice('likelihood', likelihood, ('probit', 'normal'))
     values = np.unique(ratings.rating)
     if len(values) < 2:
         raise RatingsError(
@@ -608,8 +751,15 @@ def _check_ratings_to_fit(ratings: Any, likelihood: str) -> None:
     if likelihood == 'probit' and len(values) > MAX_RATING_VALUES:
         raise RatingsError(
             f'the ratings take {len(values)} different values, too many for ordered '
-            "categories; use likelihood='normal'"
+            "categories; use likelihood='normal', or leave the choice to None"
         )
+
+
+def _check_prior_scale(prior_scale: float) -> float:
+    """Return the scale of a prior as a float."""
+    requirement = 'use a number from 1e-6 to 1000; at 1 the prior is weak'
+    check_value(lambda x: 1e-6 <= x <= 1000, 'prior_scale', prior_scale, requirement)
+    return float(prior_scale)
 
 
 def _check_time(time: TimeChoice | None, ratings: Ratings) -> TimeChoice:
@@ -879,10 +1029,11 @@ def fit_bayes(
     n_factors: int = 14,
     n_burn_in: int = 30,
     n_samples: int = 270,
-    likelihood: Likelihood = 'probit',
+    likelihood: Likelihood | None = None,
     implicit: bool = True,
     user_noise: bool = True,
     time: TimeChoice | None = None,
+    prior_scale: float | None = None,
     n_kept_samples: int | None = None,
     seed: int = 0,
     valid: Ratings | None = None,
@@ -908,8 +1059,9 @@ def fit_bayes(
     n_samples : int
         Iterations after the burn-in, each of which gives one sample. A checkpoint of
         a fit with fewer samples cannot be continued.
-    likelihood : {'probit', 'normal'}
+    likelihood : {'probit', 'normal'}, optional
         Ratings as ordered categories (at most 20), or as numbers with normal noise.
+        None: by the data; see `bayes_settings`.
     implicit : bool
         Whether implicit feedback (who rated what) enters as side features.
     user_noise : bool
@@ -917,6 +1069,10 @@ def fit_bayes(
     time : bool or {'days', 'user_days'}, optional
         'days' for day factors, 'user_days' for user-day biases, True for both. None:
         both, if the ratings have timestamps.
+    prior_scale : float, optional
+        How large the prior expects factors to be: 1 lets the ratings say it, and less
+        keeps factors small where ratings are few. None: by the data; see
+        `bayes_settings`.
     n_kept_samples : int, optional
         Samples that the posterior keeps, at most. If there are more, they are thinned:
         those that are kept are evenly spaced, the last one among them. None: 100, or
@@ -970,12 +1126,15 @@ def fit_bayes(
     ratings = keep_stars(ratings)
     _check_held_out(valid, ratings)
     tables = _check_side(side, ratings)
+    given = dict(likelihood=likelihood, prior_scale=prior_scale, time=time)
+    by_data = bayes_settings(ratings, given)
     model: dict[str, Any] = dict(
         n_factors=check_int('n_factors', n_factors),
-        likelihood=likelihood,
+        likelihood=by_data['likelihood'],
         implicit=bool(implicit),
         user_noise=bool(user_noise),
-        time=_check_time(time, ratings),
+        time=_check_time(by_data['time'], ratings),
+        prior_scale=_check_prior_scale(by_data['prior_scale']),
         seed=check_int('seed', seed, 0),
     )
     chain = dict(

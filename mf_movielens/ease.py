@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['ease_settings', 'fit_ease']
+__all__ = ['ease_seconds', 'ease_settings', 'fit_ease']
 
 # %% ../nbs/11_ease.ipynb #ab2fc33d
 from .compiled import compiled
@@ -24,7 +25,7 @@ from .least_squares import WorkerThreads, worker_threads
 from .validation import check_value
 
 # %% ../nbs/11_ease.ipynb #2de223ea
-__all__ = ['ease_settings', 'fit_ease']
+__all__ = ['ease_seconds', 'ease_settings', 'fit_ease']
 
 # %% ../nbs/11_ease.ipynb #a13bb651
 def _target_kind(ratings: Ratings, kind: TargetKind) -> TargetKind:
@@ -221,6 +222,48 @@ def _check_memory(n_users: int, n_items: int, n_ratings: int) -> None:
         )
 
 # %% ../nbs/11_ease.ipynb #f0b3611a
+# The inversion that tells how fast this machine is, and the work beside it that a
+# rating causes for each item where users are inverted.
+_TIMED_ROWS = 2_000
+_WORK_PER_RATING = 50
+
+
+def _work(n_users: int, n_items: int, n_ratings: int) -> float:
+    """Multiplications of a fit, about; those of sparse tables count for more."""
+    if _uses_users(n_users, n_items):
+        return float(n_users) ** 3 + _WORK_PER_RATING * float(n_ratings) * n_items
+    return float(n_items) ** 3
+
+
+def ease_seconds(ratings: Ratings) -> float:
+    """Estimate how long `fit_ease` takes on this machine.
+
+    A small table is inverted, and its time scaled up; that takes a moment.
+
+    Parameters
+    ----------
+    ratings : Ratings
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1})
+    >>> ease_seconds(Ratings.from_frame(frame)) < 1
+    True
+    """
+    table = np.eye(_TIMED_ROWS)
+    start = time.perf_counter()
+    _invert(table, 1.0)
+    seconds = time.perf_counter() - start
+    work = _work(len(ratings.users), len(ratings.items), len(ratings))
+    return seconds * work / _TIMED_ROWS**3
+
+
 _REG_PER_ACTIVITY = 2.5
 
 

@@ -18,7 +18,7 @@ __all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
 # %% ../nbs/94_solvers.ipynb #7c5ff504
 from .als import als_settings, fit_als
 from .blend import blend_settings, fit_blend
-from .ease import ease_settings, fit_ease
+from .ease import ease_seconds, ease_settings, fit_ease
 from .encoding import Ratings, RatingsError, keep_stars, scale_unit
 from .factors import Factors, Goal, Predictor
 from .ials import fit_ials, ials_settings
@@ -53,6 +53,9 @@ class Solver:
         name. They are used where a setting is None.
     steps : mapping of tuple of str to float
         For a search: settings that are changed together, and by what factor.
+    seconds : callable, optional
+        Takes `Ratings`; estimates how long a fit takes on this machine, where that may
+        be far longer than with the other solvers.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class Solver:
     description: str = ''
     by_data: Callable[[Ratings, Mapping[str, Any]], Mapping[str, Any]] | None = None
     steps: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    seconds: Callable[[Ratings], float] | None = None
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse a setting that the solver does not know.
@@ -244,6 +248,16 @@ def _fit_bayes(ratings: Ratings, **settings: Any) -> Predictor:
     return posterior
 
 
+def _bayes_settings(
+    ratings: Ratings, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Call `bayes_settings`, which is imported when it is needed."""
+    from mf_movielens.bayes import bayes_settings
+
+    found: dict[str, Any] = bayes_settings(ratings, settings)
+    return found
+
+
 _RUN_OPTIONS = ('valid', 'patience', 'checkpoint', 'on_iteration')
 _THREAD_OPTIONS = ('n_threads', 'progress')
 
@@ -278,6 +292,7 @@ _ALL = (
         description='ranks items by weights between them; for some thousand items',
         by_data=ease_settings,
         steps={('reg',): 2},
+        seconds=ease_seconds,
     ),
     Solver(
         name='blend',
@@ -341,15 +356,17 @@ _ALL = (
             'n_factors': 14,
             'n_burn_in': 30,
             'n_samples': 270,
-            'likelihood': 'probit',
+            'likelihood': None,
             'implicit': True,
             'user_noise': True,
             'time': None,
+            'prior_scale': None,
             'n_kept_samples': None,
             'seed': 0,
         },
         options=('side', 'valid', 'checkpoint', 'on_iteration', *_THREAD_OPTIONS),
         description='predicts ratings with intervals; takes longest, errs least',
+        by_data=_bayes_settings,
     ),
 )
 

@@ -151,6 +151,10 @@ class _BudgetSpent(Exception):
     """The time is up, or all trials are made."""
 
 # %% ../nbs/27_tuning.ipynb #d28f1c65
+# Seconds of a fit with a solver that is left out where there is no limit of time.
+_LONGEST_FIT = 600.0
+
+
 class _Budget:
     """How many trials may be made, and until when."""
 
@@ -164,19 +168,25 @@ class _Budget:
         self.seconds = seconds
         self.trials = trials
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the time is up; None where it is not limited."""
+        if self.seconds is None:
+            return None
+        return self.seconds - (time.monotonic() - self.start)
+
     def check(self, n_trials: int, next_seconds: float) -> None:
         """Raise if another trial of so many seconds does not fit in."""
         if self.trials is not None and n_trials >= self.trials:
             raise _BudgetSpent
-        if self.seconds is not None:
-            elapsed = time.monotonic() - self.start
-            if elapsed + next_seconds > self.seconds:
-                raise _BudgetSpent
+        left = self.seconds_left
+        if left is not None and next_seconds > left:
+            raise _BudgetSpent
 
     def check_long_fit(self, record: object) -> None:
         """Raise, after an iteration, if no time is left for a fit that is as long."""
-        elapsed = time.monotonic() - self.start
-        if self.seconds is not None and elapsed > self.seconds / 2:
+        left = self.seconds_left
+        if left is not None and self.seconds is not None and left < self.seconds / 2:
             raise _BudgetSpent
 
 # %% ../nbs/27_tuning.ipynb #b975d5ed
@@ -244,8 +254,19 @@ class _Search:
     def _expected_seconds(self, solver: Solver) -> float:
         """Of a trial, and of the fit to all ratings at the end."""
         own = [trial.seconds for trial in self.trials if trial.solver == solver.name]
-        last_fit = self.best.seconds if self.best else 0.0
-        return (own[-1] if own else 0.0) + last_fit
+        trial_s = own[-1] if own else 0.0
+        return trial_s + max(trial_s, self.best.seconds if self.best else 0.0)
+
+    def has_time_for(self, solver: Solver) -> bool:
+        """Whether the first trial of a solver, and a fit at the end, fit in."""
+        is_known = any(trial.solver == solver.name for trial in self.known.values())
+        if is_known or solver.seconds is None:
+            return True
+        fit_s = solver.seconds(self.cases[0].train)
+        left = self.budget.seconds_left
+        if left is None:
+            return fit_s <= _LONGEST_FIT
+        return (len(self.cases) + 1) * fit_s <= left
 
     def _measure(
         self,
@@ -364,7 +385,9 @@ _BLEND_WEIGHTS = (0.25, 0.5, 0.75)
 
 
 def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
-    """Try what follows from the data; False if the solver refuses these ratings."""
+    """Try what follows from the data; False if that fails, or would take too long."""
+    if not is_first and not search.has_time_for(solver):
+        return False
     try:
         search.attempt(solver, {}, 'start')
     except (ValueError, MemoryError):
