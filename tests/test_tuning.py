@@ -253,16 +253,16 @@ def test_the_recommender_is_fitted_to_all_ratings(likes, planted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('fit_s', 'seconds', 'is_tried'),
+    ('estimate', 'limit', 'is_tried'),
     [(0.01, None, True), (700, None, False), (0.01, 600, True), (400, 600, False)],
 )
 def test_a_fit_that_takes_too_long_is_not_begun(
-    likes, monkeypatch, fit_s, seconds, is_tried
+    likes, monkeypatch, estimate, limit, is_tried
 ):
-    slow = replace(SOLVERS['ease'], seconds=lambda ratings: fit_s)
+    slow = replace(SOLVERS['ease'], seconds=lambda ratings: estimate)
     monkeypatch.setattr(tuning, 'SOLVERS', {**SOLVERS, 'ease': slow})
-    found = tune_settings(likes, seconds=seconds, trials=60)
+    found = tune_settings(likes, seconds=limit, trials=60)
     assert ('ease' in set(found.trials.solver)) == is_tried
     # Who asks for it gets it.
-    asked = tune_settings(likes, solver='ease', seconds=seconds, trials=1)
+    asked = tune_settings(likes, solver='ease', seconds=limit, trials=1)
     assert asked.solver == 'ease'
