@@ -628,7 +628,7 @@ class GibbsSampler(_SamplerSteps):
 
 # %% ../nbs/14_bayes.ipynb #31b27744
 # Where the user and the item of a rating have so many, the prior need not help.
-_ENOUGH_RATINGS = 40
+_ENOUGH_TO_SEE = 40
 _SMALLEST_SCALE = 0.01
 # Values off any grid are categories if each occurs so often, on average.
 _REPEATS = 10
@@ -698,7 +698,7 @@ def _shows_a_factor(ratings: Ratings) -> bool:
 def _choose_prior_scale(ratings: Ratings) -> float:
     """1, or less if there are few ratings and no factor can be seen in them."""
     counts = _mean_count(ratings.user_ix) * _mean_count(ratings.item_ix)
-    scale = min(max(counts / _ENOUGH_RATINGS**2, _SMALLEST_SCALE), 1.0)
+    scale = min(max(counts / _ENOUGH_TO_SEE**2, _SMALLEST_SCALE), 1.0)
     return 1.0 if scale == 1 or _shows_a_factor(ratings) else float(f'{scale:.4g}')
 
 
