@@ -19,7 +19,7 @@ import pandas as pd
 __all__ = ['as_id_list', 'Catalog']
 
 # %% ../nbs/98_catalog.ipynb #b1d0f239
-from .encoding import UnknownIdError, Vocabulary
+from .encoding import UnknownIdError, Vocabulary, parse_id
 
 # %% ../nbs/98_catalog.ipynb #f8a125b0
 __all__ = ['Catalog', 'as_id_list']
@@ -69,6 +69,10 @@ def as_id_list(ids: Any) -> Any:
     return [ids]
 
 # %% ../nbs/98_catalog.ipynb #c8d65aed
+# Before an id that is a title, too.
+_ID_PREFIX = 'id:'
+
+
 @dataclass(frozen=True, eq=False)
 class Catalog:
     """Items that can be found by id or by title.
@@ -110,8 +114,9 @@ class Catalog:
         Raises
         ------
         UnknownIdError
-            If there is no such item, or if several items share the title. The message
-            names those that may have been meant.
+            If there is no such item; if several items share the title; or if the text
+            is the id of one item and the title of another. The message names those
+            that may have been meant.
         TypeError
             If several items are given.
 
@@ -122,15 +127,47 @@ class Catalog:
         """
         if np.iterable(item) and not isinstance(item, str):
             raise TypeError(f'one item is asked for, not {item!r}')
-        if item in self.items:
+        if not isinstance(item, str):
             return int(self.items.encode([item])[0])
-        if not isinstance(item, str) or not self._rows_by_key:
-            # This raises the error of an unknown id.
-            self.items.encode([item])
-        rows = self._rows_by_key.get(_title_key(item), [])
-        if len(rows) == 1:
-            return rows[0]
-        raise UnknownIdError(self._many(item, rows) if rows else self._none(item))
+        return self._check_known(item, self._row_of_text(item))
+
+    def find_word(
+        self, word: str, unknown: Literal['raise', 'ignore'] = 'raise'
+    ) -> int:
+        """Find the row of an item by what a person typed.
+
+        Like `find`, but digits are also looked up as an id that is a number.
+
+        Parameters
+        ----------
+        word : str
+            An id or a title.
+        unknown : {'raise', 'ignore'}
+            Whether an unknown item is an error, or gets the row -1.
+
+        Returns
+        -------
+        int
+            The row of the item.
+
+        Raises
+        ------
+        UnknownIdError
+            As in `find`.
+
+        Examples
+        --------
+        >>> films = Catalog(Vocabulary([7, 9]), np.array(['Heat', 'Babe']), np.ones(2))
+        >>> films.find_word('9'), films.find_word('heat')
+        (1, 0)
+        """
+        # This refuses what has two meanings.
+        row = self._row_of_text(word)
+        if row is None:
+            row = self._row_of_id(word)
+        if row is None and unknown == 'ignore':
+            return -1
+        return self._check_known(word, row)
 
     def encode(
         self, items: Any, unknown: Literal['raise', 'ignore'] = 'raise'
@@ -142,8 +179,8 @@ class Catalog:
         items : id, str, or iterable of these
             Ids or titles.
         unknown : {'raise', 'ignore'}
-            Whether what is no id is looked up as a title, and is an error if it is
-            none; or gets the row -1.
+            Whether what is neither an id nor a title is an error, or gets the row -1.
+            With 'ignore', text among ids that are text is never looked up as a title.
 
         Returns
         -------
@@ -160,12 +197,23 @@ class Catalog:
         >>> films = Catalog(Vocabulary([7, 9]), np.array(['Heat', 'Babe']), np.ones(2))
         >>> films.encode([9, 'heat'])
         array([1, 0], dtype=int32)
+        >>> films.encode([9, 'hat'], unknown='ignore')
+        array([ 1, -1], dtype=int32)
         """
         ids = as_id_list(items)
         rows = self.items.encode(ids, 'ignore' if unknown == 'raise' else unknown)
-        if unknown == 'ignore' or (rows >= 0).all():
+        is_id = rows >= 0
+        are_ids = is_id.any() and self.items.is_text and unknown == 'ignore'
+        if are_ids or is_id.all():
+            self._check_are_ids(rows[is_id])
             return rows
-        found = [row if row >= 0 else self.find(id) for row, id in zip(rows, ids)]
+        if unknown == 'raise':
+            is_sure = is_id & ~self._has_two_meanings[rows]
+            found = [
+                r if sure else self.find(i) for i, r, sure in zip(ids, rows, is_sure)
+            ]
+        else:
+            found = [self._row_or_none(i, r) for i, r in zip(ids, rows)]
         return np.array(found, 'int32')
 
     def columns(self, item_ix: np.ndarray) -> dict[str, np.ndarray]:
@@ -209,7 +257,8 @@ class Catalog:
         Returns
         -------
         str
-            The title, if there is one and no other item has it; else the id.
+            The title, if it means this item only; else the id, with ``id:`` before it
+            if it is the title of another item.
 
         Examples
         --------
@@ -217,16 +266,111 @@ class Catalog:
         'Heat'
         """
         id = str(self.items.index[row])
-        if self.titles is None:
-            return id
-        title = str(self.titles[row])
-        return title if len(self._rows_by_key[_title_key(title)]) == 1 else id
+        names = [id] if self.titles is None else [str(self.titles[row]), id]
+        for name in names:
+            try:
+                if self.find_word(name) == row:
+                    return name
+            except UnknownIdError:
+                # It means several items.
+                continue
+        return _ID_PREFIX + id
+
+    def sure_id(self, row: int) -> Any:
+        """The id of an item, in a form in which it is no title of another.
+
+        Parameters
+        ----------
+        row : int
+            Row of the item.
+
+        Returns
+        -------
+        int or str
+            What `find` takes for this item: the id, or ``id:`` and the id.
+
+        Examples
+        --------
+        >>> ids, titles = Vocabulary(['Emma', 'e']), np.array(['E.', 'Emma'])
+        >>> books = Catalog(ids, titles, np.ones(2))
+        >>> books.sure_id(0), books.sure_id(1)
+        ('id:Emma', 'e')
+        """
+        id = self.items.index[[row]].tolist()[0]
+        return _ID_PREFIX + id if self._has_two_meanings[row] else id
 
     @cached_property
     def _rows_by_key(self) -> dict[str, list[int]]:
         if self.titles is not None:
             return _rows_by_key(self.titles)
         return _rows_by_key(self.items.index if self.items.is_text else ())
+
+    @cached_property
+    def _has_two_meanings(self) -> np.ndarray:
+        """(n_items,) whether the id is a text that is the title of another item."""
+        found = np.zeros(len(self.items), bool)
+        if self.items.is_text and self.titles is not None:
+            for row, id in enumerate(self.items.index):
+                found[row] = bool(self._others_called(id, row))
+        return found
+
+    def _others_called(self, text: str, row: int) -> list[int]:
+        """Rows of other items with this title, without those that have none."""
+        if self.titles is None:
+            return []
+        # The title of an item without one is its id.
+        return [
+            other
+            for other in self._rows_called(text)
+            if other != row and str(self.titles[other]) != str(self.items.index[other])
+        ]
+
+    def _rows_called(self, text: str) -> list[int]:
+        return self._rows_by_key.get(_title_key(text), [])
+
+    def _row_of_id(self, text: str) -> int | None:
+        """The row of the id that is written so, whether it is text or a number."""
+        id = text if self.items.is_text else parse_id(text)
+        row = int(self.items.encode([id], 'ignore')[0])
+        return row if row >= 0 else None
+
+    def _row_of_text(self, text: str) -> int | None:
+        """The row of an id or a title; a text with two meanings is refused."""
+        by_id, called = self._row_of_id(text), self._rows_called(text)
+        if by_id is not None:
+            if others := self._others_called(text, by_id):
+                raise UnknownIdError(self._two_meanings(text, by_id, others))
+            if self.items.is_text:
+                return by_id
+        if len(called) > 1:
+            raise UnknownIdError(self._many(text, called))
+        if called:
+            return called[0]
+        prefix, id = text[: len(_ID_PREFIX)], text[len(_ID_PREFIX) :]
+        return self._row_of_id(id) if prefix == _ID_PREFIX else None
+
+    def _row_or_none(self, item: Any, row: int) -> int:
+        """The row of an item that is no id: that of its title, or -1."""
+        called = self._row_of_text(item) if isinstance(item, str) else None
+        return row if called is None else called
+
+    def _check_known(self, item: str, row: int | None) -> int:
+        if row is not None:
+            return row
+        if not self._rows_by_key:
+            # This raises the error of an unknown id.
+            self.items.encode([item])
+        raise UnknownIdError(self._none(item))
+
+    def _check_are_ids(self, rows: np.ndarray) -> None:
+        """Refuse ids of two meanings, unless one beside them is an id only."""
+        is_double = self._has_two_meanings[rows]
+        if not is_double.any():
+            return
+        ids = self.items.index[rows]
+        if all(self._rows_called(id) for id in ids):
+            # This raises the error of two meanings.
+            self.find(ids[int(np.argmax(is_double))])
 
     def _similar_rows(self, text: str, n: int = 3) -> list[int]:
         """Rows of titles that contain the text or resemble it, most ratings first."""
@@ -241,7 +385,17 @@ class Catalog:
         names = ', '.join(map(self.describe, rows))
         return f'{len(rows)} items are called {title!r}: {names}. Say which by its id.'
 
+    def _two_meanings(self, text: str, row: int, others: list[int]) -> str:
+        names = ' and '.join(map(self.describe, others))
+        ids = ' or '.join(str(self.sure_id(other)) for other in others)
+        return (
+            f'{text!r} is the id of {self.describe(row)}, and the title of {names}. '
+            f'Say which: {_ID_PREFIX}{text} or {ids}.'
+        )
+
     def _none(self, title: str) -> str:
         message = f'no item has the id or the title {title!r}.'
-        names = ' or '.join(map(self.describe, self._similar_rows(title)))
+        by_id = self._row_of_id(title)
+        rows = self._similar_rows(title) if by_id is None else [by_id]
+        names = ' or '.join(map(self.describe, rows))
         return f'{message} Did you mean {names}?' if names else message

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
@@ -48,6 +49,7 @@ from .solvers import SOLVERS, Solver, choose_solver
 from .splits import random_split
 from .storage import write_file
 from .tuning import Tuning, tune_settings
+from .validation import check_choice
 from mf_movielens.workflow import (
     MAX_RANKED_USERS,
     HeldOutReport,
@@ -300,10 +302,9 @@ def _to_known_id(vocabulary: Vocabulary, word: str | None) -> Any:
     return vocabulary.decode(vocabulary.encode([id_])).tolist()[0]
 
 
-def _to_item(model: Recommender, word: str) -> int | str:
-    """A word as an item id or, if there is no such id, as a title."""
-    id_ = _to_id(model.items, word)
-    return id_ if id_ in model.items else word
+def _to_item(model: Recommender, word: str) -> Any:
+    """A word as an id; it may be an id or a title, but not of different items."""
+    return model.catalog.sure_id(model.catalog.find_word(word))
 
 # %% ../nbs/25_cli.ipynb #bdd5d56d
 def _writable_folder(out: Path) -> Path:
@@ -396,6 +397,22 @@ def _print_frame(
 
 def _decimals(model: Recommender) -> int:
     return 2 if model.goal == 'rating' else 3
+
+
+def _print_heading(text: str, as_json: bool) -> None:
+    """Say how a question was understood; beside JSON, on the error stream."""
+    with _notes_to_stderr(as_json):
+        print(_printable(text))
+
+
+def _end_with_unknown(message: str) -> NoReturn:
+    """Say what was unknown, after the answers for the rest."""
+    print(f'error: {_printable(message)}', file=sys.stderr)
+    raise typer.Exit(_HALF_KNOWN)
+
+
+# The exit code of a command that has answered for a part of what was asked.
+_HALF_KNOWN = 3
 
 # %% ../nbs/25_cli.ipynb #7074d23f
 TRIALS_FILE = 'tuning.checkpoint.npz'
@@ -842,16 +859,27 @@ def recommend(
     """Recommend items to known users.
 
     The score is a rating if the model predicts ratings; otherwise it only puts the
-    items in order.
+    items in order. If some of several users are unknown, the others get their
+    recommendations, and the exit code is 3.
     """
     loaded = _load_model(model)
     ids = [_to_id(loaded.users, user) for user in users]
+    is_any_known = any(id_ in loaded.users for id_ in ids)
+    unknown: Any = 'ignore' if is_any_known else 'raise'
     exclude_seen = not include_seen
     order: Any = by
-    frame = loaded.recommend(ids, k, exclude_seen=exclude_seen, by=order)
+    frame = loaded.recommend(
+        ids, k, exclude_seen=exclude_seen, unknown=unknown, by=order
+    )
+    unknown_users = frame.attrs['unknown_users']
     if len(users) == 1 and not as_json:
         frame = frame.drop(columns='user')
     _print_frame(frame, as_json, _decimals(loaded))
+    if unknown_users:
+        try:
+            loaded.users.encode(unknown_users)
+        except UnknownIdError as e:
+            _end_with_unknown(str(e))
 
 # %% ../nbs/25_cli.ipynb #cd777cfa
 UserArgument = Annotated[str, typer.Argument(help='Id of a user.')]
@@ -861,11 +889,8 @@ _MAX_PROBABILITY_COLUMNS = 10
 
 def _predictions(model: Recommender, user: Any, rows: list[int]) -> pd.DataFrame:
     """Predicted ratings; also intervals and probabilities, if the model gives them."""
-    ids = model.items.decode(rows)
-    pairs = [user] * len(rows), ids
-    columns: dict[str, Any] = {'item': ids}
-    if model.titles is not None:
-        columns['title'] = model.titles[rows]
+    pairs = [user] * len(rows), [model.catalog.sure_id(row) for row in rows]
+    columns = model.catalog.columns(np.array(rows, int))
     frame = pd.DataFrame(columns | {'prediction': model.predict(*pairs)})
     if not model.gives_intervals:
         return frame
@@ -888,11 +913,19 @@ def predict(
 ) -> None:
     """Predict the ratings that a user would give.
 
-    A Bayesian model also gives 90 % intervals and the probability of each rating.
+    A Bayesian model also gives 90 % intervals and the probability of each rating. If
+    some of several items are unknown, the others are answered, and the exit code is 3.
     """
     loaded = _load_model(model)
-    rows = [loaded.find(_to_item(loaded, item)) for item in items]
-    _print_frame(_predictions(loaded, _to_id(loaded.users, user), rows), as_json)
+    rows = [loaded.catalog.find_word(item, unknown='ignore') for item in items]
+    known = [row for row in rows if row >= 0]
+    unknown_items = [item for item, row in zip(items, rows) if row < 0]
+    if not known:
+        loaded.catalog.find_word(unknown_items[0])
+    _print_frame(_predictions(loaded, _to_id(loaded.users, user), known), as_json)
+    if unknown_items:
+        names = ', '.join(map(repr, unknown_items))
+        _end_with_unknown(f'the model knows no item with the id or the title {names}')
 
 
 @app.command(
@@ -908,15 +941,20 @@ def similar(
         _option(
             '--min-ratings',
             min=0,
-            help='Leave out items with fewer ratings. By default a twentieth of those '
-            'of the most rated item.',
+            help='Leave out items with fewer ratings. By default 10, or as many as the '
+            'item itself has.',
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find items that the same users like."""
+    """Find items that the same users like.
+
+    The first line says which item was understood, and how many others are left out for
+    their few ratings.
+    """
     loaded = _load_model(model)
-    frame = loaded.similar(_to_item(loaded, item), k, min_ratings)
+    say = partial(_print_heading, as_json=as_json)
+    frame = loaded.similar(_to_item(loaded, item), k, min_ratings, say)
     if_empty = (
         'no other item has so many ratings; a smaller --min-ratings may find some'
     )
@@ -944,8 +982,10 @@ def explain(
 ) -> None:
     """Tell which of a user's ratings contribute most to a prediction."""
     loaded = _load_model(model)
-    parts = loaded.explain(_to_id(loaded.users, user), _to_item(loaded, item))
+    row = loaded.catalog.find_word(item)
+    parts = loaded.explain(_to_id(loaded.users, user), loaded.catalog.sure_id(row))
     parts = _summarize_rest(parts, k)
+    _print_heading(f'user {user}, {loaded.catalog.describe(row)}', as_json)
     if not as_json:
         parts = parts.round(_decimals(loaded)).astype(object)
         parts = parts.where(parts.notna(), '')
@@ -1027,23 +1067,56 @@ def evaluate(
         print(found.map(_four_decimals).to_string())
 
 # %% ../nbs/25_cli.ipynb #a2a145e1
-def _parse_ratings(model: Recommender, words: list[str]) -> dict[Any, float]:
+class _TypedRatings(NamedTuple):
     """Ratings of words such as 'Fargo (1996)=5'."""
-    ratings: dict[Any, float] = {}
+
+    by_row: dict[int, float]
+    """Ratings by the row of the item."""
+    unknown: list[str]
+    """Items that the model does not know."""
+
+
+def _parse_ratings(model: Recommender, words: list[str], unknown: Any) -> _TypedRatings:
+    ratings: dict[int, float] = {}
+    others: list[str] = []
     for word in words:
         name, _, value = (part.strip() for part in word.rpartition('='))
         form = f'{word!r}: write an id or a title, =, and a rating, such as'
         example = f'{form} "Fargo (1996)=5"'
         if not name:
             raise UsageError(example)
-        item = _to_item(model, name)
-        if item in ratings:
+        row = model.catalog.find_word(name, unknown)
+        if row in ratings:
             raise UsageError(f'{name!r} is rated twice')
         try:
-            ratings[item] = float(value.replace(',', '.'))
+            rating = float(value.replace(',', '.'))
         except ValueError:
             raise UsageError(example) from None
-    return ratings
+        if row >= 0:
+            ratings[row] = rating
+        else:
+            others.append(name)
+    return _TypedRatings(ratings, others)
+
+
+def _read_ratings(
+    model: Recommender, words: list[str], unknown: Any, as_json: bool
+) -> dict[int, float]:
+    """Ratings by the row of the item, after a line that names the items."""
+    try:
+        typed = _parse_ratings(model, words, unknown)
+    except UnknownIdError as e:
+        hint = ' With --unknown ignore, unknown items are left out.'
+        raise UsageError(f'{e}{hint}') from e
+    if not typed.by_row:
+        raise UsageError(f'none of these items is known: {", ".join(typed.unknown)}')
+    if typed.unknown:
+        note = f'note: unknown, and left out: {", ".join(typed.unknown)}'
+        print(_printable(note), file=sys.stderr)
+    describe = model.catalog.describe
+    rated = [f'{describe(row)} {value:g}' for row, value in typed.by_row.items()]
+    _print_heading(f'rated {", ".join(rated)}', as_json)
+    return typed.by_row
 
 # %% ../nbs/25_cli.ipynb #ff46e05b
 class _Stop(Exception):
@@ -1072,8 +1145,8 @@ def _ask_rating(question: str, low: float, high: float) -> float | None:
 
 def _ask_ratings(
     model: Recommender, n_wanted: int = 8, max_questions: int = 100
-) -> dict[Any, float]:
-    """Ratings from a person at the keyboard."""
+) -> dict[int, float]:
+    """Ratings from a person at the keyboard, by the row of the item."""
     low, high = model.predictor.scale
     question = f'What do you think of these, from {low:g} to {high:g}?'
     if model.kind == 'counts':
@@ -1082,13 +1155,14 @@ def _ask_ratings(
         f'{question} Enter: do not know. q: enough. {n_wanted} answers will do.',
         file=sys.stderr,
     )
-    ratings: dict[Any, float] = {}
+    ratings: dict[int, float] = {}
     names = model.items.index if model.titles is None else model.titles
     try:
-        for row in np.argsort(-model.item_counts, kind='stable')[:max_questions]:
+        most_rated = np.argsort(-model.item_counts, kind='stable')
+        for row in most_rated[:max_questions].tolist():
             value = _ask_rating(names[row], low, high)
             if value is not None:
-                ratings[model.items.index[row]] = value
+                ratings[row] = value
             if len(ratings) == n_wanted:
                 break
     except _Stop:
@@ -1116,6 +1190,13 @@ def rate(
     k: KOption = 10,
     model: ModelOption = DEFAULT_MODEL,
     by: ByOption = 'mean',
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help='Items that the model does not know: raise, or ignore, to leave them '
+            'out and name them.'
+        ),
+    ] = 'raise',
     as_json: JsonOption = False,
 ) -> None:
     """Recommend to a new user, by their ratings of a few items.
@@ -1123,16 +1204,21 @@ def rate(
     A model for ranking goes by what they like; low ratings count for little.
     """
     loaded = _load_model(model)
-    history = _parse_ratings(loaded, ratings) if ratings else _ask_ratings(loaded)
+    check_choice('--unknown', unknown, ['raise', 'ignore'])
+    if ratings:
+        by_row = _read_ratings(loaded, ratings, unknown, as_json)
+    else:
+        by_row = _ask_ratings(loaded)
     predictor = loaded.predictor
     preferences = to_preference(
-        list(history.values()), predictor.scale, predictor.rating_kind
+        list(by_row.values()), predictor.scale, predictor.rating_kind
     )
     if loaded.goal == 'ranking' and not preferences.any():
         print(
             'note: no rating is above the lowest, so these are the most popular items',
             file=sys.stderr,
         )
+    history = {loaded.catalog.sure_id(row): by_row[row] for row in by_row}
     order: Any = by
     _print_frame(loaded.fold_in(history, k, by=order), as_json, _decimals(loaded))
 

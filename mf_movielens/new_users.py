@@ -5,9 +5,9 @@
 # %% ../nbs/18_new_users.ipynb #30f46b5b
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,8 @@ class History(NamedTuple):
     """(n,) rows of items."""
     rating: np.ndarray
     """(n,) ratings, as float32."""
+    unknown: tuple[Any, ...] = ()
+    """Items that were left out, because the model does not know them."""
 
 
 class Histories(NamedTuple):
@@ -59,6 +61,10 @@ class Histories(NamedTuple):
     """(n,) what the people are called, or None for one person without a name."""
     ratings: csr_array
     """(n, n_items) a row of ratings for each of them."""
+    unknown_items: tuple[Any, ...] = ()
+    """Items that were left out, because the model does not know them."""
+    unknown_users: tuple[Any, ...] = ()
+    """People who were left out, because they have rated no other items."""
 
 
 def _check_rated_once(
@@ -90,10 +96,20 @@ def _as_dict(ratings: Mapping[Any, float] | pd.Series) -> dict[Any, float]:
     return dict(ratings.items())
 
 
+def _check_any_known(item_ix: np.ndarray, items: Sequence[Any]) -> None:
+    """Refuse ratings that are all of unknown items."""
+    if len(items) and not (item_ix >= 0).any():
+        raise RatingsError(
+            f'none of the {len(items):,} rated items is known to the model; '
+            f'the first is {items[0]!r}'
+        )
+
+
 def read_history(
     ratings: Mapping[Any, float] | pd.Series,
     catalog: Catalog,
     scale: tuple[float, float],
+    unknown: Literal['raise', 'ignore'] = 'raise',
 ) -> History:
     """Read the ratings of one person.
 
@@ -105,6 +121,8 @@ def read_history(
         The items that the model knows.
     scale : (float, float)
         Lowest and highest rating.
+    unknown : {'raise', 'ignore'}
+        Whether an unknown item is an error, or is left out.
 
     Returns
     -------
@@ -113,32 +131,37 @@ def read_history(
     Raises
     ------
     RatingsError
-        If a rating cannot be used, or an item is rated twice.
+        If a rating cannot be used, an item is rated twice, or none is known.
     UnknownIdError
-        If there is no such item, or several share the title.
+        If there is no such item and `unknown` is 'raise', or several could be meant.
 
     Examples
     --------
     >>> from mf_movielens.encoding import Vocabulary
     >>> films = Catalog(Vocabulary([7, 9]), np.array(['Heat', 'Babe']), np.ones(2))
     >>> read_history({'babe': 4}, films, (1, 5))
-    History(item_ix=array([1], dtype=int32), rating=array([4.], dtype=float32))
+    History(item_ix=array([1], dtype=int32), rating=array([4.], ...), unknown=())
     """
     by_item = _as_dict(ratings)
-    item_ix = np.array([catalog.find(item) for item in by_item], 'int32')
-    _check_rated_once(catalog, np.zeros(len(item_ix), int), item_ix)
+    items = [*by_item]
+    for item in items:
+        if not isinstance(item, str) and np.iterable(item):
+            raise TypeError(f'one item is rated, not {item!r}')
+    item_ix = catalog.encode(items, unknown)
+    _check_any_known(item_ix, items)
+    known = item_ix >= 0
+    _check_rated_once(catalog, np.zeros(known.sum(), int), item_ix[known])
     try:
         rating = to_float32([float(value) for value in by_item.values()])
     except (TypeError, ValueError, OverflowError) as e:
         raise RatingsError(f'a rating is no number: {e}') from e
     _check_on_scale(rating, scale)
-    return History(item_ix, rating)
+    others = tuple(item for item, is_known in zip(items, known) if not is_known)
+    return History(item_ix[known], rating[known], others)
 
 # %% ../nbs/18_new_users.ipynb #89e7e267
-def _read_frame(
-    frame: pd.DataFrame, catalog: Catalog, scale: tuple[float, float]
-) -> Histories:
-    """Read the ratings of several people; without a column of users, of one."""
+def _frame_of_ratings(frame: pd.DataFrame) -> tuple[Ratings, bool]:
+    """The ratings of a frame, and whether it has a column of users."""
     if 'rating' not in frame:
         raise RatingsError(
             "a frame of ratings needs a column 'rating'; "
@@ -150,19 +173,42 @@ def _read_frame(
         'item': frame[find_id_column(frame, 'item')],
         'rating': frame['rating'],
     }
-    read = Ratings.from_frame(pd.DataFrame(columns))
+    return Ratings.from_frame(pd.DataFrame(columns)), names_users
+
+
+def _read_frame(
+    frame: pd.DataFrame,
+    catalog: Catalog,
+    scale: tuple[float, float],
+    unknown: Literal['raise', 'ignore'],
+) -> Histories:
+    """Read the ratings of several people; without a column of users, of one."""
+    read, names_users = _frame_of_ratings(frame)
     _check_on_scale(read.rating, scale)
-    item_ix = catalog.encode(read.items.index)[read.item_ix]
-    _check_rated_once(catalog, read.user_ix, item_ix)
-    shape = len(read.users), len(catalog.items)
-    table = build_csr(read.user_ix, item_ix, read.rating, shape)
-    return Histories(read.users.index.to_numpy() if names_users else None, table)
+    rows = catalog.encode(read.items.index, unknown)
+    _check_any_known(rows, read.items.index.tolist())
+    item_ix = rows[read.item_ix]
+    known = item_ix >= 0
+    user_ix, item_ix = read.user_ix[known], item_ix[known]
+    _check_rated_once(catalog, user_ix, item_ix)
+    # People who have rated nothing that is known get no row.
+    users, user_ix = np.unique(user_ix, return_inverse=True)
+    shape = len(users), len(catalog.items)
+    table = build_csr(user_ix, item_ix, read.rating[known], shape)
+    ids = read.users.index
+    return Histories(
+        ids[users].to_numpy() if names_users else None,
+        table,
+        tuple(read.items.index[rows < 0].tolist()),
+        tuple(ids.delete(users).tolist()),
+    )
 
 
 def read_histories(
     ratings: Mapping[Any, float] | pd.Series | pd.DataFrame,
     catalog: Catalog,
     scale: tuple[float, float],
+    unknown: Literal['raise', 'ignore'] = 'raise',
 ) -> Histories:
     """Read the ratings of one person or of several.
 
@@ -171,8 +217,8 @@ def read_histories(
     ratings : mapping, Series or DataFrame
         Ratings of one person, by id or title; or a frame with columns of items,
         ratings and, if it is of several people, users.
-    catalog, scale
-        As in `read_history`.
+    catalog, scale, unknown
+        As in `read_history`. People of whom no item is known are left out.
 
     Returns
     -------
@@ -194,17 +240,17 @@ def read_histories(
     array([[0., 4.]], dtype=float32)
     """
     if isinstance(ratings, pd.DataFrame):
-        return _read_frame(ratings, catalog, scale)
+        return _read_frame(ratings, catalog, scale, unknown)
     if not isinstance(ratings, (Mapping, pd.Series)):
         raise TypeError(
             'fold_in takes a dict, a Series or a frame of ratings, '
             f'not {ratings!r}; for a known user there is recommend'
         )
-    history = read_history(ratings, catalog, scale)
+    history = read_history(ratings, catalog, scale, unknown)
     user_ix = np.zeros(len(history.item_ix), 'int32')
     shape = 1, len(catalog.items)
     table = build_csr(user_ix, history.item_ix, history.rating, shape)
-    return Histories(None, table)
+    return Histories(None, table, history.unknown)
 
 # %% ../nbs/18_new_users.ipynb #64866635
 class _Sum(NamedTuple):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, singledispatch
 from pathlib import Path
@@ -388,14 +388,15 @@ class Recommender:
 
         Parameters
         ----------
-        user : id, array_like of ids, or DataFrame
-            (n,) users, or one; or a frame of pairs with a column of users and one of
-            items, named as in MovieLens or *user* and *item*.
+        user : id, array_like of ids, dict, or DataFrame
+            (n,) users, or one; or the ratings of a new user, by id or title of the
+            item; or a frame of pairs with a column of users and one of items, named as
+            in MovieLens or *user* and *item*.
         item : id or title, or array_like of these, optional
             (n,) items, or one. Not given, if `user` is a frame.
         unknown : {'raise', 'ignore'}
-            Whether an unknown id is an error, or its prediction nan. Titles are looked
-            up only if unknown ids are errors.
+            Whether an unknown id is an error, or its prediction nan. Of the ratings of
+            a new user, those of unknown items are left out.
         timestamp : array_like of int, optional
             (n,) Unix seconds of the ratings, or one for all, for a model that was
             fitted to times.
@@ -413,7 +414,8 @@ class Recommender:
         ValueError
             If the model ranks and predicts no ratings, or takes no timestamps.
         TypeError
-            If ratings are given in place of ids; `fold_in` takes those.
+            If ratings are given in place of items, or what is given may be ids as well
+            as ratings.
 
         See Also
         --------
@@ -430,6 +432,8 @@ class Recommender:
         3.64
         >>> model.predict([1, 2], [9, 8]).round(2)
         array([3.64, 4.  ])
+        >>> round(model.predict({'Babe': 5}, 'fargo'), 2)
+        3.9
         """
         if self.goal == 'ranking':
             raise ValueError(
@@ -438,7 +442,7 @@ class Recommender:
             )
         pairs = _read_pairs(self, user, item, unknown)
         predictions = np.full(len(pairs.user_ix), np.nan)
-        predictions[pairs.known] = self.predictor.predict(*pairs.ask(timestamp))
+        predictions[pairs.known] = pairs.predictor.predict(*pairs.ask(timestamp))
         if pairs.labels is not None:
             return pd.Series(predictions, index=pairs.labels, name='prediction')
         return float(predictions[0]) if pairs.is_single else predictions
@@ -489,8 +493,8 @@ class Recommender:
         check_fraction('level', level)
         pairs = _read_pairs(self, user, item, unknown)
         methods = {
-            'rating': self.predictor.prediction_intervals,
-            'mean': self.predictor.credible_intervals,
+            'rating': pairs.predictor.prediction_intervals,
+            'mean': pairs.predictor.credible_intervals,
         }
         return pairs.spread(methods[of](*pairs.ask(timestamp), level=level))
 
@@ -529,7 +533,7 @@ class Recommender:
         [3.0, 4.0, 5.0]
         """
         pairs = _read_pairs(self, user, item, unknown)
-        return pairs.spread(self.predictor.probabilities(*pairs.ask(timestamp)))
+        return pairs.spread(pairs.predictor.probabilities(*pairs.ask(timestamp)))
 
     def recommend(
         self,
@@ -545,8 +549,9 @@ class Recommender:
 
         Parameters
         ----------
-        users : id or array_like of ids, optional
-            One user, or several. By default all users.
+        users : id, array_like of ids, or dict, optional
+            One user, or several. By default all users. The ratings of a new user, as a
+            dict, are handed to `fold_in`.
         k : int
             Recommend at most so many items to each.
         exclude_seen : bool
@@ -554,7 +559,7 @@ class Recommender:
         candidates : array_like of ids or titles, optional
             Items to choose from. By default all items.
         unknown : {'raise', 'ignore'}
-            Whether an unknown user is an error, or is left out.
+            Whether an unknown user or candidate is an error, or is left out.
         by : {'mean', 'low', 'high'}
             Order by the score or, if the model gives intervals, by an end of the
             interval of the expected rating.
@@ -568,16 +573,18 @@ class Recommender:
             (if there are titles) and score. The score is a rating, if the model
             predicts ratings. Otherwise only the order has a meaning; 0 says that
             nothing speaks for the item. If the model gives intervals, mean_low and
-            mean_high are their ends.
+            mean_high are their ends. Its ``attrs`` hold unknown_users and
+            unknown_items, the lists of what was left out.
 
         Raises
         ------
         UnknownIdError
-            If a user or a candidate is unknown.
+            If a user or a candidate is unknown, and `unknown` is 'raise'.
         ValueError
             If `k` is below 1, or the model gives no intervals to order by.
         TypeError
-            If ratings are given in place of ids; `fold_in` takes those.
+            If ratings are given in place of candidates, or what is given may be ids as
+            well as ratings.
 
         See Also
         --------
@@ -593,13 +600,21 @@ class Recommender:
         0     1     1     9
         1     2     1     8
         """
-        options = _options(self, k, exclude_seen, candidates, by, level)
-        user_ix = _user_rows(self, users, unknown)
+        if _is_history(users):
+            return self.fold_in(users, k, exclude_seen, candidates, by, level, unknown)
+        options = _options(self, k, exclude_seen, candidates, by, level, unknown)
+        user_ix, unknown_users = _user_rows(self, users, unknown)
         ids = self.users.index.to_numpy()[user_ix]
-        return _recommend(self.predictor, self.seen, user_ix, ids, options)
+        found = _recommend(self.predictor, self.seen, user_ix, ids, options)
+        found.attrs['unknown_users'] = unknown_users
+        return found
 
     def similar(
-        self, item: Any, k: int = 10, min_ratings: float | None = None
+        self,
+        item: Any,
+        k: int = 10,
+        min_ratings: float | None = None,
+        say: Callable[[str], object] | None = print,
     ) -> pd.DataFrame:
         """Find items that are liked by the same users.
 
@@ -611,18 +626,22 @@ class Recommender:
             At most so many items.
         min_ratings : float, optional
             Leave out items with fewer ratings, whose factors are mostly chance. By
-            default a twentieth of the ratings of the most rated item.
+            default 10, or as many as the item itself has, if it has fewer.
+        say : callable, optional
+            Called with a line that tells which item was understood, and how many
+            others are left out for their few ratings; None for silence.
 
         Returns
         -------
         DataFrame
             rank (from 1), item, title (if there are titles) and similarity, from -1 to
-            1, most similar first.
+            1, most similar first. Its ``attrs`` hold item, the id; min_ratings; and
+            left_out, the number of items with fewer ratings.
 
         Raises
         ------
         UnknownIdError
-            If there is no such item, or several share the title.
+            If there is no such item, or the text could mean several.
         ValueError
             If nothing is known about the item, or an argument makes no sense.
 
@@ -632,8 +651,13 @@ class Recommender:
         ...                       'rating': [3, 4, 5, 4]})
         >>> titles = {7: 'Heat (1995)', 8: 'Babe (1995)', 9: 'Fargo (1996)'}
         >>> ratings = Ratings.from_frame(frame, titles=titles)
-        >>> Recommender.fit(ratings, n_factors=2).similar('Heat', k=2)['rank'].tolist()
+        >>> model = Recommender.fit(ratings, n_factors=2)
+        >>> model.similar('babe', k=2)['rank'].tolist()
+        similar to 'Babe (1995)' (id 8)
         [1, 2]
+        >>> near = model.similar('heat', say=None)
+        >>> len(near), near.attrs
+        (0, {'item': 7, 'min_ratings': 2, 'left_out': 2})
         """
         k = check_list_length('k', k)
         row = self.find(item)
@@ -643,14 +667,20 @@ class Recommender:
                 f'nothing is known about item {self.catalog.describe(row)}: '
                 'nobody rated it, or the model has no factors'
             )
-        similarity[
-            self.item_counts < _min_count(self.item_counts, min_ratings)
-        ] = -np.inf
         similarity[row] = -np.inf
+        least = _min_count(self.item_counts, row, min_ratings)
+        has_few = (similarity > -np.inf) & (self.item_counts < least)
+        similarity[has_few] = -np.inf
         rows = top_k(similarity[None], k)[0]
         rows = rows[similarity[rows] > -np.inf]
         columns = {'rank': np.arange(1, len(rows) + 1)} | self.catalog.columns(rows)
-        return pd.DataFrame(columns | {'similarity': similarity[rows]})
+        found = pd.DataFrame(columns | {'similarity': similarity[rows]})
+        n_left_out = int(has_few.sum())
+        id = self.items.decode([row]).tolist()[0]
+        found.attrs = {'item': id, 'min_ratings': least, 'left_out': n_left_out}
+        if say:
+            say(_describe_similar(self.catalog.describe(row), least, n_left_out))
+        return found
 
     def find(self, item: Any) -> int:
         """Find the row of an item by its id or title.
@@ -690,6 +720,7 @@ class Recommender:
         candidates: Any = None,
         by: ScoreOrder = 'mean',
         level: float = 0.9,
+        unknown: Literal['raise', 'ignore'] = 'raise',
     ) -> pd.DataFrame:
         """Recommend to new users, by what they have rated.
 
@@ -700,6 +731,9 @@ class Recommender:
             of items, ratings and, if it is of several people, users.
         k, exclude_seen, candidates, by, level
             As in `recommend`.
+        unknown : {'raise', 'ignore'}
+            Whether an unknown item, rated or a candidate, is an error, or is left out.
+            People of whom no item is known are then left out, too.
 
         Returns
         -------
@@ -709,9 +743,11 @@ class Recommender:
         Raises
         ------
         UnknownIdError
-            If there is no such item, or several share the title.
+            If there is no such item and `unknown` is 'raise', or several could be
+            meant.
         RatingsError
-            If a rating is outside the scale or no number, or an item is rated twice.
+            If a rating is outside the scale or no number, an item is rated twice, or
+            no item is known.
         ValueError
             If the model cannot be fitted to new users.
         TypeError
@@ -726,15 +762,21 @@ class Recommender:
            rank  item
         0     1     7
         """
-        options = _options(self, k, exclude_seen, candidates, by, level)
-        histories = read_histories(ratings, self.catalog, self._accepted_ratings)
+        options = _options(self, k, exclude_seen, candidates, by, level, unknown)
+        accepted = self._accepted_ratings
+        histories = read_histories(ratings, self.catalog, accepted, unknown)
         new_users = self.predictor.fold_in(histories.ratings)
         user_ix = np.arange(new_users.shape[0])
         ids = user_ix if histories.user_ids is None else histories.user_ids
         found = _recommend(new_users, histories.ratings, user_ix, ids, options)
-        return found.drop(columns='user') if histories.user_ids is None else found
+        found = found.drop(columns='user') if histories.user_ids is None else found
+        found.attrs['unknown_users'] = [*histories.unknown_users]
+        found.attrs['unknown_items'] += histories.unknown_items
+        return found
 
-    def explain(self, user: Any, item: Any) -> pd.DataFrame:
+    def explain(
+        self, user: Any, item: Any, unknown: Literal['raise', 'ignore'] = 'raise'
+    ) -> pd.DataFrame:
         """Take a prediction or a score apart into what each rating contributes.
 
         Parameters
@@ -743,13 +785,17 @@ class Recommender:
             A known user, or the ratings of a new one by id or title.
         item : id or str
             An id or a title.
+        unknown : {'raise', 'ignore'}
+            Whether an unknown item among the ratings of a new user is an error, or is
+            left out.
 
         Returns
         -------
         DataFrame
             part, item, title (if there are titles), rating and stars, which sum to the
             prediction; or score, if the model ranks. First come the parts that are the
-            same for all users, then the ratings that contribute most.
+            same for all users, then the ratings that contribute most. Its ``attrs``
+            hold item, the id, and unknown_items, the list of what was left out.
 
         Raises
         ------
@@ -774,13 +820,16 @@ class Recommender:
         item_ix = self.find(item)
         if isinstance(user, (Mapping, pd.Series)):
             user_ix = None
-            history = read_history(user, self.catalog, self._accepted_ratings)
+            history = read_history(user, self.catalog, self._accepted_ratings, unknown)
         else:
             user_ix = _user_row(self, user)
             history = _known_history(self.seen, user_ix)
-        return explain_prediction(
+        parts = explain_prediction(
             self.predictor, self.catalog, item_ix, history, user_ix
         )
+        id = self.items.decode([item_ix]).tolist()[0]
+        parts.attrs = {'item': id, 'unknown_items': [*history.unknown]}
+        return parts
 
     def evaluate(
         self,
@@ -870,36 +919,53 @@ class Recommender:
         return pd.Series(size | self.settings, dtype=object)
 
 # %% ../nbs/17_recommender.ipynb #275766bb
-def _refuse_ratings(ids: Any) -> None:
-    """Refuse ratings by item where ids are expected."""
-    is_ratings = isinstance(ids, Mapping)
-    if isinstance(ids, pd.Series):
-        # Ids come as a column of a frame, which has a name, or without labels.
-        has_labels = not ids.index.equals(pd.RangeIndex(len(ids)))
-        is_ratings = ids.name == 'rating' or (ids.name is None and has_labels)
-    if is_ratings:
+def _is_history(value: Any) -> bool:
+    """Whether this is what a new user has rated: ratings by item."""
+    if isinstance(value, pd.Series):
+        return value.name == 'rating'
+    return isinstance(value, Mapping)
+
+
+def _id_list(ids: Any, what: str) -> Any:
+    """One id or several as a list; what may be ratings is refused."""
+    if isinstance(ids, pd.DataFrame):
         raise TypeError(
-            f'ids are expected, not ratings by item as in this {type(ids).__name__}. '
-            'To recommend to a new user by their ratings, call fold_in; '
-            'if these are ids, give them as a list'
+            f'{what} are expected, not a frame; give its column. A frame of the '
+            'ratings of new users goes to fold_in'
         )
-
-
-def _id_list(ids: Any) -> Any:
-    """One id or several as a list; ratings in their place are refused."""
-    _refuse_ratings(ids)
+    if _is_history(ids):
+        raise TypeError(
+            f'{what} are expected, not ratings by item; these belong in the place of '
+            'the user'
+        )
+    # Ids come as a column of a frame, which has a name, or without labels.
+    is_labeled = isinstance(ids, pd.Series) and not ids.index.equals(
+        pd.RangeIndex(len(ids))
+    )
+    if is_labeled and ids.name is None:
+        raise TypeError(
+            'a Series with labels and without a name may be ids, or ratings by item. '
+            'Give ids as a list, and ratings as a dict or to fold_in'
+        )
     return as_id_list(ids)
+
+
+def _ids_without_row(ids: Any, rows: np.ndarray) -> list[Any]:
+    """The ids whose row is -1, each of them once."""
+    if (rows >= 0).all():
+        return []
+    return pd.unique(pd.Index(as_id_list(ids))[rows < 0]).tolist()
 
 
 def _user_rows(
     model: Recommender, users: Any, unknown: Literal['raise', 'ignore']
-) -> np.ndarray:
-    """Rows of the users that are known; all rows for None."""
+) -> tuple[np.ndarray, list[Any]]:
+    """Rows of the users that are known, all for None; and the ids of the others."""
     if users is None:
-        return np.arange(len(model.users))
-    rows = model.users.encode(_id_list(users), unknown)
-    known: np.ndarray = rows[rows >= 0]
-    return known
+        return np.arange(len(model.users)), []
+    ids = _id_list(users, 'users')
+    rows = model.users.encode(ids, unknown)
+    return rows[rows >= 0], _ids_without_row(ids, rows)
 
 
 def _user_row(model: Recommender, user: Any) -> int:
@@ -917,6 +983,8 @@ def _known_history(seen: csr_array, user_ix: int) -> History:
 class _Pairs(NamedTuple):
     """Pairs of users and items that were asked for."""
 
+    predictor: Predictor
+    """That of the model, or that of a new user."""
     user_ix: np.ndarray
     """(n,) rows of users, -1 for unknown ones."""
     item_ix: np.ndarray
@@ -955,22 +1023,40 @@ class _Pairs(NamedTuple):
         return every.set_index(index)
 
 
+def _new_user(
+    model: Recommender, ratings: Any, unknown: Literal['raise', 'ignore']
+) -> Predictor:
+    """A predictor with one row, that of a new user."""
+    accepted = model._accepted_ratings
+    histories = read_histories(ratings, model.catalog, accepted, unknown)
+    return model.predictor.fold_in(histories.ratings)
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, (str, Mapping)) or not np.iterable(value)
+
+
 def _read_pairs(
     model: Recommender, user: Any, item: Any, unknown: Literal['raise', 'ignore']
 ) -> _Pairs:
     """Rows of the pairs, whatever they were given as."""
-    index = None
+    index, predictor = None, model.predictor
     if isinstance(user, pd.DataFrame):
         index, frame = user.index, user
         user = frame[find_id_column(frame, 'user')].to_numpy()
         item = frame[find_id_column(frame, 'item')].to_numpy()
     if item is None:
         raise TypeError('predict takes users and items, or one frame with both')
-    is_single = not any(np.iterable(x) and not isinstance(x, str) for x in (user, item))
-    user_rows = model.users.encode(_id_list(user), unknown)
-    item_rows = model.catalog.encode(_id_list(item), unknown)
+    item_rows = model.catalog.encode(_id_list(item, 'items'), unknown)
+    is_single = _is_one(item)
+    if _is_history(user):
+        predictor = _new_user(model, user, unknown)
+        user_rows = np.zeros(1, 'int32')
+    else:
+        user_rows = model.users.encode(_id_list(user, 'users'), unknown)
+        is_single = is_single and _is_one(user)
     user_ix, item_ix = np.broadcast_arrays(user_rows, item_rows)
-    return _Pairs(user_ix, item_ix, index, is_single)
+    return _Pairs(predictor, user_ix, item_ix, index, is_single)
 
 # %% ../nbs/17_recommender.ipynb #0f8f08b6
 class _Options(NamedTuple):
@@ -983,6 +1069,8 @@ class _Options(NamedTuple):
     """Rows of items to choose from, or None for all."""
     by: ScoreOrder
     level: float
+    unknown_items: list[Any]
+    """Candidates that were left out."""
 
 
 def _options(
@@ -992,11 +1080,15 @@ def _options(
     candidates: Any,
     by: ScoreOrder,
     level: float,
+    unknown: Literal['raise', 'ignore'],
 ) -> _Options:
-    rows = None
+    rows, others = None, []
     if candidates is not None:
-        rows = model.catalog.encode(_id_list(candidates))
-    return _Options(model.catalog, k, exclude_seen, rows, by, level)
+        ids = _id_list(candidates, 'candidates')
+        rows = model.catalog.encode(ids, unknown)
+        others = _ids_without_row(ids, rows)
+        rows = rows[rows >= 0]
+    return _Options(model.catalog, k, exclude_seen, rows, by, level, others)
 
 
 def _join_blocks(blocks: list[RankedBlock]) -> RankedBlock:
@@ -1023,7 +1115,9 @@ def _recommend(
     columns |= options.catalog.columns(found.item_ix)
     columns['score'] = predictor.to_ratings(found.score)
     columns |= predictor.interval_columns(users, found.item_ix, options.level)
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    frame.attrs['unknown_items'] = [*options.unknown_items]
+    return frame
 
 # %% ../nbs/17_recommender.ipynb #1c49858f
 def _similarity_vectors(predictor: Predictor) -> np.ndarray:
@@ -1063,10 +1157,24 @@ def _similarities_by_weights(predictor: ItemWeights, row: int) -> np.ndarray | N
     return similarity if similarity[row] > 0 else None
 
 
-def _min_count(item_counts: np.ndarray, min_ratings: float | None) -> float:
-    """The least number of ratings that similar items need."""
+# Of items with fewer ratings, little is known.
+_MIN_RATINGS = 10
+
+
+def _min_count(item_counts: np.ndarray, row: int, min_ratings: float | None) -> float:
+    """The least number of ratings that items need to be similar to that of a row."""
     if min_ratings is None:
-        return float(item_counts.max() / 20)
+        return min(_MIN_RATINGS, int(item_counts[row]))
     requirement = 'it must be a number, 0 or more'
     check_value(lambda x: x >= 0, 'min_ratings', min_ratings, requirement)
     return min_ratings
+
+
+def _describe_similar(name: str, min_ratings: float, n_left_out: int) -> str:
+    """A line that tells how a question was understood."""
+    if not n_left_out:
+        return f'similar to {name}'
+    items = '1 item' if n_left_out == 1 else f'{n_left_out:,} items'
+    return (
+        f'similar to {name}; {items} with fewer than {min_ratings:g} ratings left out'
+    )

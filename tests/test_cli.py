@@ -124,7 +124,10 @@ def test_train_on_the_stand_in(run, tmp_path, solver):
             capture_output=True,
             text=True,
         )
-        assert q.returncode == 0 and len(q.stdout.splitlines()) == 11, words
+        n_lines = len(q.stdout.splitlines())
+        # 'similar' and 'rate' say first which item was understood
+        assert q.returncode == 0, words
+        assert n_lines == 11 + (words.split()[0] in ('similar', 'rate')), words
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,11 @@ def test_json_is_json_and_nothing_else(run, model):
         ['explain', 587, 50],
     ):
         p = run(*words, '--json', '--model', model)
-        assert p.returncode == 0 and p.stderr == '' and json.loads(p.stdout)
+        assert p.returncode == 0 and json.loads(p.stdout)
+        # what was understood is said beside it
+        names_items = words[0] in ('similar', 'rate', 'explain')
+        assert p.stderr.count('\n') == names_items
+        assert ('(id 50)' in p.stderr) == names_items
     p = run('train', '--json', '--n-iterations', 1, '--n-factors', 2)
     assert json.loads(p.stdout)['data'] == 'synthetic' and 'synthetic data' in p.stderr
 
@@ -453,7 +460,7 @@ def test_likes_without_stars(run, tmp_path):
     assert (
         p.returncode == 0
         and 'each row is a like' in p.stdout
-        and len(run('rate', 'i1=1', '-k', 3).stdout.splitlines()) == 4
+        and len(run('rate', 'i1=1', '-k', 3).stdout.splitlines()) == 5
     )
 
 
@@ -526,7 +533,7 @@ def test_somebody_who_likes_nothing_is_told_so(run, model):
     assert (
         p.returncode == 0
         and 'most popular items' in p.stderr
-        and len(p.stdout.splitlines()) == 11
+        and len(p.stdout.splitlines()) == 12
     )
     assert run('rate', '50=4', '--model', model).stderr == ''
 
@@ -631,6 +638,28 @@ def books(tmp_path_factory):
     ).save(tmp_path_factory.mktemp('b') / 'model.npz')
 
 
+@pytest.fixture(scope='module')
+def stars(books, tmp_path_factory):
+    "A model that predicts ratings of the same books."
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+
+    known = Recommender.load(books)
+    table = known.seen.tocoo()
+    ratings = Ratings(
+        table.row.astype('int32'),
+        table.col.astype('int32'),
+        table.data,
+        known.users,
+        known.items,
+        known.predictor.scale,
+        titles=known.titles,
+    )
+    return Recommender.fit(ratings, 'als', n_factors=2).save(
+        tmp_path_factory.mktemp('s') / 'model.npz'
+    )
+
+
 def test_ids_are_what_is_written(run, books):
     for word in ('007', '\u0667', '+7', '7.0', '9' * 5_000):
         p = run('recommend', word, '--model', books)
@@ -702,6 +731,55 @@ def test_what_to_try_next_can_be_typed(run, tmp_path):
             ).returncode
             == 0
         ), line
+
+
+def test_one_unknown_user_costs_no_other_their_list(run, model):
+    known = run('recommend', 587, 655, '-k', 2, '--model', model)
+    assert known.returncode == 0
+    p = run('recommend', 587, 'nope', 655, 99999, '-k', 2, '--model', model)
+    assert p.returncode == 3
+    assert p.stdout == known.stdout
+    assert p.stderr.startswith("error: user 'nope' is not among")
+    assert '1 more' in p.stderr and p.stderr.count('\n') == 1
+    p = run('recommend', 587, 99999, '-k', 2, '--json', '--model', model)
+    assert p.returncode == 3
+    assert [row['user'] for row in json.loads(p.stdout)] == [587, 587]
+    p = run('recommend', 99998, 99999, '--model', model)
+    assert (p.returncode, p.stdout) == (2, '')
+
+
+def test_one_unknown_item_costs_no_other_its_prediction(run, stars):
+    known = run('predict', 7, 1, 3, '--model', stars)
+    assert known.returncode == 0
+    p = run('predict', 7, 1, 'Nope', 3, '--model', stars)
+    assert (p.returncode, p.stdout) == (3, known.stdout)
+    assert "'Nope'" in p.stderr and p.stderr.count('\n') == 1
+    p = run('predict', 7, 'Nope', 99, '--model', stars)
+    assert (p.returncode, p.stdout) == (2, '')
+    p = run('predict', 6, 1, '--model', stars)
+    assert (p.returncode, p.stdout) == (2, '')
+
+
+def test_unknown_items_of_a_new_user(run, books):
+    p = run('rate', '1=5', 'Nope=3', '--model', books)
+    assert (p.returncode, p.stdout) == (2, '')
+    assert "'Nope'" in p.stderr and '--unknown ignore' in p.stderr
+    known = run('rate', '1=5', '--model', books)
+    assert known.stdout.startswith("rated 'Dune' (id 1) 5\n")
+    p = run('rate', '1=5', 'Nope=3', '--unknown', 'ignore', '--model', books)
+    assert (p.returncode, p.stdout) == (0, known.stdout)
+    assert p.stderr == 'note: unknown, and left out: Nope\n'
+    p = run('rate', 'Nope=3', '--unknown', 'ignore', '--model', books)
+    assert (p.returncode, p.stdout) == (2, '')
+    assert run('rate', '1=5', '--unknown', 'no', '--model', books).returncode == 2
+
+
+def test_what_was_understood_is_said_first(run, stars):
+    first = run('similar', 3, '--min-ratings', 3, '--model', stars).stdout
+    assert first.startswith('similar to ')
+    assert '(id 3); 2 items with fewer than 3 ratings left out\n' in first
+    explained = run('explain', 7, 1, '--model', stars).stdout
+    assert explained.startswith("user 7, 'Dune' (id 1)\n")
 
 
 def test_no_item_has_so_many_ratings(run, model):
@@ -779,7 +857,7 @@ def test_item_weights_go_all_the_way(run):
     ]
     answers = [run(*shlex.split(command)[1:]) for command in commands]
     assert [answer.returncode for answer in answers] == [0, 0, 0]
-    assert all(len(answer.stdout.splitlines()) == 11 for answer in answers)
+    assert [len(answer.stdout.splitlines()) for answer in answers] == [11, 12, 12]
     best = json.loads(run('recommend', 1, '-m', 'o', '--json').stdout)[0]
     explained = run('explain', 1, best['item'], '-m', 'o', '-k', 10**4, '--json')
     parts = json.loads(explained.stdout)

@@ -546,29 +546,222 @@ def test_settings_of_numpy_go_with_checkpoints(tmp_path, solver):
     assert (tmp_path / 'c.npz').exists()
 
 
-RATINGS_FOR_IDS = (
+HISTORIES = (
     {3: 5.0, 7: 1.0},
-    pd.Series({3: 5.0, 7: 1.0}),
-    pd.Series({3: 5, 7: 1}),
+    {'Item 3': 5, '7': 1},
     pd.Series([5.0, 1.0], index=[3, 7], name='rating'),
-    pd.Series([5, 1], name='rating'),
 )
 
 
-@pytest.mark.parametrize('ratings', RATINGS_FOR_IDS)
-def test_ratings_in_place_of_ids_are_refused(small, ratings):
-    model = Recommender.load(small)
-    stars = fitted(seven_hundred(), goal='rating')
+@pytest.fixture(scope='module')
+def titled():
+    "Models for both goals, of items with titles; that of 7 is its id."
+    titles = {item: f'Item {item}' for item in range(40)} | {7: '7'}
+    ratings = Ratings.from_frame(seven_hundred(), scale=(1, 5), titles=titles)
+    short = {'n_factors': 3, 'n_iterations': 3}
+    return {
+        goal: Recommender.fit(ratings, goal=goal, **short)
+        for goal in ('ranking', 'rating')
+    }
+
+
+@pytest.mark.parametrize('ratings', HISTORIES)
+def test_ratings_by_item_are_a_new_user_in_every_question(titled, ratings):
+    "The oracle is what `fold_in` recommends."
+    model, stars = titled['ranking'], titled['rating']
+    options = {'k': 40, 'exclude_seen': False}
+    for asked in (model, stars):
+        folded = asked.fold_in({3: 5, 7: 1}, **options)
+        recommended = asked.recommend(ratings, **options)
+        pd.testing.assert_frame_equal(recommended, folded)
+        assert asked.explain(ratings, 5).equals(asked.explain({3: 5, 7: 1}, 5))
+    expected = stars.fold_in({3: 5, 7: 1}, **options).set_index('item').score
+    predicted = stars.predict(ratings, [5, 'Item 9', 3])
+    assert np.allclose(predicted, expected[[5, 9, 3]], atol=1e-4)
+    assert isinstance(stars.predict(ratings, 5), float)
+    some = model.recommend(ratings, candidates=[5, 9, 3])
+    assert sorted(some.item) == [5, 9]
+
+
+@pytest.mark.parametrize('ratings', HISTORIES)
+def test_ratings_in_place_of_items_are_refused(titled, ratings):
     for call in (
-        lambda: model.recommend(ratings),
-        lambda: model.recommend(1, candidates=ratings),
-        lambda: stars.predict(ratings, 3),
-        lambda: stars.predict(3, ratings),
-        lambda: stars.intervals(ratings, 3),
+        lambda: titled['ranking'].recommend(1, candidates=ratings),
+        lambda: titled['ranking'].fold_in({3: 5}, candidates=ratings),
+        lambda: titled['rating'].predict(3, ratings),
+        lambda: titled['rating'].predict(ratings, ratings),
     ):
-        with pytest.raises(TypeError, match='fold_in'):
+        with pytest.raises(TypeError, match='not ratings by item'):
             call()
-    assert len(model.fold_in(ratings, k=3)) == 3
+    with pytest.raises(TypeError):
+        titled['ranking'].similar(ratings)
+
+
+def test_what_may_be_ids_or_ratings_is_asked_about(titled):
+    unnamed = pd.Series([3, 7], index=[1, 2])
+    for call in (
+        lambda: titled['ranking'].recommend(unnamed),
+        lambda: titled['rating'].predict(unnamed, 3),
+        lambda: titled['ranking'].recommend(1, candidates=unnamed),
+    ):
+        with pytest.raises(TypeError, match='may be ids, or ratings'):
+            call()
+    frame = pd.DataFrame({'user': [1, 1], 'item': [3, 7], 'rating': [5, 1]})
+    with pytest.raises(TypeError, match='fold_in'):
+        titled['ranking'].recommend(frame)
+    assert len(titled['ranking'].recommend(frame.user, k=2)) == 4
+    assert len(titled['ranking'].recommend(unnamed.tolist(), k=2)) == 4
+
+
+def test_a_bayesian_model_answers_for_ratings_by_item():
+    ratings = Ratings.from_frame(seven_hundred(), scale=(1, 5))
+    short = {'n_factors': 2, 'n_burn_in': 2, 'n_samples': 6, 'progress': False}
+    model = Recommender.fit(ratings, 'bayes', **short)
+    new_user = {3: 5, 7: 1, 9: 4}
+    mean = model.fold_in(new_user, 40).set_index('item').score
+    found = model.intervals(new_user, [5, 8], of='mean')
+    assert np.allclose(found['mean'], mean[[5, 8]], atol=1e-4)
+    chances = model.probabilities(new_user, [5, 8])
+    assert np.allclose(chances @ chances.columns, mean[[5, 8]], atol=1e-4)
+
+
+def test_unknown_candidates_and_users_are_left_out_and_named(titled):
+    model = titled['ranking']
+    for wrong in ({'users': [1, 'x', 2]}, {'users': 1, 'candidates': [5, 'Item 99']}):
+        with pytest.raises(UnknownIdError):
+            model.recommend(**wrong)
+    found = model.recommend([1, 'x', 2, 999, 'x'], k=3, unknown='ignore')
+    assert found.attrs == {'unknown_users': ['x', 999], 'unknown_items': []}
+    pd.testing.assert_frame_equal(found, model.recommend([1, 2], k=3))
+    some = [5, 'Item 9', 999, 'Item 99', 20]
+    options = {'exclude_seen': False, 'unknown': 'ignore'}
+    found = model.recommend(1, candidates=some, **options)
+    assert found.attrs == {'unknown_users': [], 'unknown_items': [999, 'Item 99']}
+    assert sorted(found.item) == [5, 9, 20]
+    assert model.recommend(1, candidates=['Item 99'], **options).empty
+    found = model.fold_in({3: 5, 'Item 98': 4}, candidates=some, **options)
+    assert found.attrs['unknown_items'] == [999, 'Item 99', 'Item 98']
+    assert sorted(found.item) == [5, 9, 20]
+    everybody = model.recommend(k=1)
+    assert everybody.attrs == {'unknown_users': [], 'unknown_items': []}
+
+
+def test_unknown_items_of_new_users_are_left_out_and_named(titled):
+    model, stars = titled['ranking'], titled['rating']
+    half_known, known = {3: 5, 999: 1, 'Item 7': 2, '7': 1}, {3: 5, 7: 1}
+    for call in (
+        lambda: model.fold_in(half_known),
+        lambda: model.explain(half_known, 5),
+        lambda: stars.predict(half_known, 5),
+    ):
+        with pytest.raises(UnknownIdError, match='999'):
+            call()
+    found = model.fold_in(half_known, unknown='ignore')
+    assert found.attrs == {'unknown_users': [], 'unknown_items': [999, 'Item 7']}
+    pd.testing.assert_frame_equal(found, model.fold_in(known))
+    parts = model.explain(half_known, 5, unknown='ignore')
+    assert parts.attrs == {'item': 5, 'unknown_items': [999, 'Item 7']}
+    assert parts.equals(model.explain(known, 5))
+    predicted = stars.predict(half_known, [5, 999], unknown='ignore')
+    assert predicted[0] == stars.predict(known, 5)
+    assert np.isnan(predicted[1])
+    for call in (
+        lambda: model.fold_in({999: 5}, unknown='ignore'),
+        lambda: stars.predict({999: 5}, 5, unknown='ignore'),
+    ):
+        with pytest.raises(RatingsError, match='none of the 1 rated items is known'):
+            call()
+
+
+def test_an_unknown_item_of_one_new_user_costs_no_other_their_list(titled):
+    model = titled['ranking']
+    frame = pd.DataFrame(
+        {
+            'user': ['x', 'x', 'y', 'z', 'z'],
+            'item': [3, 999, 998, 7, 999],
+            'rating': [5, 4, 3, 2, 5],
+        }
+    )
+    with pytest.raises(UnknownIdError):
+        model.fold_in(frame)
+    found = model.fold_in(frame, k=3, unknown='ignore')
+    assert found.attrs == {'unknown_users': ['y'], 'unknown_items': [999, 998]}
+    for user, history in {'x': {3: 5}, 'z': {7: 2}}.items():
+        own = found[found.user == user].drop(columns='user').reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, model.fold_in(history, k=3))
+    assert found.user.unique().tolist() == ['x', 'z']
+    with pytest.raises(RatingsError, match='none of the 1 rated items'):
+        model.fold_in(frame[frame.user == 'y'], unknown='ignore')
+
+
+def skewed(n_niche):
+    """One item that all 400 users have, and two niches of items that few have.
+
+    Half of the `n_niche` users of a niche have each of its six items.
+    """
+    rng = np.random.default_rng(0)
+    rows = [(user, 'bestseller') for user in range(400)]
+    for niche in range(2):
+        for user in range(niche * n_niche, (niche + 1) * n_niche):
+            rows += [(user, f'{niche}-{j}') for j in range(6) if rng.random() < 0.5]
+    likes = pd.DataFrame(rows, columns=['user', 'item']).assign(rating=1)
+    return Recommender.fit(Ratings.from_frame(likes), n_factors=4)
+
+
+@pytest.mark.parametrize('n_niche', [8, 30])
+def test_what_is_like_a_rare_item_is_found_in_a_skewed_catalog(n_niche):
+    "A twentieth of the bestseller's ratings, 20, is more than items of a niche have."
+    model = skewed(n_niche)
+    counts = pd.Series(model.item_counts, model.items.index)
+    assert counts.drop('bestseller').max() < 20
+    item = counts.drop('bestseller').idxmin()
+    found = model.similar(item, k=5)
+    assert {other.split('-')[0] for other in found.item} == {item.split('-')[0]}
+    assert len(found) == 5
+
+
+def test_similar_says_what_it_left_out(capsys):
+    model = skewed(30)
+    counts = pd.Series(model.item_counts, model.items.index).drop('bestseller')
+    for item, min_ratings in (
+        (counts.idxmin(), None),
+        ('bestseller', None),
+        ('0-0', 14),
+        ('0-0', 0),
+        ('0-0', 10**9),
+    ):
+        least = min_ratings
+        if least is None:
+            least = min(10, int(model.item_counts[model.find(item)]))
+        found = model.similar(item, 20, min_ratings)
+        others = pd.Series(model.item_counts, model.items.index).drop(item)
+        n_left_out = int((others < least).sum())
+        expected = {'item': item, 'min_ratings': least, 'left_out': n_left_out}
+        assert found.attrs == expected
+        assert set(found.item) == set(others.index[others >= least])
+        said = capsys.readouterr().out
+        assert said.startswith(f'similar to {item!r}')
+        assert said.count('\n') == 1
+        assert (f'{n_left_out} item' in said) == (n_left_out > 0)
+    model.similar(item, say=None)
+    assert capsys.readouterr().out == ''
+
+
+def test_the_least_number_of_ratings_is_small_and_never_that_of_no_item():
+    rng = np.random.default_rng(1)
+    counts = [3, 5, 9, 10, 11, 60, 250]
+    rows = [
+        (user, item)
+        for item, n in enumerate(counts)
+        for user in rng.choice(250, n, replace=False)
+    ]
+    likes = pd.DataFrame(rows, columns=['user', 'item']).assign(rating=1)
+    model = Recommender.fit(Ratings.from_frame(likes), n_factors=2)
+    for item, n in enumerate(counts):
+        found = model.similar(item, 20, say=None)
+        assert found.attrs['min_ratings'] == min(n, 10)
+        enough = [j for j, m in enumerate(counts) if m >= min(n, 10) and j != item]
+        assert sorted(found.item) == enough
 
 
 def test_ids_in_a_series_are_ids(small):

@@ -167,6 +167,131 @@ def test_the_command_line_refuses_a_shared_title(
     assert by_title == typed(monkeypatch, capsys, *words, '--model', model_path)[1]
 
 
+# 1984 is an id and the title of 7; 'a' is a text id and the title of 'b'.
+TWO_MEANINGS = {
+    'numbers': ({7: '1984', 1984: 'Momo (1973)', 9: 'Emma'}, '1984', 1984, 7),
+    'text': ({'b': 'A', 'a': 'Momo (1973)', 'c': 'Emma'}, 'a', 'id:a', 'b'),
+}
+
+
+def double_model(kind, solver='als'):
+    "A model of three items, and a text that may mean two of them."
+    titles = TWO_MEANINGS[kind][0]
+    table = pd.DataFrame(
+        [
+            (user, item, 1 + (user * 3 + n) % 5)
+            for user in range(1, 7)
+            for n, item in enumerate(titles)
+            if (user + n) % 4
+        ],
+        columns=['user', 'item', 'rating'],
+    )
+    table.loc[len(table)] = (USER, next(iter(titles)), 4)
+    table['item'] = table['item'].astype(object).infer_objects()
+    ratings = Ratings.from_frame(table, scale=(1, 5), titles=titles)
+    return Recommender.fit(ratings, solver, n_factors=1, n_iterations=2)
+
+
+# ways to ask, for any item
+DOUBLE_WAYS = {
+    'find': lambda m, t: m.find(t),
+    'similar': lambda m, t: m.similar(t, min_ratings=0),
+    'explain': lambda m, t: m.explain(USER, t),
+    'predict': lambda m, t: m.predict(USER, t),
+    'predict many': lambda m, t: m.predict(USER, [t]),
+    'candidates': lambda m, t: m.recommend(USER, candidates=[t], exclude_seen=False),
+    'ignore': lambda m, t: m.predict(USER, [t], unknown='ignore'),
+    'fold in': lambda m, t: m.fold_in({t: 5}),
+}
+
+
+@pytest.mark.parametrize('kind', TWO_MEANINGS)
+@pytest.mark.parametrize('way', DOUBLE_WAYS)
+def test_a_text_that_is_an_id_and_a_title_is_refused(kind, way):
+    _, text, by_id, other = TWO_MEANINGS[kind]
+    model, ask = double_model(kind), DOUBLE_WAYS[way]
+    with pytest.raises(UnknownIdError) as refused:
+        ask(model, text)
+    assert f'{text!r} is the id of' in str(refused.value)
+    assert f'Say which: id:{text} or {other}' in str(refused.value)
+    # both ways out lead to the items meant
+    for sure, row in ((by_id, 1), (f'id:{text}', 1), (other, 0)):
+        assert model.find(sure) == row
+        ask(model, sure)
+
+
+def test_what_was_understood_is_said(capsys):
+    model = double_model('numbers')
+    found = model.similar(1984, min_ratings=0)
+    assert capsys.readouterr().out == "similar to 'Momo (1973)' (id 1984)\n"
+    assert found.attrs['item'] == 1984
+    model.similar(7, say=None)
+    assert capsys.readouterr().out == ''
+
+
+def test_a_column_of_ids_is_one_of_ids():
+    "One that is an id only tells what the others are."
+    model = double_model('text')
+    every = model.items.index
+    expected = [model.predict(USER, item) for item in ('b', 'id:a', 'c')]
+    assert np.allclose(model.predict(USER, every), expected)
+    frame = pd.DataFrame({'user': USER, 'item': every})
+    assert np.allclose(model.predict(frame), expected)
+    assert len(model.recommend(USER, candidates=every, exclude_seen=False)) == 3
+    history = dict.fromkeys(every, 3)
+    assert model.fold_in(history, exclude_seen=False).shape[0] == 3
+    # 'emma' is a title only, so that the others may be titles, too
+    with pytest.raises(UnknownIdError, match="'a' is the id of"):
+        model.predict(USER, ['a', 'emma'])
+
+
+def test_an_id_that_stands_for_a_missing_title_is_no_title():
+    table = pd.DataFrame({'user': [1, 1, 2], 'item': ['b', 'B', 'c'], 'rating': 4})
+    for titles in (None, {'c': 'Emma'}):
+        ratings = Ratings.from_frame(table, scale=(1, 5), titles=titles)
+        model = Recommender.fit(ratings, n_factors=1)
+        assert [model.find(id) for id in ('b', 'B', 'c')] == [0, 1, 2]
+
+
+@pytest.mark.parametrize('kind', TWO_MEANINGS)
+def test_the_command_line_refuses_an_id_that_is_a_title(
+    monkeypatch, capsys, tmp_path, kind
+):
+    _, text, _, other = TWO_MEANINGS[kind]
+    model = double_model(kind)
+    path = model.save(tmp_path / 'model.npz')
+    questions = (
+        ['similar', text],
+        ['explain', USER, text],
+        ['predict', USER, text],
+        ['predict', USER, other, text],
+        ['rate', f'{text}=5', f'{other}=2'],
+    )
+    for words in questions:
+        words += ['--model', path]
+        code, out, err = typed(monkeypatch, capsys, *words)
+        assert (code, out) == (2, '')
+        assert f'Say which: id:{text} or {other}' in err
+    least = ['--min-ratings', 0, '--model', path]
+    for word, row in ((f'id:{text}', 1), (other, 0)):
+        code, out, _ = typed(monkeypatch, capsys, 'similar', word, *least)
+        assert not code
+        assert out.startswith(f'similar to {model.catalog.describe(row)}\n')
+        code, out, _ = typed(monkeypatch, capsys, 'predict', USER, word, '-m', path)
+        assert not code
+        sure = model.catalog.sure_id(row)
+        assert f'{model.predict(USER, sure):.2f}' in out
+
+
+@pytest.mark.parametrize('kind', TWO_MEANINGS)
+def test_every_shortest_name_finds_its_item(kind):
+    catalog = double_model(kind).catalog
+    for row in range(3):
+        assert catalog.find_word(catalog.shortest_name(row)) == row
+        assert catalog.find(catalog.sure_id(row)) == row
+    assert catalog.shortest_name(2) == 'Emma'
+
+
 def test_what_train_suggests_can_be_typed(monkeypatch, capsys, tmp_path):
     "The most rated item shares its title, so its id is suggested."
     table = rated()
