@@ -25,10 +25,10 @@ import typer
 
 # %% auto #0
 __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', 'ByOption', 'JsonOption', 'UserColumn',
-           'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'ScaleOption', 'DuplicatesOption',
-           'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES',
-           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info',
-           'evaluate', 'rate', 'main']
+           'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
+           'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'TRIALS_FILE',
+           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar',
+           'explain', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -144,6 +144,14 @@ TitlesOption = Annotated[
         help='Column of titles, or a second file with ids and titles, or none.',
     ),
 ]
+TitlesIdColumn = Annotated[
+    str | None,
+    _option(
+        '--titles-id-column',
+        help='Column of item ids in a second file of titles. By default it is '
+        'recognized by its name.',
+    ),
+]
 ScaleOption = Annotated[
     tuple[float, float] | None,
     _option(
@@ -200,6 +208,7 @@ _OPTION_OF_ARGUMENT = {
     'rating': '--rating-column',
     'timestamp': '--timestamp-column',
     'sep': '--separator',
+    'titles_id': '--titles-id-column',
 }
 
 
@@ -752,6 +761,7 @@ def train(
     rating_column: RatingColumn = None,
     timestamp_column: TimestampColumn = None,
     titles: TitlesOption = None,
+    titles_id_column: TitlesIdColumn = None,
     scale: ScaleOption = None,
     duplicates: DuplicatesOption = 'auto',
     kind: KindOption = 'auto',
@@ -812,6 +822,7 @@ def train(
             rating=rating_column,
             timestamp=timestamp_column,
             titles=titles,
+            titles_id=titles_id_column,
             scale=scale,
             duplicates=duplicates,
             kind=kind,

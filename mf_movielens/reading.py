@@ -691,11 +691,11 @@ def _find_titles(
     columns: Columns,
     ids: npt.ArrayLike,
     table: Table,
-    item: Hashable,
+    item: _ItemColumns,
 ) -> pd.Series | None:
     """Titles by item id, or None.
 
-    `columns` are those of the table of ratings, `item` is its column of items.
+    `columns` are those of the table of ratings.
     """
     if 'titles' in columns:
         by_id = titles_by_id(columns['item'], columns['titles'], table.origin)
@@ -708,11 +708,20 @@ def _find_titles(
     return align_titles(by_id, ids, table.origin)
 
 
+class _ItemColumns(NamedTuple):
+    """Columns of item ids."""
+
+    of_ratings: Hashable
+    """That of the table of ratings."""
+    of_titles: Hashable | None
+    """That of the table of titles, or None if it has to be found."""
+
+
 def _titles_from_elsewhere(
     titles: str | int | PathLike[str] | pd.DataFrame,
     ids: npt.ArrayLike,
     ratings: Table,
-    item: Hashable,
+    item: _ItemColumns,
 ) -> pd.Series:
     """Titles from a second file or frame, whose item column may have the same name."""
     table: Table
@@ -728,44 +737,87 @@ def _titles_from_elsewhere(
         )
     names = {str(j): column for j, column in enumerate(table.columns)}
     columns = _join(table.careful_chunks(names))
-    id_place, title_place = 0, 1
-    if table.has_header:
-        id_place = _find_id_place(table, columns, item, ids)
-        title_place = _find_title_place(table, id_place)
+    id_place = _find_id_place(table, columns, item, ids)
+    title_place = _find_title_place(table, id_place)
     return titles_by_id(columns[str(id_place)], columns[str(title_place)], table.origin)
 
 
 def _find_id_place(
-    table: Table, columns: Columns, item: Hashable, ids: npt.ArrayLike
+    table: Table, columns: Columns, item: _ItemColumns, ids: npt.ArrayLike
 ) -> int:
     """The place of the item ids in a table of titles.
 
     It is the column of the same name as in the table of ratings; or of a telling name;
-    or the one that holds most of the ids.
+    or the one that holds most of the ids; or, without a header, the first. If it is not
+    the one that holds most of the ids, an error asks for it.
     """
-    if item in table.columns:
-        return table.columns.index(item)
-    named = columns_named_like(table.columns, 'item')
-    if len(named) == 1:
-        return table.columns.index(named[0])
-    known = set(map(str, np.asarray(ids)))
-    found = []
-    for place in range(len(table.columns)):
-        values = set(columns[str(place)].dropna().astype(str))
-        if len(known & values) > len(known) / 2:
-            found.append(place)
+    if item.of_titles is not None:
+        return _place_of(table, item.of_titles)
+    n_ids, n_held = _count_ids(table, columns, ids)
+    place = _likely_id_place(table, item.of_ratings)
+    if place is None:
+        found = [place for place, n in enumerate(n_held) if n > n_ids / 2]
+        if len(found) == 1:
+            return found[0]
+        raise RatingsError(
+            f'{table.origin.name}: {"more than one" if found else "no"} column holds '
+            f'the ids of the items, such as {np.asarray(ids)[:1].tolist()[0]!r}; '
+            f'the columns are {list_names(table.columns)}. '
+            'Name it: titles_id=…',
+            argument='titles_id',
+        )
+    best = int(np.argmax(n_held))
+    if n_held[best] > n_held[place]:
+        named, other = table.columns[place], table.columns[best]
+        raise RatingsError(
+            f'{table.origin.name}: column {named!r} holds {n_held[place]:,} of the '
+            f'{n_ids:,} item ids, but column {other!r} holds {n_held[best]:,}. Name '
+            f'the one that is meant: titles_id={str(named)!r} or '
+            f'titles_id={str(other)!r}',
+            argument='titles_id',
+        )
+    return place
+
+
+def _place_of(table: Table, column: Hashable) -> int:
+    """The place of a column that was named for the ids of a table of titles."""
+    # Without a header, columns are numbers, and may be given as text.
+    found = [n for n, name in enumerate(table.columns) if str(name) == str(column)]
     if len(found) == 1:
         return found[0]
     raise RatingsError(
-        f'{table.origin.name}: no column holds the ids of the items, such as '
-        f'{np.asarray(ids)[:1].tolist()[0]!r}; '
-        f'the columns are {list_names(table.columns)}',
-        argument='titles',
+        f'{table.origin.name}: there is no column {column!r}; '
+        f'the columns are {list_names(table.columns)}. Name another: titles_id=…',
+        argument='titles_id',
     )
+
+
+def _likely_id_place(table: Table, item: Hashable) -> int | None:
+    """The place of the column whose name, or whose place, tells that it holds ids."""
+    if not table.has_header:
+        return 0
+    if item in table.columns:
+        return table.columns.index(item)
+    named = columns_named_like(table.columns, 'item')
+    return table.columns.index(named[0]) if len(named) == 1 else None
+
+
+def _count_ids(
+    table: Table, columns: Columns, ids: npt.ArrayLike
+) -> tuple[int, list[int]]:
+    """How many ids there are, and how many of them each column holds."""
+    known = set(map(str, np.asarray(ids)))
+    n_held = []
+    for place in range(len(table.columns)):
+        values = set(columns[str(place)].dropna().astype(str))
+        n_held.append(len(known & values))
+    return len(known), n_held
 
 
 def _find_title_place(table: Table, id_place: int) -> int:
     """The place of the titles in a table of titles."""
+    if not table.has_header and id_place == 0:
+        return 1
     named = columns_named_like(table.columns, 'titles')
     if not named and 'name' in table.columns:
         named = ['name']
@@ -799,6 +851,7 @@ def load_ratings(
     duplicates: Duplicates = 'auto',
     sep: str | None = None,
     encoding: str | None = None,
+    titles_id: _Column = None,
     say: Callable[[str], object] | None = print,
     kind: Kind | Literal['auto'] = 'auto',
     missing: float | None = None,
@@ -830,6 +883,9 @@ def load_ratings(
     sep, encoding : str, optional
         Separator of the columns and encoding of the text. If not given, they are
         detected.
+    titles_id : str or int, optional
+        Column of item ids in a second table of titles. If not given, it is found by
+        its name, unless another column holds more of the ids.
     say : callable, optional
         Called with a line that tells how the file was understood; None for silence.
     kind : {'auto', 'stars', 'counts', 'likes'}
@@ -884,7 +940,8 @@ def load_ratings(
     frame = _ids_and_numbers(columns, table.origin)
     elsewhere = None if is_inside else titles
     ids = pd.unique(frame['item_id'])
-    by_id = _find_titles(elsewhere, columns, ids, table, roles['item'])
+    item_columns = _ItemColumns(roles['item'], titles_id)
+    by_id = _find_titles(elsewhere, columns, ids, table, item_columns)
     try:
         meaning = _interpret_column(columns['rating'], told, missing, table, roles)
         ratings = Ratings.from_frame(

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mf_movielens.cli import main
-from mf_movielens.encoding import Ratings, UnknownIdError
+from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
+from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 
 TITLES = {
@@ -304,3 +305,67 @@ def test_what_train_suggests_can_be_typed(monkeypatch, capsys, tmp_path):
     assert not code
     assert 'mf-movielens similar 101 ' in out
     assert 'mf-movielens rate 101=5 ' in out
+
+
+SALES = pd.DataFrame({'user': [1, 1, 2, 2, 3], 'item': [4, 7, 9, 2, 5], 'rating': 5})
+DRINKS = ['Tea', 'Rum', 'Gin', 'Ale', 'Wine']
+# `item` is a running number, of which three of five are ids of items by accident
+SHOP = pd.DataFrame({'item': [1, 2, 3, 4, 5], 'code': [4, 7, 9, 2, 5], 'title': DRINKS})
+AS_SOLD = dict(zip(SHOP.code, DRINKS))
+
+
+def titles_of(titles, **options):
+    ratings = load_ratings(SALES, titles=titles, say=None, **options)
+    return dict(zip(ratings.items.index.tolist(), ratings.titles))
+
+
+@pytest.fixture(params=['frame', 'file', 'file without a header'])
+def shop(request, tmp_path):
+    "The list of the shop; its columns of numbers and of codes."
+    if request.param == 'frame':
+        return SHOP, 'item', 'code'
+    has_header = request.param == 'file'
+    columns = ['item', 'title', 'code'] if has_header else ['title', 'code']
+    SHOP[columns].to_csv(tmp_path / 'shop.csv', index=False, header=has_header)
+    names = ('item', 'code') if has_header else (0, 1)
+    return tmp_path / 'shop.csv', *names
+
+
+def test_a_column_that_holds_more_of_the_ids_is_asked_about(shop):
+    titles, named, better = shop
+    with pytest.raises(RatingsError) as asked:
+        titles_of(titles)
+    message = str(asked.value)
+    assert f'column {named!r} holds {0 if named == 0 else 3} of the 5' in message
+    assert f'column {better!r} holds 5' in message
+    assert f"titles_id='{named}' or titles_id='{better}'" in message
+    assert asked.value.argument == 'titles_id'
+    assert titles_of(titles, titles_id=better) == AS_SOLD
+    assert titles_of(titles, titles_id=str(better)) == AS_SOLD
+    with pytest.raises(RatingsError, match="no column 'nowhere'"):
+        titles_of(titles, titles_id='nowhere')
+
+
+def test_the_named_column_of_ids_is_taken_though_it_holds_few():
+    assert titles_of(SHOP, titles_id='item')[4] == 'Ale'
+    # another name that tells, and a column of the same name that is as good
+    renamed = SHOP.rename(columns={'item': 'item_id'})
+    with pytest.raises(RatingsError, match="'item_id' holds 3 of the 5"):
+        titles_of(renamed)
+    assert titles_of(SHOP.assign(item=SHOP.code, code=SHOP.code)) == AS_SOLD
+    some = SHOP[:4].assign(item=SHOP.code[:4], code=range(90, 94))
+    assert titles_of(some) == AS_SOLD | {5: '5'}
+
+
+def test_the_command_line_asks_for_the_column_of_ids(monkeypatch, capsys, tmp_path):
+    SALES.to_csv(tmp_path / 'sales.csv', index=False)
+    SHOP.to_csv(tmp_path / 'shop.csv', index=False)
+    words = ['train', tmp_path / 'sales.csv', '--titles', tmp_path / 'shop.csv']
+    words += ['--out', tmp_path / 'out', '--no-evaluate', '--n-factors', 1]
+    code, _, err = typed(monkeypatch, capsys, *words)
+    assert code == 2
+    assert '--titles-id-column item or --titles-id-column code' in err
+    code, _, err = typed(monkeypatch, capsys, *words, '--titles-id-column', 'code')
+    assert (code, err) == (0, '')
+    model = Recommender.load(tmp_path / 'out' / 'model.npz')
+    assert dict(zip(model.items.index.tolist(), model.titles)) == AS_SOLD
