@@ -40,6 +40,7 @@ from mf_movielens.encoding import (
     parse_id,
     to_preference,
 )
+from .evaluation import rows_of_ids
 from .model_file import ModelFileError
 from .ranking import relevance_threshold
 from .reading import load_ratings
@@ -238,7 +239,16 @@ def _with_options(error: RatingsError) -> str:
 
 
 # Arguments whose option has the same name.
-_SAME_NAME = ('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal')
+_SAME_NAME = (
+    'titles',
+    'scale',
+    'duplicates',
+    'kind',
+    'missing',
+    'negative',
+    'goal',
+    'liked',
+)
 _DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 
 
@@ -898,45 +908,182 @@ ItemArgument = Annotated[str, typer.Argument(help='An id, or a title in quotes.'
 _MAX_PROBABILITY_COLUMNS = 10
 
 
-def _predictions(model: Recommender, user: Any, rows: list[int]) -> pd.DataFrame:
+class _Questions(NamedTuple):
+    """Pairs of users and items whose ratings are to be predicted."""
+
+    users: list[Any]
+    """(n,) ids of users."""
+    item_ix: np.ndarray
+    """(n,) rows of items."""
+    timestamp: Any
+    """Unix seconds of all, or (n,) of each; None if the time is unknown."""
+    columns: dict[str, Any]
+    """Columns of the answer that are known already."""
+
+
+def _predictions(model: Recommender, asked: _Questions) -> pd.DataFrame:
     """Predicted ratings; also intervals and probabilities, if the model gives them."""
-    pairs = [user] * len(rows), [model.catalog.sure_id(row) for row in rows]
-    columns = model.catalog.columns(np.array(rows, int))
-    frame = pd.DataFrame(columns | {'prediction': model.predict(*pairs)})
+    pairs = asked.users, [model.catalog.sure_id(row) for row in asked.item_ix]
+    times = {'timestamp': asked.timestamp}
+    columns = asked.columns | model.catalog.columns(asked.item_ix)
+    frame = pd.DataFrame(columns | {'prediction': model.predict(*pairs, **times)})
     if not model.gives_intervals:
         return frame
-    frame = frame.join(model.intervals(*pairs).drop(columns='mean'))
-    probabilities = model.probabilities(*pairs)
+    frame = frame.join(model.intervals(*pairs, **times).drop(columns='mean'))
+    probabilities = model.probabilities(*pairs, **times)
     if len(probabilities.columns) > _MAX_PROBABILITY_COLUMNS:
         return frame
     names = [f'P({stars:g})' for stars in probabilities.columns]
     return frame.join(probabilities.set_axis(names, axis=1))
 
 
-@app.command(
-    epilog='Example:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"'
-)
-def predict(
-    user: UserArgument,
-    items: Annotated[list[str], typer.Argument(help='Ids, or titles in quotes.')],
-    model: ModelOption = DEFAULT_MODEL,
-    as_json: JsonOption = False,
-) -> None:
-    """Predict the ratings that a user would give.
+def _unix_seconds_of(moment: str | None) -> int | None:
+    """Unix seconds of a number or a date."""
+    if moment is None:
+        return None
+    if re.fullmatch('-?[0-9]{1,18}', moment):
+        return int(moment)
+    try:
+        return int(pd.to_datetime(moment, utc=True).timestamp())
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f'--timestamp {moment}: give Unix seconds, or a date such as 2024-03-01'
+        ) from None
 
-    A Bayesian model also gives 90 % intervals and the probability of each rating. If
-    some of several items are unknown, the others are answered, and the exit code is 3.
-    """
-    loaded = _load_model(model)
-    rows = [loaded.catalog.find_word(item, unknown='ignore') for item in items]
-    known = [row for row in rows if row >= 0]
+# %% ../nbs/25_cli.ipynb #94c22ad5
+def _ask_about_pairs(
+    model: Recommender, test: Ratings, unknown: Any
+) -> tuple[_Questions, int]:
+    """The pairs of a file, and how many of them are left out as unknown."""
+    try:
+        user_ix = rows_of_ids(model.users, test.users, unknown)[test.user_ix]
+        item_ix = rows_of_ids(model.items, test.items, unknown)[test.item_ix]
+    except UnknownIdError as e:
+        raise UsageError(
+            f'{e} With --unknown ignore, such pairs are left out and counted.'
+        ) from e
+    known = (user_ix >= 0) & (item_ix >= 0)
+    users = model.users.decode(user_ix[known]).tolist()
+    seconds = None
+    if model.predictor.uses_time and test.timestamp is not None:
+        seconds = test.timestamp[known]
+    columns: dict[str, Any] = {'user': users}
+    low, high = test.scale
+    if low < high:
+        columns['rating'] = test.rating[known].astype('float64')
+    return _Questions(users, item_ix[known], seconds, columns), int((~known).sum())
+
+
+def _predict_pairs(
+    model: Recommender, test: Ratings, unknown: Any, as_json: bool
+) -> None:
+    """Print the predictions for all pairs of a file."""
+    asked, n_unknown = _ask_about_pairs(model, test, unknown)
+    if not asked.users:
+        raise UsageError('the model knows none of these pairs')
+    if n_unknown:
+        print(f'note: {n_unknown:,} pairs are unknown, and left out', file=sys.stderr)
+    if model.predictor.uses_time and asked.timestamp is None:
+        note = 'note: these pairs have no timestamps, so the time counts as unknown'
+        print(note, file=sys.stderr)
+    _print_frame(_predictions(model, asked), as_json)
+
+
+def _predict_items(
+    model: Recommender,
+    user: str,
+    items: list[str],
+    timestamp: int | None,
+    as_json: bool,
+) -> None:
+    """Print the predictions for some items; unknown ones are named after the others."""
+    rows = [model.catalog.find_word(item, unknown='ignore') for item in items]
+    known = np.array([row for row in rows if row >= 0], int)
     unknown_items = [item for item, row in zip(items, rows) if row < 0]
-    if not known:
-        loaded.catalog.find_word(unknown_items[0])
-    _print_frame(_predictions(loaded, _to_id(loaded.users, user), known), as_json)
+    if not len(known):
+        model.catalog.find_word(unknown_items[0])
+    id_ = _to_id(model.users, user)
+    asked = _Questions([id_] * len(known), known, timestamp, {})
+    _print_frame(_predictions(model, asked), as_json)
     if unknown_items:
         names = ', '.join(map(repr, unknown_items))
         _end_with_unknown(f'the model knows no item with the id or the title {names}')
+
+
+@app.command(
+    epilog='Examples:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"  ·  '
+    'mf-movielens predict --pairs test.csv'
+)
+def predict(
+    user: Annotated[
+        str | None, typer.Argument(help='Id of a user.', show_default=False)
+    ] = None,
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(help='Ids, or titles in quotes.', show_default=False),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        _option(
+            '--pairs',
+            exists=True,
+            help='A file with users, items and perhaps ratings and timestamps, instead '
+            'of one user and items.',
+        ),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    timestamp: Annotated[
+        str | None,
+        _option(
+            '--timestamp',
+            help='When the user will rate, for a model that was fitted with time: Unix '
+            'seconds or a date.',
+        ),
+    ] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help='Pairs of a file with an unknown id: raise, or ignore, to leave them '
+            'out and count them.'
+        ),
+    ] = 'raise',
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    duplicates: DuplicatesOption = 'auto',
+    separator: SeparatorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the ratings that a user would give, or those of the pairs of a file.
+
+    A Bayesian model also gives 90 % intervals and the probability of each rating. If
+    it was fitted with time, it predicts for the timestamps of the file. If some of
+    several items are unknown, the others are answered, and the exit code is 3.
+    """
+    if pairs is None and not (user and items):
+        raise UsageError('name a user and items, or a file of pairs with --pairs')
+    if pairs is not None and (user or timestamp):
+        raise UsageError(
+            'the users, items and timestamps are those of the file of --pairs; leave '
+            'out the others'
+        )
+    loaded = _load_model(model)
+    if pairs is None:
+        moment = _unix_seconds_of(timestamp)
+        _predict_items(loaded, str(user), items or [], moment, as_json)
+        return
+    with _notes_to_stderr(as_json):
+        test = _read_file(
+            pairs,
+            user=user_column,
+            item=item_column,
+            rating=rating_column,
+            timestamp=timestamp_column,
+            duplicates=duplicates,
+            sep=separator,
+        )
+    _predict_pairs(loaded, test, unknown, as_json)
 
 
 @app.command(
@@ -1010,6 +1157,29 @@ def info(model: ModelOption = DEFAULT_MODEL, as_json: JsonOption = False) -> Non
     print(json.dumps(summary.to_dict()) if as_json else summary.to_string())
 
 
+def _notes_on_evaluation(
+    model: Recommender, test: Ratings, found: pd.Series
+) -> Iterator[str]:
+    """What has to be known of a test to understand its figures."""
+    if found.seen:
+        effect = 'they are left out, because they are not recommended'
+        if model.goal == 'rating':
+            effect = 'the error is too small'
+        yield f'the model was fitted to {found.seen:,} of these ratings; {effect}'
+    if model.predictor.uses_time and test.timestamp is None:
+        yield (
+            'the model knows of time, but these ratings have no timestamps; with them '
+            'the error would be smaller'
+        )
+    if model.kind == 'likes' and test.kind == 'stars':
+        yield (
+            f'the model knows likes only; a rating of {found.liked_from:g} or more '
+            'counts as liked (--liked sets another)'
+        )
+    elif not (test.rating >= found.liked_from).any():
+        yield f'no rating is {found.liked_from:g} or more, so nothing counts as liked'
+
+
 def _four_decimals(value: object) -> str:
     return f'{value:.4f}' if isinstance(value, float) else str(value)
 
@@ -1039,9 +1209,21 @@ def evaluate(
     missing: MissingOption = None,
     negative: NegativeOption = 'raise',
     separator: SeparatorOption = None,
+    liked: Annotated[
+        float | None,
+        _option(
+            '--liked',
+            help='The rating from which an item counts as liked. By default three '
+            'quarters up the scale; for a model of likes, that of the file.',
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a model on other ratings."""
+    """Evaluate a model on other ratings.
+
+    A model that was fitted with time predicts for the timestamps of the file. Stars can
+    judge a model of likes.
+    """
     loaded = _load_model(model)
     is_of_counts = loaded.kind == 'counts' and kind == 'auto'
     with _notes_to_stderr(as_json):
@@ -1059,19 +1241,13 @@ def evaluate(
         )
     wanted: Any = unknown
     try:
-        found = loaded.evaluate(ratings, wanted)
+        found = loaded.evaluate(ratings, wanted, liked=liked)
     except UnknownIdError as e:
         raise UsageError(
             f'{e} With --unknown ignore, such pairs are left out and counted.'
         ) from e
-    if found.seen:
-        effect = 'they are left out, because they are not recommended'
-        if loaded.goal == 'rating':
-            effect = 'the error is too small'
-        print(
-            f'note: the model was fitted to {found.seen:,} of these ratings; {effect}',
-            file=sys.stderr,
-        )
+    for note in _notes_on_evaluation(loaded, ratings, found):
+        print(f'note: {note}', file=sys.stderr)
     if as_json:
         print(json.dumps({k: None if v != v else v for k, v in found.items()}))
     else:

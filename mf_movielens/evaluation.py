@@ -14,28 +14,37 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['AlignedRatings', 'align_ratings', 'evaluate_predictor']
+__all__ = ['AlignedRatings', 'rows_of_ids', 'align_ratings', 'Judgement', 'find_judgement', 'evaluate_predictor']
 
 # %% ../nbs/19_evaluation.ipynb #e4d1c78a
 from mf_movielens.encoding import (
+    Kind,
     Ratings,
     RatingsError,
     Vocabulary,
     keep_stars,
     parse_id,
 )
-from .factors import Predictor
+from .factors import Goal, Predictor
 from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
     catalog_coverage,
     contains_pairs,
     rank_items,
     ranking_metrics,
+    relevance_threshold,
 )
-from .validation import check_list_length
+from .validation import check_list_length, check_value
 
 # %% ../nbs/19_evaluation.ipynb #2fc91a67
-__all__ = ['AlignedRatings', 'align_ratings', 'evaluate_predictor']
+__all__ = [
+    'AlignedRatings',
+    'Judgement',
+    'align_ratings',
+    'evaluate_predictor',
+    'find_judgement',
+    'rows_of_ids',
+]
 
 # %% ../nbs/19_evaluation.ipynb #20cf4aa4
 class AlignedRatings(NamedTuple):
@@ -47,12 +56,40 @@ class AlignedRatings(NamedTuple):
     """How many others there were."""
 
 
-def _ids_of_same_kind(vocabulary: Vocabulary, other: Vocabulary) -> Any:
-    """The ids of the other vocabulary, as text or as numbers like the first."""
+def rows_of_ids(
+    vocabulary: Vocabulary,
+    other: Vocabulary,
+    unknown: Literal['raise', 'ignore'] = 'raise',
+) -> np.ndarray:
+    """Find the rows that the ids of another vocabulary have in a vocabulary.
+
+    Parameters
+    ----------
+    vocabulary, other : Vocabulary
+        Where one holds text and the other whole numbers, ids are compared as they are
+        written.
+    unknown : {'raise', 'ignore'}
+        Whether an unknown id is an error, or gets the row -1.
+
+    Returns
+    -------
+    ndarray of int32
+        (n,) a row for each id of `other`.
+
+    Raises
+    ------
+    UnknownIdError
+        If an id is unknown, and `unknown` is 'raise'.
+
+    Examples
+    --------
+    >>> rows_of_ids(Vocabulary([7, 8]), Vocabulary(['8', '007']), 'ignore')
+    array([ 1, -1], dtype=int32)
+    """
     if vocabulary.is_text == other.is_text:
-        return other.index
+        return vocabulary.encode(other.index, unknown)
     convert = str if vocabulary.is_text else parse_id
-    return [convert(id) for id in other.index]
+    return vocabulary.encode([convert(id) for id in other.index], unknown)
 
 
 def align_ratings(
@@ -99,8 +136,8 @@ def align_ratings(
         scale = ratings.scale
     else:
         ratings = replace(ratings, scale=scale, kind=None)
-    user_rows = users.encode(_ids_of_same_kind(users, ratings.users), unknown)
-    item_rows = items.encode(_ids_of_same_kind(items, ratings.items), unknown)
+    user_rows = rows_of_ids(users, ratings.users, unknown)
+    item_rows = rows_of_ids(items, ratings.items, unknown)
     user_ix, item_ix = user_rows[ratings.user_ix], item_rows[ratings.item_ix]
     known = (user_ix >= 0) & (item_ix >= 0)
     if not known.any():
@@ -108,6 +145,7 @@ def align_ratings(
             f'none of the {len(ratings):,} ratings is of a user and an item '
             'that the model knows'
         )
+    seconds = ratings.timestamp
     aligned = Ratings(
         user_ix[known],
         item_ix[known],
@@ -117,8 +155,102 @@ def align_ratings(
         scale,
         kind=ratings.kind,
         has_stars=None if ratings.has_stars is None else ratings.has_stars[known],
+        timestamp=None if seconds is None else seconds[known],
     )
     return AlignedRatings(aligned, int((~known).sum()))
+
+# %% ../nbs/19_evaluation.ipynb #693cea38
+class Judgement(NamedTuple):
+    """How held-out ratings judge a model."""
+
+    scale: tuple[float, float]
+    """Lowest and highest rating."""
+    liked_from: float
+    """The rating from which an item counts as liked."""
+
+
+def _least_liked(test: Ratings, scale: tuple[float, float]) -> float:
+    """The rating from which an item counts as liked, if nothing is said."""
+    if test.kind == 'counts':
+        return float(test.rating[test.rating > 0].min(initial=np.inf))
+    return relevance_threshold(scale)
+
+
+def find_judgement(
+    test: Ratings,
+    scale: tuple[float, float],
+    goal: Goal,
+    kind: Kind,
+    liked: float | None = None,
+) -> Judgement:
+    """Find out on which scale held-out ratings are, and which of them are likes.
+
+    Parameters
+    ----------
+    test : Ratings
+        Held-out ratings.
+    scale : (float, float)
+        Lowest and highest rating that the model knows.
+    goal : {'ranking', 'rating'}
+        That of the model. Only a model that ranks can be judged on another scale.
+    kind : {'stars', 'counts', 'likes'}
+        What the model was fitted to.
+    liked : float, optional
+        The rating from which an item counts as liked. By default three quarters up
+        the scale: that of the model; or, for a model of likes, that of the ratings.
+        Of counts, all above 0.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    RatingsError
+        If the ratings are on another scale than the model's, or are stars and the model
+        is one of counts, and `liked` is not given; or if they are counts, and ratings
+        are predicted.
+    ValueError
+        If `liked` is no finite number.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [7, 8], 'item': [1, 1], 'rating': [2.0, 4]})
+    >>> stars = Ratings.from_frame(frame, scale=(1, 5))
+    >>> find_judgement(stars, (1, 1), 'ranking', 'likes')
+    Judgement(scale=(1, 5), liked_from=4.0)
+    """
+    if liked is not None:
+        requirement = 'it must be a finite number, such as 4'
+        check_value(lambda x: np.isfinite(float(x)), 'liked', liked, requirement)
+    low, high = scale
+    is_outside = (test.rating < low) | (test.rating > high)
+    has_other_scale = goal == 'ranking' and bool(is_outside.any())
+    if test.kind == 'counts' and goal == 'rating':
+        raise RatingsError(
+            'counts cannot judge predicted ratings. If these are ratings, say '
+            "kind='stars' when you load them",
+            argument='kind',
+        )
+    if test.kind == 'stars' and liked is None:
+        if kind == 'counts':
+            raise RatingsError(
+                'the model was fitted to counts, and these ratings are stars. If they '
+                "are counts, say kind='counts' when you load them; if they are stars, "
+                'say from which on an item is liked: liked=…',
+                argument='kind',
+            )
+        if kind == 'stars' and has_other_scale:
+            raise RatingsError(
+                f'the rating {test.rating[is_outside][0]:g} is outside the scale of '
+                f'the model, {low:g} to {high:g}. If these ratings have another scale, '
+                'say from which on an item is liked: liked=…',
+                argument='liked',
+            )
+    if has_other_scale or 'counts' in (test.kind, kind):
+        scale = test.scale
+    threshold = _least_liked(test, scale) if liked is None else float(liked)
+    return Judgement(scale, threshold)
 
 # %% ../nbs/19_evaluation.ipynb #9c39fa46
 _Metrics = dict[str, Any]
@@ -145,34 +277,39 @@ class _Task(NamedTuple):
     """(n,) which of them are of pairs that the model was fitted to."""
     k: int
     """Number of recommendations for each user."""
+    liked_from: float
+    """The rating from which an item counts as liked."""
 
 
 def _rating_metrics(task: _Task) -> _Metrics:
     """Errors of the predicted ratings, and the coverage of prediction intervals."""
     test = keep_stars(task.test)
     user_ix, item_ix, rating = test.user_ix, test.item_ix, test.rating
-    predicted = task.predictor.predict(user_ix, item_ix)
+    seconds = test.timestamp if task.predictor.uses_time else None
+    predicted = task.predictor.predict(user_ix, item_ix, seconds)
     error, low, high = error_interval(rating, predicted, groups=user_ix)
     errors = {'rmse': error, 'low': low, 'high': high, 'mae': mae(rating, predicted)}
-    return errors | task.predictor.interval_coverage(user_ix, item_ix, rating)
+    coverage = task.predictor.interval_coverage
+    return errors | coverage(user_ix, item_ix, rating, timestamp=seconds)
 
 
 def _recommendation_metrics(task: _Task) -> _Metrics:
     """How good the top-N recommendations are, for users who liked something new."""
     names = ('ndcg', 'ndcg_low', 'ndcg_high', *_RANKING_MEANS, 'coverage')
-    nothing: _Metrics = {'users': 0} | dict.fromkeys(names, np.nan)
+    nothing: _Metrics = {'liked_from': task.liked_from, 'users': 0}
+    nothing |= dict.fromkeys(names, np.nan)
     if task.is_seen.all():
         return nothing
     held_out = task.test.take(~task.is_seen)
     users = np.unique(held_out.user_ix)
     recommended = rank_items(task.predictor.scores, users, task.seen, task.k)
-    by_user = ranking_metrics(recommended, users, held_out, task.k)
+    by_user = ranking_metrics(recommended, users, held_out, task.k, task.liked_from)
     if by_user.empty:
         return nothing
     means = [float(by_user[column].mean()) for column in _RANKING_MEANS.values()]
     share = catalog_coverage(recommended, len(task.test.items))
     values = [*mean_interval(by_user.ndcg), *means, share]
-    return {'users': len(by_user)} | dict(zip(names, values))
+    return nothing | {'users': len(by_user)} | dict(zip(names, values))
 
 
 _METRICS: dict[str, tuple[Callable[[_Task], _Metrics], ...]] = {
@@ -182,7 +319,11 @@ _METRICS: dict[str, tuple[Callable[[_Task], _Metrics], ...]] = {
 
 # %% ../nbs/19_evaluation.ipynb #82ec7fa5
 def evaluate_predictor(
-    predictor: Predictor, seen: csr_array, test: AlignedRatings, k: int = 10
+    predictor: Predictor,
+    seen: csr_array,
+    test: AlignedRatings,
+    k: int = 10,
+    liked_from: float | None = None,
 ) -> pd.Series:
     """Measure a predictor with held-out ratings.
 
@@ -192,17 +333,21 @@ def evaluate_predictor(
     seen : csr_array of shape (n_users, n_items)
         The ratings that it was fitted to, which are not recommended.
     test : AlignedRatings
-        Held-out ratings, in the rows of the predictor.
+        Held-out ratings, in the rows of the predictor. If the predictor uses time, and
+        they have timestamps, it predicts for these.
     k : int
         Number of recommendations for each user.
+    liked_from : float, optional
+        The rating from which an item is relevant; by default `relevance_threshold` of
+        the scale, and of counts whatever is above 0.
 
     Returns
     -------
     Series
         ratings, unknown and seen (numbers of ratings); with the goal 'rating' rmse,
         low, high (its 95 % interval) and mae; with prediction intervals covered_90 and
-        nominal_90; users (to whom something new is relevant), ndcg, ndcg_low,
-        ndcg_high (95 %), recall, precision, map, mrr, hit and coverage.
+        nominal_90; liked_from; users (to whom something new is relevant), ndcg,
+        ndcg_low, ndcg_high (95 %), recall, precision, map, mrr, hit and coverage.
 
     Raises
     ------
@@ -215,7 +360,9 @@ def evaluate_predictor(
     """
     k = check_list_length('k', k)
     is_seen = contains_pairs(seen, test.ratings.user_ix, test.ratings.item_ix)
-    task = _Task(predictor, seen, test.ratings, is_seen, k)
+    if liked_from is None:
+        liked_from = _least_liked(test.ratings, test.ratings.scale)
+    task = _Task(predictor, seen, test.ratings, is_seen, k, liked_from)
     found: _Metrics = {
         'ratings': len(test.ratings),
         'unknown': test.n_unknown,

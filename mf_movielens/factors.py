@@ -127,6 +127,11 @@ class Predictor(Protocol):
         ...
 
     @property
+    def uses_time(self) -> bool:
+        """Whether a prediction depends on the timestamp of the rating."""
+        ...
+
+    @property
     def user_factors(self) -> np.ndarray:
         """(n_users, d) vectors whose products with those of items drive the scores."""
         ...
@@ -274,6 +279,7 @@ class Predictor(Protocol):
         item_ix: npt.ArrayLike,
         rating: np.ndarray,
         level: float = 0.9,
+        timestamp: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
         """Measure prediction intervals with held-out ratings.
 
@@ -285,6 +291,8 @@ class Predictor(Protocol):
             The held-out ratings.
         level : float
             Probability of the intervals.
+        timestamp : array_like of int, optional
+            (n,) Unix seconds of the ratings.
 
         Returns
         -------
@@ -332,6 +340,11 @@ class PointPredictor:
     def rating_kind(self) -> Kind | None:
         """'counts' if it was fitted to them; None if the scale tells all."""
         return None
+
+    @property
+    def uses_time(self) -> bool:
+        """Never: predictions do not depend on timestamps."""
+        return False
 
     def prediction_intervals(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise ValueError: there are no prediction intervals."""

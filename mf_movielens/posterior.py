@@ -190,6 +190,11 @@ class Posterior:
         return self.user_samples.shape[1], self.item_samples.shape[1]
 
     @property
+    def uses_time(self) -> bool:
+        """Whether it was fitted with time, so that timestamps change predictions."""
+        return self.time is not None
+
+    @property
     def n_factors(self) -> int:
         """Number of latent factors."""
         return int(self.user_samples.shape[2] - 1)
@@ -455,8 +460,9 @@ class Posterior:
         item_ix: npt.ArrayLike,
         rating: np.ndarray,
         level: float = 0.9,
+        timestamp: npt.ArrayLike | None = None,
     ) -> dict[str, float]:
-        """Measure prediction intervals, without time, with held-out ratings.
+        """Measure prediction intervals with held-out ratings.
 
         Parameters
         ----------
@@ -466,6 +472,8 @@ class Posterior:
             The held-out ratings.
         level : float
             Probability of the intervals.
+        timestamp : array_like of int, optional
+            (n,) Unix seconds of the ratings, if the model was fitted with time.
 
         Returns
         -------
@@ -473,7 +481,7 @@ class Posterior:
             For the level 0.9: covered_90, the share of the ratings inside, and
             nominal_90, the mean mass.
         """
-        found = self.prediction_intervals(user_ix, item_ix, level=level)
+        found = self.prediction_intervals(user_ix, item_ix, timestamp, level)
         percent = f'{100 * level:g}'
         return {
             f'covered_{percent}': float(_is_covered(found, rating).mean()),

@@ -26,12 +26,15 @@ from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
     Kind,
     Ratings,
-    RatingsError,
     Vocabulary,
     find_id_column,
     keep_stars,
 )
-from .evaluation import align_ratings, evaluate_predictor
+from mf_movielens.evaluation import (
+    align_ratings,
+    evaluate_predictor,
+    find_judgement,
+)
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
 from .item_weights import ItemWeights
 from mf_movielens.model_file import (
@@ -836,17 +839,23 @@ class Recommender:
         test: Ratings,
         unknown: Literal['raise', 'ignore'] = 'raise',
         k: int = 10,
+        liked: float | None = None,
     ) -> pd.Series:
         """Measure the model with held-out ratings.
 
         Parameters
         ----------
         test : Ratings
-            Ratings that the model was not fitted to. Ids count, not row numbers.
+            Ratings that the model was not fitted to. Ids count, not row numbers. If
+            the model was fitted with time, it predicts for their timestamps.
         unknown : {'raise', 'ignore'}
             Whether pairs with an unknown id are an error, or are left out and counted.
         k : int
             Number of recommendations for each user.
+        liked : float, optional
+            The rating from which an item counts as liked. By default three quarters up
+            the scale, which is that of `test` if the model was fitted to likes. All
+            counts above 0 are likes.
 
         Returns
         -------
@@ -854,15 +863,17 @@ class Recommender:
             ratings, unknown and seen (numbers of ratings); if the model predicts
             ratings, rmse, low, high (its 95 % interval) and mae; if it gives
             intervals, covered_90 and nominal_90 (how many ratings lie inside, and how
-            many should); users (to whom something new is relevant), ndcg, ndcg_low,
-            ndcg_high (95 %), recall, precision, map, mrr, hit and coverage.
+            many should); liked_from; users (to whom something new is relevant), ndcg,
+            ndcg_low, ndcg_high (95 %), recall, precision, map, mrr, hit and coverage.
 
         Raises
         ------
         TypeError
             If `test` are no `Ratings`.
         RatingsError
-            If a rating is outside the scale, or no pair is known.
+            If a rating is outside the scale, or no pair is known. A model that ranks
+            can be judged on another scale, if `liked` is given, and so can one of
+            counts by stars.
         UnknownIdError
             If an id is unknown, and `unknown` is 'raise'.
 
@@ -880,15 +891,11 @@ class Recommender:
                 f'evaluate takes Ratings, not {type(test).__name__}; '
                 'make them with load_ratings or Ratings.from_frame'
             )
-        if self.kind == 'counts' and test.kind == 'stars':
-            raise RatingsError(
-                'the model was fitted to counts, and these ratings are stars. If they '
-                "are counts, say kind='counts' when you load them",
-                argument='kind',
-            )
-        scale = self.predictor.scale
+        scale, least = find_judgement(
+            test, self.predictor.scale, self.goal, self.kind, liked
+        )
         aligned = align_ratings(test, self.users, self.items, scale, unknown)
-        return evaluate_predictor(self.predictor, self.seen, aligned, k)
+        return evaluate_predictor(self.predictor, self.seen, aligned, k, least)
 
     def summary(self) -> pd.Series:
         """Say what this is and how it was fitted.

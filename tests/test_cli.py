@@ -782,6 +782,237 @@ def test_what_was_understood_is_said_first(run, stars):
     assert explained.startswith("user 7, 'Dune' (id 1)\n")
 
 
+@pytest.fixture
+def typed(monkeypatch, capsys, tmp_path):
+    "(exit code, output, errors) of a command, in this process."
+    from mf_movielens.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+DAY = 86_400
+
+
+@pytest.fixture(scope='module')
+def timed(tmp_path_factory):
+    """A model that knows of time, where the day is all that matters; and a test.
+
+    On even days everybody gives four or five stars, on odd days one or two.
+    """
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((40, 30)) < 0.6)
+    day = rng.integers(0, 20, len(user))
+    table = pd.DataFrame({'user': user, 'item': item})
+    table['rating'] = np.where(day % 2, 1, 4) + rng.integers(0, 2, len(user))
+    table['timestamp'] = DAY * (10_000 + day)
+    is_test = rng.random(len(user)) < 0.1
+    ratings = Ratings.from_frame(table[~is_test], scale=(1, 5))
+    few = {'n_factors': 1, 'n_burn_in': 10, 'n_samples': 20, 'progress': False}
+    model = Recommender.fit(ratings, 'bayes', **few)
+    path = model.save(tmp_path_factory.mktemp('timed') / 'model.npz')
+    return path, model, table[is_test]
+
+
+def test_evaluate_uses_the_timestamps_of_a_file(typed, timed, tmp_path):
+    path, model, test = timed
+    test.to_csv(tmp_path / 'test.csv', index=False)
+    predicted = model.predict(test, timestamp=test.timestamp.to_numpy())
+    rmse = np.sqrt(np.mean((predicted - test.rating) ** 2))
+    code, out, err = typed('evaluate', 'test.csv', '-m', path, '--json')
+    found = json.loads(out)
+    assert (code, 'note' in err) == (0, False)
+    assert np.isclose(found['rmse'], rmse)
+    inside = model.intervals(test, timestamp=test.timestamp.to_numpy())
+    covered = (inside.low <= test.rating) & (test.rating <= inside.high)
+    assert np.isclose(found['covered_90'], covered.mean())
+    words = ['evaluate', 'test.csv', '-m', path, '--json']
+    code, out, err = typed(*words, '--timestamp-column', 'none')
+    untimed = json.loads(out)
+    assert 'note: the model knows of time' in err
+    expected = np.sqrt(np.mean((model.predict(test) - test.rating) ** 2))
+    assert np.isclose(untimed['rmse'], expected)
+    assert rmse < 0.8 < 1.2 < expected
+    ranks = ('ndcg', 'users', 'liked_from')
+    assert [found[name] for name in ranks] == [untimed[name] for name in ranks]
+
+
+def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tmp_path):
+    path, model, test = timed
+    test.to_csv(tmp_path / 'test.csv', index=False)
+    words = ['predict', '--pairs', 'test.csv', '-m', path, '--json']
+    code, out, err = typed(*words)
+    assert code == 0
+    assert err.startswith('test.csv: ') and err.count('\n') == 1
+    found = pd.DataFrame(json.loads(out))
+    times = test.timestamp.to_numpy()
+    assert found.user.tolist() == test.user.tolist()
+    assert found.item.tolist() == test.item.tolist()
+    assert found.rating.tolist() == test.rating.tolist()
+    assert np.allclose(found.prediction, model.predict(test, timestamp=times))
+    assert np.allclose(found.low, model.intervals(test, timestamp=times).low)
+    chances = model.probabilities(test, timestamp=times)
+    assert np.allclose(found['P(5)'], chances[5.0])
+    code, out, err = typed(*words, '--timestamp-column', 'none')
+    assert 'note: these pairs have no timestamps' in err
+    predictions = [row['prediction'] for row in json.loads(out)]
+    assert np.allclose(predictions, model.predict(test))
+    # without ratings, and with pairs that nobody knows
+    half_known = pd.concat([test, test.head(2).assign(user=999)])
+    half_known = half_known.drop(columns='rating')
+    half_known.to_csv(tmp_path / 'test.csv', index=False)
+    words += ['--rating-column', 'none']
+    code, out, err = typed(*words)
+    assert (code, out) == (2, '')
+    assert '999' in err and '--unknown ignore' in err
+    code, out, err = typed(*words, '--unknown', 'ignore')
+    again = pd.DataFrame(json.loads(out))
+    assert 'note: 2 pairs are unknown' in err
+    assert again.equals(found.drop(columns='rating'))
+
+
+def test_predict_for_a_moment(typed, timed):
+    path, model, _ = timed
+    words = ['predict', 3, 4, 5, '-m', path, '--json', '--timestamp']
+    seconds = DAY * 10_001
+    expected = model.predict(3, [4, 5], timestamp=seconds)
+    for moment in (seconds, '1997-05-20', '1997-05-20 00:00:00'):
+        code, out, _ = typed(*words, moment)
+        assert code == 0
+        predictions = [row['prediction'] for row in json.loads(out)]
+        assert np.allclose(predictions, expected)
+    assert (expected < 3).all()
+    for wrong in ('soon', '1997-13-45', '9' * 30):
+        assert typed(*words, wrong)[0] == 2
+
+
+def test_predict_takes_a_user_with_items_or_a_file(typed, timed, tmp_path):
+    path, _, test = timed
+    test.to_csv(tmp_path / 'test.csv', index=False)
+    for words in (
+        ['predict'],
+        ['predict', 3],
+        ['predict', 3, 4, '--pairs', 'test.csv'],
+        ['predict', '--pairs', 'test.csv', '--timestamp', '5'],
+        ['predict', '--pairs', 'nowhere.csv'],
+    ):
+        code, out, _ = typed(*words, '-m', path)
+        assert (code, out) == (2, '')
+
+
+def test_a_model_without_time_leaves_timestamps_alone(typed, stars, tmp_path):
+    test = pd.DataFrame({'user': [7, 8], 'item': [2, 1], 'rating': [4, 5]})
+    test.to_csv(tmp_path / 'bare.csv', index=False)
+    test.assign(timestamp=[5, 6]).to_csv(tmp_path / 'dated.csv', index=False)
+    for words in (['evaluate'], ['predict', '--pairs']):
+        bare, dated = (
+            typed(*words, name, '-m', stars, '--json')
+            for name in ('bare.csv', 'dated.csv')
+        )
+        assert bare[:2] == dated[:2]
+        assert bare[0] == 0
+    assert (
+        'makes nothing of timestamps'
+        in typed('predict', 7, 2, '--timestamp', 5, '-m', stars)[2]
+    )
+
+
+@pytest.fixture(scope='module')
+def likes_and_stars(tmp_path_factory):
+    "A model of likes, and held-out stars, from 0 to 10, of the same pairs and others."
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((30, 25)) < 0.5)
+    table = pd.DataFrame({'user': user, 'item': item})
+    table['rating'] = rng.integers(0, 11, len(user))
+    is_test = rng.random(len(user)) < 0.3
+    likes = table[~is_test].assign(rating=1)
+    model = Recommender.fit(Ratings.from_frame(likes), n_factors=3)
+    path = model.save(tmp_path_factory.mktemp('likes') / 'model.npz')
+    return path, model, table[is_test]
+
+
+def recall_of(model, test, liked):
+    "Mean recall of the first ten, and for how many users."
+    lists = model.recommend().groupby('user').item.agg(set)
+    wanted = test[test.rating >= liked].groupby('user').item.agg(set)
+    shares = [len(wanted[u] & lists[u]) / len(wanted[u]) for u in wanted.index]
+    return np.mean(shares), len(shares)
+
+
+@pytest.mark.parametrize('liked', [None, 4, 9.5])
+def test_stars_judge_a_model_of_likes(typed, likes_and_stars, tmp_path, liked):
+    path, model, test = likes_and_stars
+    test.to_csv(tmp_path / 'test.csv', index=False)
+    option = [] if liked is None else ['--liked', liked]
+    words = ['evaluate', 'test.csv', '-m', path, '--json', *option]
+    code, out, err = typed(*words)
+    found = json.loads(out)
+    threshold = 7.5 if liked is None else liked
+    recall, n_users = recall_of(model, test, threshold)
+    assert code == 0
+    assert found['liked_from'] == threshold
+    assert found['users'] == n_users
+    assert np.isclose(found['recall'], recall)
+    assert f'a rating of {threshold:g} or more counts as liked (--liked' in err
+
+
+def test_what_counts_as_liked_can_be_set_for_stars(typed, likes_and_stars, tmp_path):
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.recommender import Recommender
+
+    _, _, test = likes_and_stars
+    table = test.assign(rating=test.rating.clip(1, 5))
+    ratings = Ratings.from_frame(table[::2], scale=(1, 5))
+    model = Recommender.fit(ratings, n_factors=2)
+    held_out = table[1::2]
+    known = held_out.user.isin(ratings.users.index) & held_out.item.isin(
+        ratings.items.index
+    )
+    held_out = held_out[known]
+    as_read = Ratings.from_frame(held_out, scale=(1, 5))
+    for liked, threshold in ((None, 4), (2, 2), (5, 5)):
+        found = model.evaluate(as_read, liked=liked)
+        recall, n_users = recall_of(model, held_out, threshold)
+        assert (found.liked_from, found.users) == (threshold, n_users)
+        assert np.isclose(found.recall, recall)
+    # another scale than the model's needs to be told what is liked
+    (tmp_path / 'o').mkdir()
+    own = model.save(tmp_path / 'o' / 'model.npz')
+    held_out.assign(rating=20 * held_out.rating).to_csv('percent.csv', index=False)
+    words = ['evaluate', 'percent.csv', '-m', own, '--json']
+    code, out, err = typed(*words)
+    assert (code, out) == (2, '')
+    assert 'outside the scale of the model, 1 to 5' in err and '--liked' in err
+    found = json.loads(typed(*words, '--liked', 80)[1])
+    expected = recall_of(model, held_out, 4)
+    assert np.allclose([found['recall'], found['users']], expected)
+    for wrong in ('nan', 'inf'):
+        assert typed(*words, '--liked', wrong)[0] == 2
+    nothing = typed(*words, '--liked', 101)
+    assert nothing[0] == 0 and 'nothing counts as liked' in nothing[2]
+
+
+def test_predicted_ratings_are_judged_on_their_own_scale(typed, stars, tmp_path):
+    "An error in stars cannot be computed from percents."
+    (tmp_path / 'percent.csv').write_text('user,item,rating\n7,2,80\n8,1,100\n')
+    code, _, err = typed('evaluate', 'percent.csv', '-m', stars, '--liked', 80)
+    assert code == 2
+    assert 'outside the scale' in err
+
+
 def test_no_item_has_so_many_ratings(run, model):
     assert (
         'a smaller --min-ratings'
