@@ -648,7 +648,7 @@ def test_unknown_candidates_and_users_are_left_out_and_named(titled):
 
 def test_unknown_items_of_new_users_are_left_out_and_named(titled):
     model, stars = titled['ranking'], titled['rating']
-    half_known, known = {3: 5, 999: 1, 'Item 7': 2, '7': 1}, {3: 5, 7: 1}
+    half_known, known = {3: 5, 999: 4, 'Item 7': 2, '7': 1}, {3: 5, 7: 1}
     for call in (
         lambda: model.fold_in(half_known),
         lambda: model.explain(half_known, 5),
