@@ -908,6 +908,15 @@ ItemArgument = Annotated[str, typer.Argument(help='An id, or a title in quotes.'
 _MAX_PROBABILITY_COLUMNS = 10
 
 
+def _kind_of_test(model: Recommender, kind: str, rating_column: str | None) -> str:
+    """What the ratings of a file are: if it is not said, what those of the model are.
+
+    A model of likes cannot tell: it may be judged by stars.
+    """
+    is_known = model.kind != 'likes' and rating_column != 'none'
+    return model.kind if kind == 'auto' and is_known else kind
+
+
 class _Questions(NamedTuple):
     """Pairs of users and items whose ratings are to be predicted."""
 
@@ -1081,6 +1090,7 @@ def predict(
             rating=rating_column,
             timestamp=timestamp_column,
             duplicates=duplicates,
+            kind=_kind_of_test(loaded, 'auto', rating_column),
             sep=separator,
         )
     _predict_pairs(loaded, test, unknown, as_json)
@@ -1225,7 +1235,6 @@ def evaluate(
     judge a model of likes.
     """
     loaded = _load_model(model)
-    is_of_counts = loaded.kind == 'counts' and kind == 'auto'
     with _notes_to_stderr(as_json):
         ratings = _read_file(
             test,
@@ -1234,7 +1243,7 @@ def evaluate(
             rating=rating_column,
             timestamp=timestamp_column,
             duplicates=duplicates,
-            kind='counts' if is_of_counts else kind,
+            kind=_kind_of_test(loaded, kind, rating_column),
             missing=missing,
             negative=negative,
             sep=separator,

@@ -821,11 +821,11 @@ def timed(tmp_path_factory):
     few = {'n_factors': 1, 'n_burn_in': 10, 'n_samples': 20, 'progress': False}
     model = Recommender.fit(ratings, 'bayes', **few)
     path = model.save(tmp_path_factory.mktemp('timed') / 'model.npz')
-    return path, model, table[is_test]
+    return path, model, table[is_test], ratings
 
 
 def test_evaluate_uses_the_timestamps_of_a_file(typed, timed, tmp_path):
-    path, model, test = timed
+    path, model, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     predicted = model.predict(test, timestamp=test.timestamp.to_numpy())
     rmse = np.sqrt(np.mean((predicted - test.rating) ** 2))
@@ -847,8 +847,32 @@ def test_evaluate_uses_the_timestamps_of_a_file(typed, timed, tmp_path):
     assert [found[name] for name in ranks] == [untimed[name] for name in ranks]
 
 
+def test_the_report_of_train_is_without_time_throughout(timed):
+    "Its errors are, so its intervals are, too."
+    from mf_movielens.solvers import SOLVERS
+    from mf_movielens.splits import random_split
+    from mf_movielens.workflow import evaluate_on_held_out
+
+    ratings = timed[3]
+    few = {'n_factors': 1, 'n_burn_in': 2, 'n_samples': 10, 'progress': False}
+    fitted = []
+
+    def fit(*args, **settings):
+        fitted.append(timed[1].fit(*args, **settings))
+        return fitted[-1]
+
+    report = evaluate_on_held_out(ratings, SOLVERS['bayes'], few, fit=fit)
+    test = random_split(ratings).test
+    pairs = test.user_ix, test.item_ix, test.rating
+    expected = fitted[0].predictor.interval_coverage(*pairs)
+    timed_coverage = fitted[0].predictor.interval_coverage(
+        *pairs, timestamp=test.timestamp
+    )
+    assert report.interval_coverage == expected != timed_coverage
+
+
 def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tmp_path):
-    path, model, test = timed
+    path, model, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     words = ['predict', '--pairs', 'test.csv', '-m', path, '--json']
     code, out, err = typed(*words)
@@ -882,11 +906,11 @@ def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tm
 
 
 def test_predict_for_a_moment(typed, timed):
-    path, model, _ = timed
+    path, model, _, _ = timed
     words = ['predict', 3, 4, 5, '-m', path, '--json', '--timestamp']
-    seconds = DAY * 10_001
-    expected = model.predict(3, [4, 5], timestamp=seconds)
-    for moment in (seconds, '1997-05-20', '1997-05-20 00:00:00'):
+    odd_day = DAY * 10_001
+    expected = model.predict(3, [4, 5], timestamp=odd_day)
+    for moment in (odd_day, '1997-05-20', '1997-05-20 00:00:00'):
         code, out, _ = typed(*words, moment)
         assert code == 0
         predictions = [row['prediction'] for row in json.loads(out)]
@@ -897,7 +921,7 @@ def test_predict_for_a_moment(typed, timed):
 
 
 def test_predict_takes_a_user_with_items_or_a_file(typed, timed, tmp_path):
-    path, _, test = timed
+    path, _, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     for words in (
         ['predict'],
@@ -1003,6 +1027,47 @@ def test_what_counts_as_liked_can_be_set_for_stars(typed, likes_and_stars, tmp_p
         assert typed(*words, '--liked', wrong)[0] == 2
     nothing = typed(*words, '--liked', 101)
     assert nothing[0] == 0 and 'nothing counts as liked' in nothing[2]
+
+
+@pytest.mark.parametrize('of_model', ['likes', 'counts'])
+def test_counts_and_stars_judge_models_of_other_kinds(likes_and_stars, of_model):
+    from mf_movielens.encoding import Ratings, RatingsError
+    from mf_movielens.recommender import Recommender
+
+    _, model, test = likes_and_stars
+    if of_model == 'counts':
+        rows, columns = model.seen.tocoo().coords
+        frame = pd.DataFrame(
+            {
+                'user': model.users.decode(rows),
+                'item': model.items.decode(columns),
+                'rating': 1 + rows % 7,
+            }
+        )
+        ratings = Ratings.from_frame(frame, kind='counts')
+        model = Recommender.fit(ratings, n_factors=3)
+    counts = Ratings.from_frame(test.assign(rating=test.rating + 1), kind='counts')
+    likes = Ratings.from_frame(test.assign(rating=1))
+    for judge, least in ((counts, 1), (likes, 1)):
+        found = model.evaluate(judge)
+        assert found.liked_from == least
+        assert np.allclose([found.recall, found.users], recall_of(model, test, 0))
+    stars = Ratings.from_frame(test, scale=(0, 10), kind='stars')
+    found = model.evaluate(stars, liked=6)
+    assert np.allclose([found.recall, found.users], recall_of(model, test, 6))
+    if of_model == 'counts':
+        with pytest.raises(RatingsError, match='liked=') as asked:
+            model.evaluate(stars)
+        assert "kind='counts'" in str(asked.value)
+
+
+def test_counts_do_not_judge_predicted_ratings(stars):
+    from mf_movielens.encoding import Ratings, RatingsError
+    from mf_movielens.recommender import Recommender
+
+    test = pd.DataFrame({'user': [7, 8], 'item': [2, 1], 'rating': [4, 5]})
+    with pytest.raises(RatingsError, match="kind='stars'"):
+        Recommender.load(stars).evaluate(Ratings.from_frame(test, kind='counts'))
 
 
 def test_predicted_ratings_are_judged_on_their_own_scale(typed, stars, tmp_path):
