@@ -218,7 +218,7 @@ def find_judgement(
     >>> frame = pd.DataFrame({'user': [7, 8], 'item': [1, 1], 'rating': [2.0, 4]})
     >>> stars = Ratings.from_frame(frame, scale=(1, 5))
     >>> find_judgement(stars, (1, 1), 'ranking', 'likes')
-    Judgement(scale=(1, 5), liked_from=4.0)
+    Judgement(scale=(1.0, 5.0), liked_from=4.0)
     """
     if liked is not None:
         requirement = 'it must be a finite number, such as 4'
