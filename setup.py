@@ -42,8 +42,10 @@ setup(
     extras_require={
         'dev': s['dev_requirements'].split(),
         'docs': s['docs_requirements'].split(),
+        'excel': s['excel_requirements'].split(),
         'parquet': s['parquet_requirements'].split(),
         'spark': s['spark_requirements'].split(),
+        'zstd': s['zstd_requirements'].split(),
     },
     entry_points={
         'console_scripts': s['console_scripts'].split(),

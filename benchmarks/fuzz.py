@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 import argparse
+import bz2
 import gzip
 import io
 import json
+import lzma
 import resource
+import sqlite3
 import tempfile
 import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +36,7 @@ from hypothesis import (
     settings,
     strategies as st,
 )
+from scipy.sparse import coo_array
 
 from mf_movielens.als import fit_als
 from mf_movielens.data import DataError, Source, read_archive
@@ -132,7 +137,7 @@ class Change(NamedTuple):
             del raw[start:]
 
 
-def damaged(files: list[bytes]) -> Bytes:
+def damaged(files: list[bytes], words: list[bytes] = WORDS) -> Bytes:
     """One of the files after some changes, or bytes of no file at all."""
     kinds = ('overwrite', 'cut', 'repeat', 'insert', 'insert', 'end')
     change = st.builds(
@@ -140,7 +145,7 @@ def damaged(files: list[bytes]) -> Bytes:
         st.sampled_from(kinds),
         st.floats(0, 1),
         st.floats(0, 1),
-        st.sampled_from(WORDS) | st.binary(min_size=1, max_size=8),
+        st.sampled_from(words) | st.binary(min_size=1, max_size=8),
     )
 
     def apply(original: bytes, changes: list[Change]) -> bytes:
@@ -192,7 +197,11 @@ ARCHIVES: dict[str, Members] = {
 
 def archives(layout: str) -> Bytes:
     """Archives of which the bytes, or one of the tables, are damaged."""
-    members = ARCHIVES[layout]
+    return archives_of(ARCHIVES[layout])
+
+
+def archives_of(members: Members) -> Bytes:
+    """Zip archives of which the bytes, or one of the members, are damaged."""
 
     def with_damaged_member(name: str) -> Bytes:
         return damaged([members[name]]).map(lambda raw: zipped({**members, name: raw}))
@@ -324,6 +333,185 @@ def gzip_case(folder: Path) -> Case:
     packed = [gzip.compress(table) for table in TABLES]
     contents = damaged(TABLES).map(gzip.compress) | damaged(packed)
     return table_case(folder, 'r.csv.gz', contents)
+
+
+PACKERS: list[Callable[[bytes], bytes]] = [
+    bz2.compress,
+    lzma.compress,
+    lambda raw: zipped({'ratings.csv': raw}),
+]
+with suppress(ImportError):
+    # Python's own from 3.14 on.
+    PACKERS.append(import_module('backports.zstd').compress)
+
+
+def packed_case(folder: Path) -> Case:
+    packers = st.sampled_from(PACKERS)
+    of_damaged = st.builds(lambda pack, raw: pack(raw), packers, damaged(TABLES))
+    packed = [pack(table) for pack in PACKERS for table in TABLES[:3]]
+    return table_case(folder, 'r.csv', of_damaged | damaged(packed))
+
+
+JSON_LINES = [
+    lines(
+        '{"user": "anna", "item": 7, "rating": 4.5, "time": 1001000949}',
+        '{"user": "ben", "item": 8, "rating": 3, "tags": ["a", {"b": null}]}',
+    ),
+    b'\xef\xbb\xbf'
+    + lines(
+        '{"userId": 1, "movieId": 10, "rating": "4,5", "title": "A (1994)"}',
+        '',
+        '{"userId": 2, "movieId": 20, "rating": 5e-1, "title": "Caf\\u00e9"}',
+        end='\r\n',
+    ),
+]
+JSON_WORDS = [
+    *(b'{', b'}', b'[', b']', b':', b'null', b'true', b'NaN', b'-Infinity', b'1e999'),
+    *(b'"', b'\\ud800', b'\\u0000', b'{"user": {}}', b'[' * 3000, b'9' * 5000, b'-0'),
+]
+
+
+def json_case(folder: Path) -> Case:
+    ids = st.sampled_from(['a', 'b', '7', '', 7, 7.0, 2**70, -1, None, True, [1], {}])
+    ratings = st.sampled_from([1, 2.5, '4,5', 'x', None, -1, 1e300, 2**70, False, []])
+    times = st.sampled_from([0, 1e18, '2024-03-01', '', None, -5, 2**70])
+    keys = {'user': ids, 'item': ids, 'rating': ratings}
+    objects = st.fixed_dictionaries(keys, optional={'time': times, 'title': ids})
+    tables = st.lists(objects, min_size=1, max_size=4).map(
+        lambda rows: lines(*map(json.dumps, rows))
+    )
+    return table_case(folder, 'r.jsonl', damaged(JSON_LINES, JSON_WORDS) | tables)
+
+
+def workbook_case(folder: Path) -> Case:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in (['user', 'item', 'rating'], ['anna', '007', 4.5], ['ben', 'x', 3]):
+        book.active.append(row)
+    book.create_sheet('empty')
+    path = folder / 'sound.xlsx'
+    book.save(path)
+    with zipfile.ZipFile(path) as z:
+        parts = {name: z.read(name) for name in z.namelist()}
+    return table_case(folder, 'r.xlsx', archives_of(parts))
+
+
+ROWS = (
+    'CREATE TABLE ratings ("user" TEXT, item INTEGER, rating REAL, date TEXT)',
+    "INSERT INTO ratings VALUES ('anna', 7, 4.5, '2024-03-01'), ('ben', 8, 3, NULL)",
+)
+
+
+def database_case(folder: Path) -> Case:
+    files = []
+    for mode, more in (('DELETE', 'SELECT 1'), ('WAL', 'CREATE TABLE t (id, title)')):
+        path = folder / f'{mode}.db'
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f'PRAGMA journal_mode = {mode}')
+            connection.execute('PRAGMA page_size = 512')
+            for statement in (*ROWS, more):
+                connection.execute(statement)
+            connection.commit()
+        files.append(path.read_bytes())
+    return queried_case(folder, 'r.db', files)
+
+
+def duckdb_case(folder: Path) -> Case:
+    import duckdb
+
+    path = folder / 'sound.duckdb'
+    with closing(duckdb.connect(str(path))) as connection:
+        for statement in ROWS:
+            connection.execute(statement)
+    return queried_case(folder, 'r.duckdb', [path.read_bytes()])
+
+
+def queried_case(folder: Path, name: str, files: list[bytes]) -> Case:
+    """Databases, with and without a query."""
+
+    def read(drawn: tuple[bytes, str | None]) -> None:
+        raw, query = drawn
+        path = folder / name
+        path.write_bytes(raw)
+        check_ratings(load_ratings(path, say=None, query=query, timestamp=False))
+
+    queries = [None, 'SELECT * FROM ratings', 'SELECT "user", item, 3 AS rating FROM t']
+    return Case(st.tuples(damaged(files), st.sampled_from(queries)), read, RatingsError)
+
+
+def matrix_case(folder: Path) -> Case:
+    """Sparse matrices of any kind, with and without ids."""
+
+    def read(drawn: tuple[Any, ...]) -> None:
+        values, dtype, format, ids, scale = drawn
+        with suppress_all_warnings():
+            data = np.array([value for _, _, value in values]).astype(dtype)
+        places = [[row for row, _, _ in values], [column for _, column, _ in values]]
+        matrix = coo_array((data, places), shape=(4, 3)).asformat(format)
+        check_ratings(load_ratings(matrix, say=None, users=ids, scale=scale))
+
+    value = st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from(NUMBERS))
+    numbers = ['int8', 'int64', 'uint64', 'float32', 'float64', 'bool', 'complex64']
+    ids = st.none() | st.lists(st.sampled_from(IDS), max_size=5)
+    formats = st.sampled_from(['csr', 'csc', 'coo', 'lil', 'dok', 'dia', 'bsr'])
+    scales = st.sampled_from([None, None, (0, 5), (1, 5)])
+    drawn = st.tuples(
+        st.lists(value, max_size=6), st.sampled_from(numbers), formats, ids, scales
+    )
+    return Case(drawn, read, RatingsError)
+
+
+# fmt: off
+IDS = [
+    'a', 'b', 'c', 'd', '', ' ', '7', 7, 8, 9, -1, 0, 2**62, 2**64, 0.5, None, np.nan,
+    True, b'a', (1, 2), '\ud800', '\0',
+]
+ARROW_TYPES = [
+    'int8', 'int64', 'uint64', 'float32', 'double', 'bool', 'string', 'large_string',
+    'string_view', 'binary', 'date32', 'timestamp[s]', 'timestamp[ns]', 'duration[s]',
+    'time32[s]', 'null',
+]
+# fmt: on
+
+
+def arrow_case(folder: Path) -> Case:
+    """Tables of Arrow with columns of any type."""
+    import pyarrow as pa
+
+    def read(drawn: tuple[Sequence[str], list[list[Any]], bool]) -> None:
+        types, values, is_category = drawn
+        columns = {}
+        names = ('user', 'item', 'rating', 'time', 'title')
+        for name, kind, column in zip(names, types, values):
+            try:
+                array = pa.array(column).cast(kind, safe=False)
+                if is_category:
+                    array = array.dictionary_encode()
+            except (pa.ArrowException, OverflowError, ValueError, TypeError):
+                array = pa.array([1, 2, 2], 'int64')
+            columns[name] = array
+        found = load_ratings(pa.table(columns), say=None, duplicates='last')
+        check_ratings(found)
+
+    numbers = st.lists(st.sampled_from(NUMBERS), min_size=3, max_size=3)
+    texts = st.lists(
+        st.sampled_from(['a', '7', '', 'é', '2024-03-01', None]), min_size=3
+    )
+    columns = st.lists(numbers | texts.map(lambda t: t[:3]), min_size=5, max_size=5)
+    types = st.lists(st.sampled_from(ARROW_TYPES), min_size=5, max_size=5)
+    usual = st.sampled_from(['string', 'int64', 'string_view'])
+    numeric = st.sampled_from(['int8', 'int64', 'double'])
+    usual_types = st.tuples(usual, usual, numeric, st.sampled_from(ARROW_TYPES))
+    drawn = st.tuples(types | usual_types, columns, st.booleans())
+    return Case(drawn, read, RatingsError)
+
+
+@contextmanager
+def suppress_all_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 def parquet_case(folder: Path) -> Case:
@@ -459,7 +647,14 @@ def checkpoint_case(folder: Path) -> Case:
 CASES: dict[str, Callable[[Path], Case]] = {
     'text': text_case,
     'text, gzipped': gzip_case,
+    'text, packed otherwise': packed_case,
     'text, cut into shards': sharded_case,
+    'JSON Lines': json_case,
+    'workbook': workbook_case,
+    'database of SQLite': database_case,
+    'database of DuckDB': duckdb_case,
+    'table of Arrow': arrow_case,
+    'sparse matrix': matrix_case,
     'parquet': parquet_case,
     'table of titles': titles_case,
     'archive like ML-100K': lambda folder: archive_case(folder, 'u'),
@@ -470,6 +665,14 @@ CASES: dict[str, Callable[[Path], Case]] = {
     'model, its arrays': model_arrays_case,
     'factors': factors_case,
     'checkpoint': checkpoint_case,
+}
+
+
+# What a kind needs beyond what the package asks for.
+NEEDED = {
+    'workbook': 'openpyxl',
+    'database of DuckDB': 'duckdb',
+    'table of Arrow': 'pyarrow',
 }
 
 

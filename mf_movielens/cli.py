@@ -26,9 +26,9 @@ import typer
 # %% auto #0
 __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', 'ByOption', 'JsonOption', 'UserColumn',
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
-           'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'TRIALS_FILE',
-           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar',
-           'explain', 'info', 'evaluate', 'rate', 'main']
+           'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
+           'QueryOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train',
+           'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -194,6 +194,16 @@ SeparatorOption = Annotated[
     str | None,
     _option('--separator', help='Between columns. By default it is detected.'),
 ]
+SheetOption = Annotated[
+    str | None,
+    _option('--sheet', help='Of a workbook, if several of its sheets hold something.'),
+]
+QueryOption = Annotated[
+    str | None,
+    _option(
+        '--query', help='To a database, if it has several tables: a SELECT, in quotes.'
+    ),
+]
 
 # %% ../nbs/25_cli.ipynb #d21ce192
 @contextmanager
@@ -230,6 +240,8 @@ def _with_options(error: RatingsError) -> str:
     def to_option(match: re.Match[str]) -> str:
         name, text, word = match.groups()
         value = text or ('none' if word == 'False' else word)
+        if ' ' in value:
+            value = shlex.quote(value)
         return f'{_option_name(name)} {value}'
 
     names = '|'.join((*_SAME_NAME, *_OPTION_OF_ARGUMENT))
@@ -240,14 +252,8 @@ def _with_options(error: RatingsError) -> str:
 
 # Arguments whose option has the same name.
 _SAME_NAME = (
-    'titles',
-    'scale',
-    'duplicates',
-    'kind',
-    'missing',
-    'negative',
-    'goal',
-    'liked',
+    *('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal'),
+    *('liked', 'sheet', 'query'),
 )
 _DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 
@@ -778,6 +784,8 @@ def train(
     missing: MissingOption = None,
     negative: NegativeOption = 'raise',
     separator: SeparatorOption = None,
+    sheet: SheetOption = None,
+    query: QueryOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -839,6 +847,8 @@ def train(
             missing=missing,
             negative=negative,
             sep=separator,
+            sheet=sheet,
+            query=query,
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         user_id = _to_known_id(read.ratings.users, user)
@@ -1227,6 +1237,8 @@ def evaluate(
             'quarters up the scale; for a model of likes, that of the file.',
         ),
     ] = None,
+    sheet: SheetOption = None,
+    query: QueryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on other ratings.
@@ -1247,6 +1259,8 @@ def evaluate(
             missing=missing,
             negative=negative,
             sep=separator,
+            sheet=sheet,
+            query=query,
         )
     wanted: Any = unknown
     try:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import union_categoricals
+from scipy.sparse import issparse
 
 # %% auto #0
 __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table', 'FrameTable', 'TextTable', 'ParquetTable',
-           'open_table', 'typed_chunks', 'read_table', 'load_ratings']
+           'RecordTable', 'open_table', 'typed_chunks', 'read_table', 'load_ratings']
 
 # %% ../nbs/16_reading.ipynb #6a415642
 from mf_movielens.encoding import (
@@ -35,15 +36,22 @@ from mf_movielens.encoding import (
 from mf_movielens.file_layout import (
     READ_ERRORS,
     TextLayout,
-    check_unpacked_size,
     columns_named_like,
     explain_read_error,
     find_layout,
     find_roles,
     is_number,
     list_names,
-    open_binary,
 )
+from .python_tables import open_arrow, open_sparse, speaks_arrow
+from mf_movielens.records import (
+    RecordSource,
+    detect_ending,
+    open_database,
+    open_json_lines,
+    open_workbook,
+)
+from .unpacking import check_unpacked_size, open_binary
 from mf_movielens.values import (
     Levels,
     Origin,
@@ -64,6 +72,7 @@ __all__ = [
     'FrameTable',
     'ParquetTable',
     'ReadOptions',
+    'RecordTable',
     'Table',
     'TextTable',
     'load_ratings',
@@ -88,16 +97,59 @@ class ReadOptions:
         Of a text file; if not given, they are detected.
     min_columns : int
         How many columns the table must have.
+    sheet : str, optional
+        Of a workbook; needed if several hold something.
+    query : str, optional
+        To a database; needed if it has several tables.
+    users, items : iterable, optional
+        Ids of the rows and columns of a sparse matrix; their numbers if not given.
+    zeros_are_ratings : bool
+        Whether the stored zeros of a sparse matrix are ratings.
 
     Examples
     --------
     >>> ReadOptions(separator=';')
-    ReadOptions(separator=';', encoding=None, min_columns=3)
+    ReadOptions(separator=';', encoding=None, min_columns=3, ...)
     """
 
     separator: str | None = None
     encoding: str | None = None
     min_columns: int = 3
+    sheet: str | None = None
+    query: str | None = None
+    users: Iterable[Any] | None = None
+    items: Iterable[Any] | None = None
+    zeros_are_ratings: bool = False
+
+    def check_against(self, kind: str | None, name: str) -> None:
+        """Refuse an option that a table of this kind does not have.
+
+        Parameters
+        ----------
+        kind : str or None
+            '.xlsx', '.sqlite', '.duckdb', 'sparse', or anything else.
+        name : str
+            What messages call the table.
+
+        Raises
+        ------
+        RatingsError
+        """
+        for argument, (kinds, thing) in _KINDS_OF_OPTION.items():
+            if getattr(self, argument) is not None and kind not in kinds:
+                raise RatingsError(
+                    f'{argument}=… goes with {thing}, and {name} is none',
+                    argument=argument,
+                )
+
+
+# The kinds of table that an option is made for, and what messages call them.
+_KINDS_OF_OPTION = {
+    'sheet': (('.xlsx',), 'a workbook'),
+    'query': (('.sqlite', '.duckdb'), 'a database'),
+    'users': (('sparse',), 'a sparse matrix'),
+    'items': (('sparse',), 'a sparse matrix'),
+}
 
 
 class Table(ABC):
@@ -191,7 +243,7 @@ def _strict_warnings() -> Iterator[None]:
 
 
 class TextTable(Table):
-    """A table in a text file, such as CSV or TSV, perhaps compressed by gzip.
+    """A table in a text file, such as CSV or TSV, perhaps packed.
 
     Parameters
     ----------
@@ -289,12 +341,10 @@ class TextTable(Table):
 
     def _read(self, **options: Any) -> Iterator[pd.DataFrame]:
         """Frames of some rows, indexed by the number of the row; a header counts."""
-        with _strict_warnings():
-            reader = self.layout.read_csv(chunksize=CHUNK_ROWS, **options)
-        with reader:
+        with closing(self.layout.read_chunks(CHUNK_ROWS, **options)) as frames:
             while True:
                 with _strict_warnings():
-                    frame = next(reader, None)
+                    frame = next(frames, None)
                 if frame is None:
                     return
                 frame.index = frame.index + 1 + int(self.has_header)
@@ -526,24 +576,85 @@ def _spread_out_bytes(column: Any) -> int:
         n_bytes += compute.sum(lengths).as_py() or 0
     return n_bytes
 
+# %% ../nbs/16_reading.ipynb #4a9596c3
+class RecordTable(Table):
+    """A table of records, which have types of their own.
+
+    Parameters
+    ----------
+    source : RecordSource
+
+    Examples
+    --------
+    >>> import pyarrow
+    >>> RecordTable(open_arrow(pyarrow.table({'user': [1]}))).columns
+    ['user']
+    """
+
+    def __init__(self, source: RecordSource) -> None:
+        self.origin: Origin = Origin(source.name, source.where)
+        self.columns: list[Hashable] = source.columns
+        self.has_header: bool = source.has_header
+        self.description: str = source.description
+        self._source = source
+
+    def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
+        """Read some records at a time.
+
+        Parameters
+        ----------
+        columns : mapping
+            Names of columns by any keys.
+
+        Yields
+        ------
+        dict of str to pandas.Series
+
+        Raises
+        ------
+        RatingsError
+            If a value is nested, or the file is damaged.
+        """
+        places = [self.columns.index(name) for name in columns.values()]
+        for parts in self._source.read(places):
+            yield dict(zip(columns, parts))
+
 # %% ../nbs/16_reading.ipynb #ede561d5
-# Formats by the ending of a file's name; everything else is taken for text.
+def _json_table(path: Path, options: ReadOptions) -> Table:
+    return RecordTable(open_json_lines(path, options.encoding))
+
+
+def _workbook_table(path: Path, options: ReadOptions) -> Table:
+    return RecordTable(open_workbook(path, options.sheet))
+
+
+def _database_table(path: Path, options: ReadOptions) -> Table:
+    return RecordTable(open_database(path, options.query))
+
+
+# Formats by the ending of a file's name, or by what the ending would be if it went by
+# the content; everything else is taken for text.
 FORMATS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     '.parquet': ParquetTable,
     '.pq': ParquetTable,
+    '.jsonl': _json_table,
+    '.ndjson': _json_table,
+    '.xlsx': _workbook_table,
+    '.sqlite': _database_table,
+    '.duckdb': _database_table,
 }
+# Of these, the content alone decides.
+_BY_CONTENT = ('.xlsx', '.sqlite', '.duckdb')
 
 
-def open_table(
-    source: str | PathLike[str] | pd.DataFrame, options: ReadOptions | None = None
-) -> Table:
+def open_table(source: Any, options: ReadOptions | None = None) -> Table:
     """Open a table of any format.
 
     Parameters
     ----------
-    source : path or pandas.DataFrame
+    source : path, pandas.DataFrame, table that speaks Arrow, or sparse matrix
     options : ReadOptions, optional
-        What is known of a text file.
+        What is known of it.
 
     Returns
     -------
@@ -554,22 +665,44 @@ def open_table(
     FileNotFoundError
         If there is no such file.
     RatingsError
-        If it is no table, or of a format that is not known.
+        If it is no table, of a format that is not known, or without an option that it
+        would need.
+    TypeError
+        If `source` is something else.
 
     Examples
     --------
     >>> open_table(pd.DataFrame({'user': [1], 'item': [2]})).description
     'a frame'
     """
+    options = options or ReadOptions()
+    if isinstance(source, (str, PathLike)):
+        return _open_file(Path(source), options)
+    if issparse(source):
+        options.check_against('sparse', 'the matrix')
+        ids = (options.users, options.items)
+        return RecordTable(open_sparse(source, *ids, options.zeros_are_ratings))
+    options.check_against(None, 'the table')
     if isinstance(source, pd.DataFrame):
         return FrameTable(source)
-    path = Path(source)
+    if speaks_arrow(source):
+        return RecordTable(open_arrow(source))
+    raise TypeError(
+        f'a table is a path, a frame, a table that speaks Arrow, or a sparse matrix, '
+        f'not {type(source).__name__}'
+    )
+
+
+def _open_file(path: Path, options: ReadOptions) -> Table:
     if path.is_dir():
         raise RatingsError(f'{path} is a folder; name the file in it')
     if not path.is_file():
         raise FileNotFoundError(2, 'there is no such file', str(path))
-    open_format = FORMATS.get(path.suffix.lower(), TextTable)
-    return open_format(path, options or ReadOptions())
+    named = path.suffix.lower()
+    is_told = named in FORMATS and named not in _BY_CONTENT
+    ending = named if is_told else detect_ending(path)
+    options.check_against(ending, str(path))
+    return FORMATS.get(ending or '', TextTable)(path, options)
 
 # %% ../nbs/16_reading.ipynb #b5bb9788
 def typed_chunks(
@@ -841,7 +974,7 @@ _Column: TypeAlias = 'Hashable | None'
 
 
 def load_ratings(
-    source: str | PathLike[str] | pd.DataFrame,
+    source: Any,
     user: _Column = None,
     item: _Column = None,
     rating: _Column = None,
@@ -856,13 +989,20 @@ def load_ratings(
     kind: Kind | Literal['auto'] = 'auto',
     missing: float | None = None,
     negative: Literal['raise', 'dislike', 'drop'] = 'raise',
+    sheet: str | None = None,
+    query: str | None = None,
+    users: Iterable[Any] | None = None,
+    items: Iterable[Any] | None = None,
 ) -> Ratings:
-    """Load ratings from a file or frame of any sensible shape.
+    """Load ratings from a file, frame or matrix of any sensible shape.
 
     Parameters
     ----------
-    source : path or pandas.DataFrame
-        A CSV or TSV file, perhaps compressed (``.gz``), a parquet file, or a frame.
+    source : path, pandas.DataFrame, table that speaks Arrow, or sparse matrix
+        A file of CSV, TSV or JSON Lines, perhaps packed by gzip, bzip2, xz, zstd or
+        zip; a parquet file, a workbook (``.xlsx``), or a database of SQLite or DuckDB;
+        a frame of pandas or polars, or another table that speaks Arrow; or a sparse
+        matrix of scipy, users × items, whose stored values are ratings.
     user, item, rating : str or int, optional
         Columns of ids and ratings: their names, or their places from 0 if there is no
         header. If not given, they are found by their names. ``rating=False`` reads a
@@ -898,6 +1038,15 @@ def load_ratings(
     negative : {'raise', 'dislike', 'drop'}
         Of counts, 0 or less in all, such as returns: refuse them, take them for
         stated dislikes, or leave the pairs out.
+    sheet : str, optional
+        Of a workbook: the sheet that holds the ratings. Not needed if no other sheet
+        holds anything.
+    query : str, optional
+        To a database: a SELECT that gives the columns. Not needed if there is only one
+        table.
+    users, items : iterable, optional
+        Of a sparse matrix: (n_users,) and (n_items,) ids of its rows and columns. If
+        not given, ids are their numbers, from 0.
 
     Returns
     -------
@@ -925,7 +1074,17 @@ def load_ratings(
     """
     told = _what_was_told(kind, scale, duplicates)
     min_columns = 2 if rating is False else 3
-    table = open_table(source, ReadOptions(sep, encoding, min_columns))
+    options = ReadOptions(
+        sep,
+        encoding,
+        min_columns,
+        sheet=sheet,
+        query=query,
+        users=users,
+        items=items,
+        zeros_are_ratings=declared_scale is not None and declared_scale[0] <= 0,
+    )
+    table = open_table(source, options)
     is_inside = _is_column(titles, table)
     named: dict[str, Any] = dict(
         user=user,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, singledispatch
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 # %% auto #0
 __all__ = ['Recommender']
@@ -50,6 +50,7 @@ from mf_movielens.new_users import (
     read_history,
 )
 from .ranking import RankedBlock, rank_blocks, top_k
+from .reading import load_ratings
 from .solvers import Solver, choose_solver
 from .tuning import tune_settings
 from mf_movielens.validation import (
@@ -108,17 +109,21 @@ class Recommender:
     @classmethod
     def fit(
         cls,
-        ratings: Ratings,
+        ratings: Any,
         solver: str | Solver = 'auto',
         goal: Goal | None = None,
+        *,
+        users: Iterable[Any] | None = None,
+        items: Iterable[Any] | None = None,
         **settings: Any,
     ) -> Recommender:
         """Fit a model to ratings.
 
         Parameters
         ----------
-        ratings : Ratings
-            What to fit to.
+        ratings : Ratings or sparse matrix
+            What to fit to. Of a sparse matrix of scipy, users × items, the stored
+            values are ratings, as in `load_ratings`.
         solver : str or Solver
             'ials' ranks items, and so does 'ease', without latent factors. 'als'
             predicts ratings; so do 'keras', which takes
@@ -127,6 +132,9 @@ class Recommender:
         goal : {'ranking', 'rating'}, optional
             Whether to recommend items or to predict ratings. By default that of the
             solver, and 'ranking' for 'auto'.
+        users, items : iterable, optional
+            Of a sparse matrix: (n_users,) and (n_items,) ids of its rows and columns.
+            If not given, ids are their numbers, from 0.
         **settings
             Settings of the solver, such as ``n_factors`` and ``seed``; those of
             'als' are the arguments of `fit_als`, and so on.
@@ -138,7 +146,8 @@ class Recommender:
         Raises
         ------
         TypeError
-            If `ratings` are no `Ratings`, or the solver has no such setting.
+            If `ratings` are neither `Ratings` nor a sparse matrix, or the solver has no
+            such setting.
         ValueError
             If there is no such solver or goal, or a setting makes no sense.
         RatingsError
@@ -151,9 +160,13 @@ class Recommender:
         >>> Recommender.fit(Ratings.from_frame(frame), goal='rating', n_factors=1)
         Recommender (rating by als): 1 factors, 3 ratings of 2 items by 2 users
         """
+        if issparse(ratings):
+            ratings = load_ratings(ratings, users=users, items=items)
+        elif users is not None or items is not None:
+            raise TypeError('users and items are ids for a sparse matrix')
         if not isinstance(ratings, Ratings):
             raise TypeError(
-                f'fit takes Ratings, not {type(ratings).__name__}; '
+                f'fit takes Ratings or a sparse matrix, not {type(ratings).__name__}; '
                 'make them with load_ratings or Ratings.from_frame'
             )
         choice, reason = choose_solver(ratings, solver, goal)

@@ -31,7 +31,7 @@ from mf_movielens.encoding import (
     check_kind,
     check_scale,
 )
-from .file_layout import check_unpacked_size, find_roles
+from .file_layout import find_roles
 from mf_movielens.reading import (
     Columns,
     ReadOptions,
@@ -40,6 +40,7 @@ from mf_movielens.reading import (
     read_table,
 )
 from .storage import is_decompression_bomb, write_folder
+from .unpacking import check_unpacked_size
 from .validation import check_int, to_float32
 from .values import Levels, interpret_levels, plain_ids
 
@@ -483,10 +484,14 @@ def _cache_key(path: str | PathLike[str], settings: dict[str, Any]) -> str:
             'name a column or a file, or use load_ratings'
         )
     is_file = isinstance(titles, (str, Path)) and Path(titles).is_file()
-    titles_digest = _file_digest(str(titles)) if is_file else None
+    digests = [_file_digest(str(titles)) if is_file else None]
+    log = Path(path).with_name(Path(path).name + '-wal')
+    if log.exists():
+        # What was written to a database of late stands beside it.
+        digests.append(_file_digest(log))
     named = settings | {'titles': str(titles)}
     try:
-        key = json.dumps([_FORMAT_VERSION, named, titles_digest], sort_keys=True)
+        key = json.dumps([_FORMAT_VERSION, named, *digests], sort_keys=True)
     except TypeError as e:
         raise TypeError(
             f'what is kept goes by names, numbers and files: {e}; use load_ratings'
@@ -727,6 +732,8 @@ def shard_file(
     rating: Hashable | None = None,
     timestamp: Hashable | None = None,
     kind: Kind | Literal['auto'] = 'auto',
+    sheet: str | None = None,
+    query: str | None = None,
 ) -> Shards:
     """Encode a file of any size as shuffled shards, a chunk of its lines at a time.
 
@@ -751,6 +758,8 @@ def shard_file(
         Columns, as in `load_ratings`.
     kind : {'auto', 'stars', 'counts', 'likes'}
         What kind of number a rating is, as in `load_ratings`.
+    sheet, query : str, optional
+        Of a workbook or to a database, as in `load_ratings`.
 
     Returns
     -------
@@ -770,7 +779,8 @@ def shard_file(
     check_int('n_shards', n_shards)
     named_kind = check_kind(kind)
     min_columns = 2 if rating is False else 3
-    table = open_table(path, ReadOptions(sep, encoding, min_columns))
+    options = ReadOptions(sep, encoding, min_columns, sheet=sheet, query=query)
+    table = open_table(path, options)
     name = table.origin.name
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=False)
     roles = find_roles(name, table.columns, named, table.has_header)

@@ -18,7 +18,7 @@ def lowest_versions() -> list[str]:
     config.read(SETTINGS, encoding='utf-8')
     options = config['DEFAULT'].items()
     values = [value for key, value in options if key.endswith('requirements')]
-    found = re.findall(r'([\w-]+)>=([\d.]+)', ' '.join(values))
+    found = re.findall(r'([\w.-]+)>=([\d.]+)', ' '.join(values))
     return sorted({f'{name}=={version}' for name, version in found})
 
 
