@@ -18,7 +18,7 @@ __all__ = ['speaks_arrow', 'open_arrow', 'open_sparse']
 
 # %% ../nbs/96c_python_tables.ipynb #0d6ab210
 from .encoding import RatingsError
-from .records import RecordSource
+from .records import RecordSource, is_sound
 
 # %% ../nbs/96c_python_tables.ipynb #255094ca
 __all__ = ['open_arrow', 'open_sparse', 'speaks_arrow']
@@ -248,9 +248,12 @@ def _ids_of(
         raise RatingsError(
             f'{argument}: {len(given):,} ids are given, but the matrix has {n:,} {what}'
         )
+    unsound = [id for id in given if not is_sound(id)]
+    if unsound:
+        raise RatingsError(f'{argument}: {ascii(unsound[0])[:80]} is no sound text')
     array = np.empty(n, object)
     array[:] = given
-    is_twice = pd.Series(array).duplicated().to_numpy()
+    is_twice = pd.Series(array, dtype=object).duplicated().to_numpy()
     if is_twice.any():
         twice = array[int(np.argmax(is_twice))]
         raise RatingsError(

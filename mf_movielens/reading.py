@@ -1074,17 +1074,8 @@ def load_ratings(
     """
     told = _what_was_told(kind, scale, duplicates)
     min_columns = 2 if rating is False else 3
-    options = ReadOptions(
-        sep,
-        encoding,
-        min_columns,
-        sheet=sheet,
-        query=query,
-        users=users,
-        items=items,
-        zeros_are_ratings=declared_scale is not None and declared_scale[0] <= 0,
-    )
-    table = open_table(source, options)
+    of_kinds = (sheet, query, users, items, _is_zero_told(told.scale, missing))
+    table = open_table(source, ReadOptions(sep, encoding, min_columns, *of_kinds))
     is_inside = _is_column(titles, table)
     named: dict[str, Any] = dict(
         user=user,
@@ -1119,6 +1110,11 @@ def load_ratings(
     return ratings
 
 # %% ../nbs/16_reading.ipynb #db592dad
+def _is_zero_told(scale: tuple[float, float] | None, missing: float | None) -> bool:
+    """Whether it was said what a zero is: a rating, or none."""
+    return missing == 0 or (scale is not None and scale[0] <= 0)
+
+
 def _is_column(titles: _TitleSource, table: Table) -> bool:
     """Whether titles, if there are any, are a column of the table of ratings."""
     if titles is None or titles is False:

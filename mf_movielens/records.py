@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Reading', 'RecordSource', 'to_series', 'detect_ending', 'open_json_lines', 'open_workbook', 'open_database']
+__all__ = ['Reading', 'RecordSource', 'is_sound', 'to_series', 'detect_ending', 'open_json_lines', 'open_workbook',
+           'open_database']
 
 # %% ../nbs/96b_records.ipynb #f2ab496b
 from .encoding import RatingsError
@@ -46,6 +47,7 @@ from mf_movielens.unpacking import (
 __all__ = [
     'RecordSource',
     'detect_ending',
+    'is_sound',
     'open_database',
     'open_json_lines',
     'open_workbook',
@@ -103,6 +105,24 @@ _MAX_EXACT_INT = 2**53
 _NESTED_TYPES = (list, dict, tuple, set, bytes, bytearray, memoryview)
 
 
+def is_sound(value: Any) -> bool:
+    """Whether a value is no text, or one that can be written as UTF-8.
+
+    JSON and Python can hold half of a letter beyond the first 65,536.
+
+    Examples
+    --------
+    >>> is_sound('é'), is_sound(7), is_sound('\\ud83c')
+    (True, True, False)
+    """
+    if not isinstance(value, str) or value.isascii():
+        return True
+    try:
+        return bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def to_series(
     values: Sequence[Any], rows: Sequence[int], name: Hashable, source: str
 ) -> pd.Series:
@@ -127,7 +147,7 @@ def to_series(
     Raises
     ------
     RatingsError
-        If a value is a list, a dict, or bytes.
+        If a value is a list, a dict, or bytes; or a text that cannot be written.
 
     Examples
     --------
@@ -144,6 +164,11 @@ def to_series(
                 'value, such as a text or a number. Name another column; or make a '
                 'frame in which it is one, for instance by pandas.json_normalize, '
                 'and give that'
+            )
+        if not is_sound(value):
+            raise RatingsError(
+                f'{source} {row}, column {name!r}: {ascii(value)[:80]} is no sound '
+                'text; it holds half of a letter'
             )
     array = _to_array(values, types)
     return pd.Series(array, index=rows, name=name, dtype=array.dtype)

@@ -799,6 +799,20 @@ def test_ids_that_do_not_fit_a_matrix(ids, words):
         assert "row 0, column 0, column 'user': there is no value" in gap
 
 
+def test_a_text_that_cannot_be_written_is_no_id(tmp_path):
+    "Half of a pair of letters, which JSON and Python can write and UTF-8 cannot."
+    (tmp_path / 'r.jsonl').write_text(
+        '{"user": "\\ud800", "item": "a", "rating": 3}\n'
+        '{"user": "b", "item": "a", "rating": 4.5}\n'
+    )
+    ids = ['\ud800', 'b', 'c']
+    for source, more in (
+        (tmp_path / 'r.jsonl', {}),
+        (csr_array(DENSE), {'users': ids}),
+    ):
+        assert "'\\ud800' is no sound text" in str(refusal(source, **more))
+
+
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1j])
 def test_numbers_that_are_no_ratings_in_a_matrix(value):
     matrix = csr_array(DENSE.astype(type(value)))
