@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Kind', 'KINDS', 'Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'RatingsError',
-           'Vocabulary', 'parse_id', 'Ratings', 'find_id_column', 'check_kind', 'check_scale', 'build_csr',
-           'order_by_row', 'to_unit', 'from_unit', 'to_preference', 'count_weights', 'unit_of_counts', 'keep_stars',
-           'check_preferences', 'scale_unit']
+__all__ = ['Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'Vocabulary', 'parse_id', 'Ratings',
+           'find_id_column', 'check_scale', 'build_csr', 'order_by_row', 'to_unit', 'from_unit', 'to_preference',
+           'count_weights', 'unit_of_counts', 'keep_stars', 'check_preferences', 'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
-from .validation import check_choice, to_float32
+from .kinds import KINDS, Kind, Levels, check_kind, interpret_levels
+from .validation import RatingsError, check_choice, to_float32
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -61,28 +61,6 @@ __all__ = [
 # %% ../nbs/02_encoding.ipynb #f38d793b
 class UnknownIdError(LookupError):
     """An id that the vocabulary does not hold."""
-
-
-class RatingsError(ValueError):
-    """A table of ratings, or a list of ids, that cannot be used as it is.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong, and what can be done.
-    argument : str, optional
-        Name of the argument that helps, if there is one, such as 'duplicates'. A
-        program that calls it something else can translate the message.
-
-    Examples
-    --------
-    >>> RatingsError("say scale=(1, 5)", argument='scale').argument
-    'scale'
-    """
-
-    def __init__(self, message: str = '', argument: str | None = None) -> None:
-        super().__init__(message)
-        self.argument = argument
 
 # %% ../nbs/02_encoding.ipynb #02584853
 class Vocabulary:
@@ -337,8 +315,6 @@ def _describe_unknown(vocabulary: Vocabulary, id: Any, n_unknown: int) -> str:
     return f'{message} Did you mean {suggestions}?' if suggestions else message
 
 # %% ../nbs/02_encoding.ipynb #885c1c08
-Kind = Literal['stars', 'counts', 'likes']
-KINDS: tuple[Kind, ...] = ('stars', 'counts', 'likes')
 Duplicates = Literal['auto', 'raise', 'last', 'mean', 'sum', 'count', 'max']
 DUPLICATES: tuple[Duplicates, ...] = (
     *('auto', 'raise', 'last', 'mean'),
@@ -425,6 +401,7 @@ class Ratings:
         kind: Kind | Literal['auto'] = 'auto',
         missing: float | None = None,
         negative: Literal['raise', 'dislike', 'drop'] = 'raise',
+        say: Callable[[str], object] | None = print,
     ) -> Ratings:
         """Encode a frame of ratings; refuse it, with the reason, if it has faults.
 
@@ -442,7 +419,8 @@ class Ratings:
             'timestamp' where there is one.
         scale : (float, float), optional
             Lowest and highest rating that can be given. If not given, the scale that
-            `to_frame` noted in ``frame.attrs``; else what occurs in `frame`.
+            `to_frame` noted in ``frame.attrs``; else the first of `kinds.SCALES` that
+            holds all ratings, and whose ends are used.
         duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
             Of several ratings of one pair: refuse them, keep the last, average them,
             add them up, count them or keep the largest. 'auto' adds up counts, keeps
@@ -453,13 +431,17 @@ class Ratings:
             Known ids. If not given, the ids of the frame are numbered in the order of
             their first appearance.
         kind : {'auto', 'stars', 'counts', 'likes'}
-            What kind of number a rating is. 'auto' takes values that are all equal for
-            likes, repeated pairs that are counted for counts, and all else for stars.
+            What kind of number a rating is. 'auto' goes by all values, as for a file,
+            and refuses those that can be read in two ways. Ratings with a scale are
+            stars, and repeated pairs that are counted are counts.
         missing : float, optional
             A value that stands for "no stars given", such as -1.
         negative : {'raise', 'dislike', 'drop'}
             Of counts, 0 or less in all, such as returns: refuse them, take them for
             stated dislikes, or leave the pairs out.
+        say : callable, optional
+            Called with a line that tells why ratings are no stars, if nobody has said
+            what they are; None for silence.
 
         Returns
         -------
@@ -468,7 +450,8 @@ class Ratings:
         Raises
         ------
         RatingsError
-            If a column is not there, or holds values that cannot be used.
+            If a column is not there, or holds values that cannot be used, or that can
+            be read in two ways.
         UnknownIdError
             If an id is not in the vocabulary given.
 
@@ -483,16 +466,17 @@ class Ratings:
         columns = _choose_columns(frame, user, item, rating, timestamp)
         table = _to_numbers(frame, columns)
         check_choice('negative', negative, ['raise', 'dislike', 'drop'])
-        meaning = _Meaning(check_kind(kind), duplicates, missing)
+        told = _Meaning(check_kind(kind), duplicates, missing)
+        # What `to_frame` noted does not hold for sums.
+        noted = {} if duplicates in ('sum', 'count') else frame.attrs
+        meaning = _find_meaning(table[columns.rating], scale, noted, told)
         user_column = _encode_column(table, columns.user, 'user', users)
         item_column = _encode_column(table, columns.item, 'item', items)
         if _has_duplicates(user_column, item_column):
             table = _resolve_duplicates(table, columns, meaning)
             user_column = _encode_column(table, columns.user, 'user', users)
             item_column = _encode_column(table, columns.item, 'item', items)
-        # What `to_frame` noted does not hold for sums.
-        noted = {} if duplicates in ('sum', 'count') else frame.attrs
-        values = _interpret(table[columns.rating], scale, noted, meaning)
+        values = _interpret(table[columns.rating], meaning)
         seconds = None
         if columns.timestamp is not None:
             seconds = table[columns.timestamp].to_numpy()
@@ -505,7 +489,11 @@ class Ratings:
             titles=_titles_by_row(item_column.vocabulary, titles),
             **values._asdict(),
         )
-        return _without_negative(encoded, negative)
+        encoded = _without_negative(encoded, negative)
+        is_plain = encoded.kind == 'stars' or (table[columns.rating] == 1).all()
+        if say and meaning.reason and not is_plain:
+            say(f'the ratings are {encoded.kind}, because {meaning.reason}. {encoded}')
+        return encoded
 
     def to_frame(self) -> pd.DataFrame:
         """Decode to a frame with ids.
@@ -851,17 +839,23 @@ def _has_duplicates(user: _EncodedColumn, item: _EncodedColumn) -> bool:
 
 
 class _Meaning(NamedTuple):
-    """What is said about the numbers of a frame."""
+    """What the numbers of a frame mean: what is said, or what they show."""
 
     kind: Kind | None
     duplicates: Duplicates
     missing: float | None
+    scale: tuple[float, float] | None = None
+    reason: str = ''
+    """Why they are of this kind; nothing, if it was said."""
 
     @property
     def merges(self) -> Duplicates:
         """What to do with several ratings of a pair."""
         if self.duplicates != 'auto':
             return self.duplicates
+        if self.kind == 'likes' and self.reason:
+            # Nobody has called them likes, and they may be events.
+            return 'raise'
         defaults: dict[Kind | None, Duplicates] = {'counts': 'sum', 'likes': 'last'}
         return defaults.get(self.kind, 'raise')
 
@@ -942,19 +936,38 @@ class _Interpreted(NamedTuple):
     has_stars: np.ndarray | None
 
 
-def _interpret(
+def _find_meaning(
     column: pd.Series,
     scale: tuple[float, float] | None,
     noted: Mapping[Any, Any],
-    meaning: _Meaning,
-) -> _Interpreted:
-    """Say what the numbers of a column mean."""
-    kind = meaning.kind
+    told: _Meaning,
+) -> _Meaning:
+    """Say what the numbers of a column mean, or ask."""
+    kind = told.kind
     if kind is None and scale is None:
         is_noted = noted.get(_KIND_ATTRIBUTE) == 'counts'
-        is_summed = meaning.duplicates in ('sum', 'count')
+        is_summed = told.duplicates in ('sum', 'count')
         kind = 'counts' if is_noted or is_summed else None
-    _check_against_kind(kind, scale, meaning)
+    _check_against_kind(kind, scale, told)
+    values = column.to_numpy()
+    given = values if told.missing is None else values[values != told.missing]
+    if kind in ('counts', 'likes') or not len(given):
+        return told._replace(kind=kind)
+    if scale is not None:
+        return told._replace(kind=kind, scale=check_scale(scale))
+    if _SCALE_ATTRIBUTE in noted:
+        return told._replace(kind=kind, scale=_noted_scale(noted, given))
+
+    def first_place(value: float) -> str:
+        return f'row {int(np.argmax(values == value))}'
+
+    found = interpret_levels(Levels.of(given), column.name, kind, first_place)
+    return told._replace(**found._asdict())
+
+
+def _interpret(column: pd.Series, meaning: _Meaning) -> _Interpreted:
+    """Turn the numbers of a column into ratings of their kind."""
+    kind = meaning.kind
     if kind == 'likes':
         return _Interpreted(np.ones(len(column), 'float32'), (1.0, 1.0), kind, None)
     with np.errstate(over='ignore'):
@@ -973,9 +986,9 @@ def _interpret(
         # Of an event without a number, it is known that there was one.
         values[~is_given] = 1
         return _Interpreted(values, _ends_of(values), kind, None)
-    found = _choose_scale(scale, noted, values[is_given])
-    values[~is_given] = found[1]
-    return _Interpreted(values, found, kind, None if is_given.all() else is_given)
+    scale = meaning.scale or _ends_of(values[is_given])
+    values[~is_given] = scale[1]
+    return _Interpreted(values, scale, kind, None if is_given.all() else is_given)
 
 
 def _without_negative(ratings: Ratings, negative: str) -> Ratings:
@@ -1015,41 +1028,9 @@ def _check_against_kind(
         )
 
 
-def check_kind(kind: str | None) -> Kind | None:
-    """Return the kind of ratings that is asked for, None for 'auto'.
-
-    Parameters
-    ----------
-    kind : {'auto', 'stars', 'counts', 'likes'} or None
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
-
-    Examples
-    --------
-    >>> check_kind('counts')
-    'counts'
-    """
-    check_choice('kind', kind or 'auto', ['auto', *KINDS])
-    found: Any = None if kind == 'auto' else kind
-    return found
-
-
-def _choose_scale(
-    scale: tuple[float, float] | None, noted: Mapping[Any, Any], rating: np.ndarray
-) -> tuple[float, float]:
-    if scale is not None:
-        return check_scale(scale)
-    lowest, highest = float(rating.min()), float(rating.max())
-    if _SCALE_ATTRIBUTE not in noted:
-        _refuse_lonely_end(rating)
-        return check_scale((lowest, highest))
+def _noted_scale(noted: Mapping[Any, Any], rating: np.ndarray) -> tuple[float, float]:
+    """The scale that `to_frame` noted, if it holds these ratings."""
+    lowest, highest = _ends_of(rating)
     low, high = check_scale(noted[_SCALE_ATTRIBUTE])
     if lowest < low or highest > high:
         raise RatingsError(
@@ -1058,30 +1039,6 @@ def _choose_scale(
             'say scale=(lowest, highest)'
         )
     return low, high
-
-
-# With fewer ratings, an end that is hardly used may be an end after all.
-_ENOUGH_FOR_ENDS = 1000
-
-
-def _refuse_lonely_end(rating: np.ndarray) -> None:
-    """Refuse ratings of which one in a thousand, at most, lie far from all others."""
-    if len(rating) < _ENOUGH_FOR_ENDS:
-        return
-    low = float(np.quantile(rating, 0.001, method='higher'))
-    high = float(np.quantile(rating, 0.999, method='lower'))
-    lowest, highest = _ends_of(rating)
-    if max(low - lowest, highest - high) <= 0.5 * (high - low):
-        return
-    is_far = (rating < low) | (rating > high)
-    first = int(np.argmax(is_far))
-    raise RatingsError(
-        f'{is_far.sum():,} of {len(rating):,} ratings are not from {low:g} to '
-        f'{high:g}, such as {rating[first]:g}. If it is a slip, mend it; if it is '
-        f'a rating, say scale=({lowest:g}, {highest:g}); if these are plays, pieces '
-        "or other counts, kind='counts'",
-        argument='scale',
-    )
 
 
 def check_scale(scale: Any) -> tuple[float, float]:

@@ -173,7 +173,11 @@ def _frame_of_ratings(frame: pd.DataFrame) -> tuple[Ratings, bool]:
         'item': frame[find_id_column(frame, 'item')],
         'rating': frame['rating'],
     }
-    return Ratings.from_frame(pd.DataFrame(columns)), names_users
+    # Which numbers can be ratings is known to the model.
+    read = Ratings.from_frame(
+        pd.DataFrame(columns), duplicates='raise', kind='counts', negative='dislike'
+    )
+    return read, names_users
 
 
 def _read_frame(

@@ -43,6 +43,7 @@ from mf_movielens.file_layout import (
     is_number,
     list_names,
 )
+from .kinds import Levels, interpret_levels
 from .python_tables import open_arrow, open_sparse, speaks_arrow
 from mf_movielens.records import (
     RecordSource,
@@ -53,11 +54,9 @@ from mf_movielens.records import (
 )
 from .unpacking import check_unpacked_size, open_binary
 from mf_movielens.values import (
-    Levels,
     Origin,
     align_titles,
     check_not_missing,
-    interpret_levels,
     narrow,
     titles_by_id,
     to_ids,

@@ -32,6 +32,7 @@ from mf_movielens.encoding import (
     check_scale,
 )
 from .file_layout import find_roles
+from .kinds import Levels, interpret_levels
 from mf_movielens.reading import (
     Columns,
     ReadOptions,
@@ -42,7 +43,7 @@ from mf_movielens.reading import (
 from .storage import is_decompression_bomb, write_folder
 from .unpacking import check_unpacked_size
 from .validation import check_int, to_float32
-from .values import Levels, interpret_levels, plain_ids
+from .values import plain_ids
 
 # %% ../nbs/22_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'is_shard_folder', 'load_cached', 'shard_file', 'write_shards']

@@ -29,10 +29,10 @@ __all__ = ['SparkError', 'get_spark', 'fit_spark', 'SparkModel', 'load_spark']
 from .encoding import Ratings, RatingsError, Vocabulary, scale_unit
 from .factors import Factors
 from .file_layout import find_roles
+from .kinds import detect_scale
 from .recommender import Recommender
 from .shards import Shards
 from .validation import check_choice, check_int, check_list_length
-from .values import detect_scale
 
 # %% ../nbs/23_spark.ipynb #9107f05e
 __all__ = ['SparkError', 'SparkModel', 'fit_spark', 'get_spark', 'load_spark']

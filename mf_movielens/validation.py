@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['MAX_MAGNITUDE', 'check_value', 'check_choice', 'check_int', 'check_list_length', 'check_seed', 'check_fraction',
-           'check_regularization', 'check_rows', 'to_float32', 'is_numeric_and_bounded']
+           'check_regularization', 'check_rows', 'to_float32', 'is_numeric_and_bounded', 'RatingsError']
 
 # %% ../nbs/90_validation.ipynb #dd2655d7
 __all__ = [
     'MAX_MAGNITUDE',
+    'RatingsError',
     'check_choice',
     'check_fraction',
     'check_int',
@@ -223,3 +224,25 @@ def is_numeric_and_bounded(array: np.ndarray) -> bool:
     lowest, highest = float(array.min(initial=0)), float(array.max(initial=0))
     # A nan makes both comparisons false.
     return lowest > -MAX_MAGNITUDE and highest < MAX_MAGNITUDE
+
+# %% ../nbs/90_validation.ipynb #74031050
+class RatingsError(ValueError):
+    """A table of ratings, or a list of ids, that cannot be used as it is.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what can be done.
+    argument : str, optional
+        Name of the argument that helps, if there is one, such as 'duplicates'. A
+        program that calls it something else can translate the message.
+
+    Examples
+    --------
+    >>> RatingsError("say scale=(1, 5)", argument='scale').argument
+    'scale'
+    """
+
+    def __init__(self, message: str = '', argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument

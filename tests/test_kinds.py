@@ -23,17 +23,17 @@ from mf_movielens.encoding import (
 from mf_movielens.evaluation import align_ratings
 from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.item_weights import preference_targets
-from mf_movielens.ranking import rank_items, ranking_metrics, relevant_ratings
-from mf_movielens.shards import Shards, shard_file, write_shards
-from mf_movielens.solvers import SOLVERS
-from mf_movielens.splits import random_split
-from mf_movielens.values import (
+from mf_movielens.kinds import (
     Levels,
     detect_kind,
     detect_scale,
     find_missing_sign,
     find_outliers,
 )
+from mf_movielens.ranking import rank_items, ranking_metrics, relevant_ratings
+from mf_movielens.shards import Shards, shard_file, write_shards
+from mf_movielens.solvers import SOLVERS
+from mf_movielens.splits import random_split
 
 
 def opinions(seed=0, n=200, m=80, n_kinds=4):
@@ -179,7 +179,8 @@ def test_parts_keep_the_kind_and_so_do_frames_and_files(tmp_path):
     frame.to_csv(tmp_path / 'r.csv', index=False)
     in_shards = shard_file(tmp_path / 'r.csv', tmp_path / 'b', 2, kind='counts')
     assert in_shards.load().kind == 'counts'
-    assert counts.fingerprint != Ratings.from_frame(frame).fingerprint
+    stars = Ratings.from_frame(frame, kind='stars')
+    assert counts.fingerprint != stars.fingerprint
 
 
 @pytest.mark.parametrize('solver', ['ials', 'ease', 'blend'])

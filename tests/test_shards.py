@@ -43,7 +43,7 @@ def test_there_and_back(tmp_path_factory, users, items, rows, seed):
         [(u, i, float(len(u + i) % 5)) for u in users for i in items],
         columns=['user_id', 'item_id', 'rating'],
     )
-    r = Ratings.from_frame(table, item='item_id')
+    r = Ratings.from_frame(table, item='item_id', scale=(0, 4))
     back = write_shards(r, tmp_path_factory.mktemp('x') / 's', rows, seed).load()
     assert back.users == r.users and back.items == r.items and back.scale == r.scale
 
