@@ -470,6 +470,7 @@ class Ratings:
         # What `to_frame` noted does not hold for sums.
         noted = {} if duplicates in ('sum', 'count') else frame.attrs
         meaning = _find_meaning(table[columns.rating], scale, noted, told)
+        _check_merging(meaning)
         user_column = _encode_column(table, columns.user, 'user', users)
         item_column = _encode_column(table, columns.item, 'item', items)
         if _has_duplicates(user_column, item_column):
@@ -948,7 +949,10 @@ def _find_meaning(
         is_noted = noted.get(_KIND_ATTRIBUTE) == 'counts'
         is_summed = told.duplicates in ('sum', 'count')
         kind = 'counts' if is_noted or is_summed else None
-    _check_against_kind(kind, scale, told)
+    if kind in ('counts', 'likes') and scale is not None:
+        raise RatingsError(
+            f"{kind} have no scale: leave it out, or say kind='stars'", 'kind'
+        )
     values = column.to_numpy()
     given = values if told.missing is None else values[values != told.missing]
     if kind in ('counts', 'likes') or not len(given):
@@ -963,6 +967,16 @@ def _find_meaning(
 
     found = interpret_levels(Levels.of(given), column.name, kind, first_place)
     return told._replace(**found._asdict())
+
+
+def _check_merging(meaning: _Meaning) -> None:
+    """Refuse sums of stars."""
+    if meaning.kind == 'stars' and meaning.duplicates in ('sum', 'count'):
+        raise RatingsError(
+            f'stars are averaged, not merged by {meaning.duplicates}: say '
+            "duplicates='mean', or kind='counts'",
+            argument='duplicates',
+        )
 
 
 def _interpret(column: pd.Series, meaning: _Meaning) -> _Interpreted:
@@ -1012,20 +1026,6 @@ def _without_negative(ratings: Ratings, negative: str) -> Ratings:
 def _ends_of(values: np.ndarray) -> tuple[float, float]:
     """The lowest and the highest value."""
     return float(values.min()), float(values.max())
-
-
-def _check_against_kind(
-    kind: Kind | None, scale: tuple[float, float] | None, meaning: _Meaning
-) -> None:
-    """Refuse what does not go with a kind."""
-    if kind in ('counts', 'likes') and scale is not None:
-        raise RatingsError(f'{kind} have no scale: leave it out, or say kind=stars')
-    if kind == 'stars' and meaning.duplicates in ('sum', 'count'):
-        raise RatingsError(
-            f'stars are averaged, not merged by {meaning.duplicates}: say '
-            "duplicates='mean', or kind='counts'",
-            argument='duplicates',
-        )
 
 
 def _noted_scale(noted: Mapping[Any, Any], rating: np.ndarray) -> tuple[float, float]:

@@ -1098,7 +1098,7 @@ def load_ratings(
             scale=meaning.scale,
             duplicates=duplicates,
             titles=by_id,
-            kind=meaning.kind or 'auto',
+            kind=meaning.kind if meaning.is_sure else 'auto',
             missing=missing,
             negative=negative,
         )
@@ -1157,6 +1157,11 @@ class _Reading(NamedTuple):
     kind: Kind | None
     scale: tuple[float, float] | None
     reason: str
+
+    @property
+    def is_sure(self) -> bool:
+        """False of equal numbers that nobody called likes: they may be events."""
+        return bool(self.kind) and not (self.kind == 'likes' and self.reason)
 
 
 def _what_was_told(

@@ -163,6 +163,105 @@ def test_moments_in_place_of_ratings_are_a_question():
     assert load_ratings(frame, say=None, kind='stars').kind == 'stars'
 
 
+# A frame is read as a file is
+
+
+def column_of(counts, values=None):
+    """Numbers that occur so often, in no order."""
+    levels = levels_of(counts, values)
+    column = np.repeat(levels.values, levels.counts)
+    return np.random.default_rng(3).permutation(column)
+
+
+SHAPES = {
+    'stars': column_of(STARS),
+    'few stars': [2, 4],
+    'half stars': column_of(STARS, [0.5, 1.5, 2.5, 3.5, 4.5]),
+    'marks to 20': column_of(STARS, [0, 5, 10, 15, 20]),
+    'thumbs': column_of([30, 70], [-1, 1]),
+    'plays': PLAYS,
+    'pieces': column_of(PIECES),
+    'few pieces': column_of(PIECES[:3]),
+    'events': column_of([700, 200, 100], [1, 3, 5]),
+    'likes': np.ones(300),
+    'sevens': np.full(300, 7),
+    'a slip': column_of([*STARS, 1], [1, 2, 3, 4, 5, 11]),
+    'no stars': column_of([3000, *STARS], [-1, 1, 2, 3, 4, 5]),
+    'moments': 1.6e9 + np.arange(300),
+    'returns': column_of([9, *PIECES], [-1, *range(1, 13)]),
+}
+
+
+def outcome(read, frame, **settings):
+    """What is read from a frame, or the question, and what is said about it."""
+    said = []
+    try:
+        ratings = read(frame, say=said.append, **settings)
+    except RatingsError as e:
+        return str(e).removeprefix('the frame: '), e.argument
+    numbers = ratings.rating.tolist()
+    return ratings.kind, ratings.scale, numbers, len(ratings)
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('kind', ['auto', 'stars', 'counts', 'likes'])
+def test_a_frame_means_what_a_file_of_it_means(shape, kind):
+    frame = pd.DataFrame({'user': range(len(SHAPES[shape])), 'item': 1})
+    frame['rating'] = SHAPES[shape]
+    for more in ({}, {'missing': -1}, {'negative': 'drop'}, {'duplicates': 'sum'}):
+        found = outcome(Ratings.from_frame, frame, kind=kind, **more)
+        assert found == outcome(load_ratings, frame, kind=kind, **more)
+
+
+def test_the_name_of_a_column_of_a_frame_tells_its_kind():
+    frame = pd.DataFrame({'user': range(95), 'item': 1, 'plays': column_of([70, 25])})
+    assert Ratings.from_frame(frame, rating='plays').kind == 'counts'
+    asked = frame.rename(columns={'plays': 'rating'})
+    with pytest.raises(RatingsError, match="kind='counts'"):
+        Ratings.from_frame(asked)
+    assert Ratings.from_frame(asked, scale=(1, 2)).kind == 'stars'
+
+
+def test_one_line_tells_why_numbers_of_a_frame_are_no_stars(capsys):
+    frame = pd.DataFrame({'user': range(3000), 'item': 1, 'rating': PLAYS})
+    counts = Ratings.from_frame(frame)
+    why = load_said(frame).split('; ')[-1]
+    assert capsys.readouterr().out == f'the ratings are {why}\n'
+    assert why.startswith('counts, because half of them are from')
+    for silent in (
+        {'say': None},
+        {'kind': 'counts'},
+        {'kind': 'stars'},
+        {'scale': (1, 1e6)},
+    ):
+        Ratings.from_frame(frame, **silent)
+    Ratings.from_frame(frame.assign(rating=1))
+    Ratings.from_frame(opinions())
+    Ratings.from_frame(counts.to_frame())
+    assert capsys.readouterr().out == ''
+    Ratings.from_frame(frame.assign(rating=7))
+    assert 'the ratings are likes, because all are 7.' in capsys.readouterr().out
+
+
+def load_said(frame):
+    """What `load_ratings` says about a frame."""
+    said = []
+    load_ratings(frame, say=said.append)
+    return said[0]
+
+
+def test_equal_numbers_that_nobody_calls_likes_are_not_merged():
+    """Two rows of a pair may be two events."""
+    frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 7, 7, 8], 'rating': 1})
+    for read in (Ratings.from_frame, load_ratings):
+        with pytest.raises(RatingsError, match="'sum', 'count'"):
+            read(frame, say=None)
+        assert len(read(frame, say=None, kind='likes')) == 3
+        counted = read(frame, say=None, duplicates='count')
+        assert counted.kind == 'counts'
+        assert counted.rating.tolist() == [2, 1, 1]
+
+
 # What keeps the kind
 
 

@@ -44,6 +44,7 @@ GROUPS = {
         'python_tables',
         'unpacking',
         'values',
+        'kinds',
         'shards',
         'data',
         'frames',
