@@ -250,6 +250,18 @@ def _with_options(error: RatingsError) -> str:
     return re.sub(pattern, to_option, pairs.sub(r'--scale \1 \2', str(error)))
 
 
+def _with_option(message: str) -> str:
+    """A message on a wrong value, in which the argument of Python is an option.
+
+    For instance, `kind='plays': use …` becomes `--kind plays: use …`.
+    """
+    found = re.match(r"(\w+)=(?:'([^']*)'|(\S+)): ", message)
+    if not found or found[1] not in (*_SAME_NAME, *_SETTING_NAMES, 'by'):
+        return message
+    value = found[3] if found[2] is None else shlex.quote(found[2])
+    return f'{_option_name(found[1])} {value}: {message[found.end() :]}'
+
+
 # Arguments whose option has the same name.
 _SAME_NAME = (
     *('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal'),
@@ -1448,7 +1460,7 @@ def main() -> None:
     except RatingsError as e:
         _fail(_with_options(e), 2)
     except (UsageError, UnknownIdError, DataError, ValueError) as e:
-        _fail(str(e), 2)
+        _fail(_with_option(str(e)), 2)
 
 
 def _fail(message: str, code: int) -> NoReturn:

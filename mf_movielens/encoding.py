@@ -573,6 +573,49 @@ class Ratings:
             has_stars=has_stars,
         )
 
+    def as_kind(
+        self, kind: Kind, negative: Literal['raise', 'dislike', 'drop'] = 'raise'
+    ) -> Ratings:
+        """Take the same numbers for another kind of number.
+
+        Parameters
+        ----------
+        kind : {'stars', 'counts', 'likes'}
+            What they are.
+        negative : {'raise', 'dislike', 'drop'}
+            Of counts, 0 or less, as in `from_frame`.
+
+        Returns
+        -------
+        Ratings
+            These, if they are of this kind. Numbers are kept, but for likes, which
+            are all 1.
+
+        Raises
+        ------
+        RatingsError
+            If likes are to be stars, or a number cannot be one of this kind.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2, 4]})
+        >>> Ratings.from_frame(frame).as_kind('counts')
+        2 counts from 2 to 4 of 1 items by 2 users
+        """
+        check_choice('kind', kind, KINDS)
+        check_choice('negative', negative, ['raise', 'dislike', 'drop'])
+        if kind == self.kind:
+            return self
+        column = pd.Series(self.rating)
+        if self.kind == 'likes' and kind == 'stars':
+            raise RatingsError('likes are all equal, so they are no stars', 'kind')
+        if self.has_stars is not None:
+            # What was not given counts as one.
+            column[~self.has_stars] = 1
+        told = _find_meaning(column, None, {}, _Meaning(kind, 'auto', None))
+        values = _interpret(column, told)
+        return _without_negative(replace(self, **values._asdict()), negative)
+
     @property
     def mean(self) -> float:
         """The mean rating."""
@@ -970,7 +1013,13 @@ def _find_meaning(
 
 
 def _check_merging(meaning: _Meaning) -> None:
-    """Refuse sums of stars."""
+    """Refuse sums of stars and of likes."""
+    if meaning.kind == 'likes' and meaning.duplicates in ('sum', 'count'):
+        raise RatingsError(
+            f'likes are all 1, so {meaning.duplicates} makes no sense: say '
+            "kind='counts'",
+            argument='kind',
+        )
     if meaning.kind == 'stars' and meaning.duplicates in ('sum', 'count'):
         raise RatingsError(
             f'stars are averaged, not merged by {meaning.duplicates}: say '
@@ -1409,8 +1458,8 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
         highest = f'{ratings.rating.max():g}'
         raise RatingsError(
             f'no rating is above {highest} on the scale {low:g} to {high:g}, so '
-            'nothing is known to be liked. If these are likes, let the scale be '
-            f'({highest}, {highest})'
+            "nothing is known to be liked. If these are likes, say kind='likes'",
+            'kind',
         )
     if ratings.kind == 'counts':
         return
@@ -1419,7 +1468,8 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
             f'half of these ratings lie at {np.median(ratings.rating):g} or below, the '
             f'lower end of their scale, {low:g} to {high:g}, and would count as not '
             "liked. Are they counts? Then say kind='counts', or kind='likes' if it "
-            'only matters what occurs; in load_ratings or Ratings.from_frame'
+            'only matters what occurs',
+            'kind',
         )
 
 

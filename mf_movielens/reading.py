@@ -1098,7 +1098,7 @@ def load_ratings(
             scale=meaning.scale,
             duplicates=duplicates,
             titles=by_id,
-            kind=meaning.kind if meaning.is_sure else 'auto',
+            kind=meaning.sure_kind,
             missing=missing,
             negative=negative,
         )
@@ -1159,9 +1159,10 @@ class _Reading(NamedTuple):
     reason: str
 
     @property
-    def is_sure(self) -> bool:
-        """False of equal numbers that nobody called likes: they may be events."""
-        return bool(self.kind) and not (self.kind == 'likes' and self.reason)
+    def sure_kind(self) -> Kind | Literal['auto']:
+        """The kind; not of equal numbers that nobody called likes, or events."""
+        is_guess = self.kind == 'likes' and self.reason
+        return 'auto' if is_guess or self.kind is None else self.kind
 
 
 def _what_was_told(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, singledispatch
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,11 @@ __all__ = ['Recommender']
 from .blend import Blend
 from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
+    KINDS,
     Kind,
     Ratings,
     Vocabulary,
+    check_kind,
     find_id_column,
     keep_stars,
 )
@@ -36,7 +38,7 @@ from mf_movielens.evaluation import (
     find_judgement,
 )
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
-from .item_weights import ItemWeights
+from .item_weights import ItemWeights, TargetKind
 from mf_movielens.model_file import (
     ModelParts,
     load_model_parts,
@@ -49,6 +51,7 @@ from mf_movielens.new_users import (
     read_histories,
     read_history,
 )
+from .python_tables import speaks_arrow
 from .ranking import RankedBlock, rank_blocks, top_k
 from .reading import load_ratings
 from .solvers import Solver, choose_solver
@@ -115,15 +118,16 @@ class Recommender:
         *,
         users: Iterable[Any] | None = None,
         items: Iterable[Any] | None = None,
+        kind: str = 'auto',
         **settings: Any,
     ) -> Recommender:
         """Fit a model to ratings.
 
         Parameters
         ----------
-        ratings : Ratings or sparse matrix
-            What to fit to. Of a sparse matrix of scipy, users × items, the stored
-            values are ratings, as in `load_ratings`.
+        ratings : Ratings, frame or sparse matrix
+            What to fit to. A frame is read as by `load_ratings`, and so is a sparse
+            matrix of scipy, users × items, whose stored values are ratings.
         solver : str or Solver
             'ials' ranks items, and so does 'ease', without latent factors. 'als'
             predicts ratings; so do 'keras', which takes
@@ -135,6 +139,10 @@ class Recommender:
         users, items : iterable, optional
             Of a sparse matrix: (n_users,) and (n_items,) ids of its rows and columns.
             If not given, ids are their numbers, from 0.
+        kind : {'auto', 'stars', 'counts', 'likes'}
+            What kind of number a rating is, as in `load_ratings`. `Ratings` of another
+            kind are turned into it by `Ratings.as_kind`. A word of the solver's own
+            setting ``kind``, such as 'binary' of 'ease', goes to the solver.
         **settings
             Settings of the solver, such as ``n_factors`` and ``seed``; those of
             'als' are the arguments of `fit_als`, and so on.
@@ -146,12 +154,12 @@ class Recommender:
         Raises
         ------
         TypeError
-            If `ratings` are neither `Ratings` nor a sparse matrix, or the solver has no
-            such setting.
+            If `ratings` are no table of ratings, or the solver has no such setting.
         ValueError
             If there is no such solver or goal, or a setting makes no sense.
         RatingsError
-            If all ratings are equal, and are to be predicted.
+            If all ratings are equal, and are to be predicted; or if the numbers of a
+            frame or matrix can be read in two ways.
 
         Examples
         --------
@@ -160,15 +168,9 @@ class Recommender:
         >>> Recommender.fit(Ratings.from_frame(frame), goal='rating', n_factors=1)
         Recommender (rating by als): 1 factors, 3 ratings of 2 items by 2 users
         """
-        if issparse(ratings):
-            ratings = load_ratings(ratings, users=users, items=items)
-        elif users is not None or items is not None:
-            raise TypeError('users and items are ids for a sparse matrix')
-        if not isinstance(ratings, Ratings):
-            raise TypeError(
-                f'fit takes Ratings or a sparse matrix, not {type(ratings).__name__}; '
-                'make them with load_ratings or Ratings.from_frame'
-            )
+        if kind in get_args(TargetKind) and kind not in KINDS:
+            settings['kind'], kind = kind, 'auto'
+        ratings = _as_ratings('fit', ratings, kind, users, items)
         choice, reason = choose_solver(ratings, solver, goal)
         choice.check_settings(settings)
         if choice.goal == 'rating':
@@ -181,7 +183,7 @@ class Recommender:
     @classmethod
     def tune(
         cls,
-        ratings: Ratings,
+        ratings: Any,
         goal: Goal = 'ranking',
         solver: str = 'auto',
         seconds: float | None = None,
@@ -190,17 +192,20 @@ class Recommender:
         checkpoint: str | os.PathLike[str] | None = None,
         n_threads: int | None = None,
         progress: bool | None = None,
+        kind: str = 'auto',
     ) -> Recommender:
         """Search solver and settings on held-out ratings, and fit to all ratings.
 
         Parameters
         ----------
-        ratings : Ratings
-            What to fit to. A part of them is held out during the search; give no test
-            ratings.
+        ratings : Ratings, frame or sparse matrix
+            What to fit to, as in `fit`. A part of them is held out during the search;
+            give no test ratings.
         goal, solver, seconds, trials, seed, checkpoint, n_threads, progress
             As in `tune_settings`. Without limits, the search ends when no change of a
             setting helps any more.
+        kind : {'auto', 'stars', 'counts', 'likes'}
+            As in `fit`.
 
         Returns
         -------
@@ -222,6 +227,7 @@ class Recommender:
         >>> len(model.trials), model.settings['because']
         (3, 'it was the best of 3 trials')
         """
+        ratings = _as_ratings('tune', ratings, kind)
         found = tune_settings(
             ratings,
             goal,
@@ -849,16 +855,17 @@ class Recommender:
 
     def evaluate(
         self,
-        test: Ratings,
+        test: Any,
         unknown: Literal['raise', 'ignore'] = 'raise',
         k: int = 10,
         liked: float | None = None,
+        kind: str = 'auto',
     ) -> pd.Series:
         """Measure the model with held-out ratings.
 
         Parameters
         ----------
-        test : Ratings
+        test : Ratings or frame
             Ratings that the model was not fitted to. Ids count, not row numbers. If
             the model was fitted with time, it predicts for their timestamps.
         unknown : {'raise', 'ignore'}
@@ -869,6 +876,10 @@ class Recommender:
             The rating from which an item counts as liked. By default three quarters up
             the scale, which is that of `test` if the model was fitted to likes. All
             counts above 0 are likes.
+        kind : {'auto', 'stars', 'counts', 'likes'}
+            What kind of number the ratings of a frame are. By default what those of the
+            model are; those for a model of likes may be stars, and are decided by all
+            values. `Ratings` of another kind are turned into it.
 
         Returns
         -------
@@ -882,7 +893,7 @@ class Recommender:
         Raises
         ------
         TypeError
-            If `test` are no `Ratings`.
+            If `test` is no table of ratings.
         RatingsError
             If a rating is outside the scale, or no pair is known. A model that ranks
             can be judged on another scale, if `liked` is given, and so can one of
@@ -899,11 +910,9 @@ class Recommender:
         >>> model.evaluate(Ratings.from_frame(held_out))[['users', 'recall']].tolist()
         [2, 1.0]
         """
-        if not isinstance(test, Ratings):
-            raise TypeError(
-                f'evaluate takes Ratings, not {type(test).__name__}; '
-                'make them with load_ratings or Ratings.from_frame'
-            )
+        if kind == 'auto' and self.kind != 'likes' and not isinstance(test, Ratings):
+            kind = self.kind
+        test = _as_ratings('evaluate', test, kind)
         scale, least = find_judgement(
             test, self.predictor.scale, self.goal, self.kind, liked
         )
@@ -939,6 +948,29 @@ class Recommender:
         return pd.Series(size | self.settings, dtype=object)
 
 # %% ../nbs/17_recommender.ipynb #275766bb
+def _as_ratings(
+    caller: str,
+    data: Any,
+    kind: str,
+    users: Iterable[Any] | None = None,
+    items: Iterable[Any] | None = None,
+) -> Ratings:
+    """Ratings of this kind; of a frame or a matrix as by `load_ratings`."""
+    told: Any = kind
+    if issparse(data):
+        return load_ratings(data, users=users, items=items, kind=told)
+    if users is not None or items is not None:
+        raise TypeError('users and items are ids for a sparse matrix')
+    if isinstance(data, Ratings):
+        return data if check_kind(kind) is None else data.as_kind(told)
+    if speaks_arrow(data):
+        return load_ratings(data, kind=told)
+    raise TypeError(
+        f'{caller} takes Ratings, a frame or a sparse matrix, not '
+        f'{type(data).__name__}; make them with load_ratings or Ratings.from_frame'
+    )
+
+
 def _is_history(value: Any) -> bool:
     """Whether this is what a new user has rated: ratings by item."""
     if isinstance(value, pd.Series):

@@ -53,7 +53,7 @@ def model(tmp_path_factory):
         (['train', '--for', 'bob'], "user 'bob' is not among"),
         (['train', '--solver', 'best'], "'best' is not a solver"),
         (['train', '--out', '/dev/null/x'], '--out /dev/null/x'),
-        (['train', 'synthetic', '--reg', '-1'], 'reg=-1'),
+        (['train', 'synthetic', '--reg', '-1'], '--reg -1'),
         (['train', 'synthetic', '--cache'], '--cache goes with a file'),
         (['train', '--tune', '--reg', '1'], '--reg and --tune do not go together'),
         (['train', '--seconds', '9'], '--seconds limits a search'),
@@ -399,7 +399,7 @@ def test_slips_are_understood_or_said(run, model, tmp_path):
         (['train', 'r.csv', '--titles', 'o.csv'], 2, 'no column holds the ids'),
         (['rate', '50=5', '50=1', '-m', model], 2, 'rated twice'),
         (['train', 'r.csv', '--reg', 'inf'], 2, 'must lie between'),
-        (['train', 'r.csv', '--duplicates', 'foo'], 2, "duplicates='foo'"),
+        (['train', 'r.csv', '--duplicates', 'foo'], 2, '--duplicates foo'),
         (
             ['train', 'ml-100k', '--user-column', 'x'],
             2,

@@ -835,7 +835,7 @@ def test_fit_takes_a_sparse_matrix(capsys):
     )
     with pytest.raises(TypeError, match='for a sparse matrix'):
         Recommender.fit(ratings, users=[1])
-    with pytest.raises(TypeError, match='Ratings or a sparse matrix'):
+    with pytest.raises(TypeError, match='Ratings, a frame or a sparse matrix'):
         Recommender.fit(DENSE)
 
 

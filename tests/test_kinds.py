@@ -419,6 +419,78 @@ def test_direct_fits_to_counts_are_refused_too():
             fit(counts)
 
 
+# What a model is fitted to
+
+
+def test_a_fit_takes_a_frame_and_the_kind_of_its_numbers(capsys):
+    few = written_as(1, 1, 2, 3, 3).drop(columns='opinion')
+    models = {}
+    for kind in ('stars', 'counts', 'likes'):
+        models[kind] = Recommender.fit(few, n_factors=4, kind=kind)
+        assert models[kind].kind == kind
+        told = load_ratings(few, kind=kind)
+        same = Recommender.fit(told, n_factors=4)
+        assert same.recommend(3).equals(models[kind].recommend(3))
+        again = Recommender.fit(load_ratings(few, kind='stars'), n_factors=4, kind=kind)
+        assert again.recommend(3).equals(models[kind].recommend(3))
+        assert Recommender.tune(few, trials=2, solver='ials', kind=kind).kind == kind
+    assert 'the frame: ' in capsys.readouterr().out
+    for call in (Recommender.fit, Recommender.tune, models['likes'].evaluate):
+        with pytest.raises(RatingsError, match="kind='counts'") as caught:
+            call(few)
+        assert caught.value.argument == 'kind'
+        with pytest.raises(ValueError, match="kind='plays': use 'auto', 'stars'"):
+            call(few, kind='plays')
+    # The test of a model is of its kind, if nothing else is said.
+    for kind in ('stars', 'counts'):
+        told = Ratings.from_frame(few, kind=kind)
+        expected = models[kind].evaluate(told)
+        assert models[kind].evaluate(few).equals(expected)
+        assert models[kind].evaluate(told, kind=kind).equals(expected)
+    as_stars = models['likes'].evaluate(few, kind='stars')
+    assert as_stars.liked_from == 2.5
+
+
+def test_a_sparse_matrix_is_asked_about_as_a_frame_is():
+    few = written_as(1, 1, 2, 3, 3)
+    matrix = Ratings.from_frame(few, kind='counts').to_csr()
+    with pytest.raises(RatingsError, match="kind='counts'"):
+        Recommender.fit(matrix)
+    assert Recommender.fit(matrix, n_factors=2, kind='counts').kind == 'counts'
+
+
+def test_the_setting_kind_of_a_solver_is_another_thing():
+    ratings = Ratings.from_frame(opinions())
+    for solver in ('ease', 'blend'):
+        model = Recommender.fit(ratings, solver, kind='binary')
+        assert model.settings['kind'] == 'binary'
+        assert Recommender.fit(ratings, solver, kind='counts').kind == 'counts'
+    with pytest.raises(TypeError, match="'kind' is not a setting of ials"):
+        Recommender.fit(ratings, kind='binary')
+
+
+def test_numbers_can_be_taken_for_another_kind():
+    stars = Ratings.from_frame(opinions())
+    counts, likes = stars.as_kind('counts'), stars.as_kind('likes')
+    assert stars.as_kind('stars') is stars
+    assert np.array_equal(counts.rating, stars.rating)
+    assert (counts.kind, likes.kind) == ('counts', 'likes')
+    assert (likes.rating == 1).all() and likes.scale == (1, 1)
+    assert counts.as_kind('stars').scale == (1, 5)
+    with pytest.raises(RatingsError, match='they are no stars'):
+        likes.as_kind('stars')
+    thumbs = Ratings.from_frame(TWICE.iloc[1:].assign(rating=[1, 1, -1]), scale=(-1, 1))
+    with pytest.raises(RatingsError, match="negative='dislike'"):
+        thumbs.as_kind('counts')
+    assert thumbs.as_kind('counts', 'dislike').rating.tolist() == [1, 1, -1]
+    assert len(thumbs.as_kind('counts', 'drop')) == 2
+    unrated = Ratings.from_frame(
+        TWICE.iloc[1:].assign(rating=[4, -1, 2]), scale=(1, 5), missing=-1
+    )
+    assert unrated.as_kind('counts').rating.tolist() == [4, 1, 2]
+    assert unrated.as_kind('likes').has_stars is None
+
+
 # Several numbers for one pair
 
 TWICE = pd.DataFrame(
@@ -669,7 +741,7 @@ def test_a_fit_whose_scores_are_all_about_zero_is_an_error():
 
 
 def test_questions_of_the_command_line_name_its_options():
-    from mf_movielens.cli import _with_options
+    from mf_movielens.cli import _with_option, _with_options
 
     with pytest.raises(RatingsError) as caught:
         detect_kind(levels_of(PIECES[:5]), 'rating')
@@ -679,5 +751,9 @@ def test_questions_of_the_command_line_name_its_options():
     frame.loc[:300, 'rating'] = -1
     with pytest.raises(RatingsError) as caught:
         load_ratings(frame, say=None)
+    with pytest.raises(ValueError) as wrong:
+        load_ratings(frame, say=None, kind='plays')
+    assert _with_option(str(wrong.value)).startswith("--kind plays: use 'auto', ")
+    assert _with_option("link='x': use") == "link='x': use"
     text = _with_options(caught.value)
     assert '--missing -1' in text and '--scale -1 5' in text

@@ -320,8 +320,8 @@ def test_one_thing_means_one_thing(small):
         lambda: model.explain(1, [2]),
         lambda: model.fold_in([(1, 5)]),
         lambda: stars.predict(1),
-        lambda: Recommender.fit(pd.DataFrame()),
-        lambda: model.evaluate(pd.DataFrame()),
+        lambda: Recommender.fit([(1, 2, 3)]),
+        lambda: model.evaluate(np.ones((3, 3))),
         lambda: Recommender.fit(None, factors=3),
     ):
         with pytest.raises(TypeError):
