@@ -37,6 +37,7 @@ def fits_of(train, n_threads):
     from mf_movielens.bayes import fit_bayes
     from mf_movielens.ease import fit_ease
     from mf_movielens.ials import fit_ials
+    from mf_movielens.item_knn import fit_item_knn
     from mf_movielens.training import RECIPES, train_net
 
     in_threads = dict(n_threads=n_threads, progress=False)
@@ -52,6 +53,7 @@ def fits_of(train, n_threads):
         'popularity': lambda: popularity(train),
         'damped biases': lambda: damped_biases(train),
         'EASE': lambda: fit_ease(train),
+        'nearest neighbors': lambda: fit_item_knn(train),
         'iALS': lambda: fit_ials(train, **in_threads),
         'ALS': lambda: fit_als(train, **in_threads),
         'bayes': lambda: fit_bayes(train, **few_samples),

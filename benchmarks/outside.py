@@ -180,12 +180,22 @@ def difference_columns(name: str, row: Row) -> Row:
     """How much better our search is than a row, by nDCG@10, with an interval."""
     ours = Entry('ranking', name, OURS, 'search').result_file
     other = Entry(*(row[key] for key in KEYS[:4])).result_file
-    if row['task'] == 'rating' or row.get('error') or not ours.exists():
+    has_failed = isinstance(row.get('error'), str)
+    if row['task'] == 'rating' or has_failed or not (ours.exists() and other.exists()):
         return {}
     path = ratings_file(f'{name}-test')
     figures = [load_result('ranking', path, out)[1].ndcg for out in (ours, other)]
     found = compare_means(*figures)
     return dict(difference=found.value, low=found.low, high=found.high)
+
+
+def compare_again(name: str) -> None:
+    """Compare all rows of a set with our newest search."""
+    path = RESULTS / 'outside.csv'
+    table = pd.read_csv(path)
+    rows = table[table['set'] == name].to_dict('records')
+    compared = [row | difference_columns(name, row) for row in rows]
+    merge_rows(path, pd.DataFrame(compared), KEYS)
 
 
 def found_sets() -> list[str]:
@@ -211,6 +221,7 @@ def main() -> None:
                 row |= dict(processor=processor()) | difference_columns(name, row)
                 print(row, flush=True)
                 merge_rows(RESULTS / 'outside.csv', pd.DataFrame([row]), KEYS)
+        compare_again(name)
 
 
 if __name__ == '__main__':

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['Blend', 'blend_settings', 'fit_blend']
+__all__ = ['PairsKind', 'Blend', 'blend_settings', 'fit_blend']
 
 # %% ../nbs/12b_blend.ipynb #13e4e337
-from .ease import ease_settings, fit_ease
+from .ease import ease_settings, ease_work, fit_ease
 from .encoding import Kind, Ratings
 from .factors import Factors, Goal, PointPredictor, ScoreOrder
 from .ials import fit_ials, ials_settings
+from .item_knn import fit_item_knn
 from .item_weights import ItemWeights, TargetKind
-from .validation import check_value
+from .validation import check_choice, check_value
 
 # %% ../nbs/12b_blend.ipynb #8777451a
-__all__ = ['Blend', 'blend_settings', 'fit_blend']
+__all__ = ['Blend', 'PairsKind', 'blend_settings', 'fit_blend']
 
 # %% ../nbs/12b_blend.ipynb #9ffa7ae8
 @dataclass(frozen=True, eq=False)
@@ -246,6 +247,13 @@ class Blend(PointPredictor):
         )
 
 # %% ../nbs/12b_blend.ipynb #357c56ae
+# Where the item weights come from.
+PairsKind = Literal['ease', 'knn']
+# Multiplications of EASE, beyond which nearest neighbours take its place: those for
+# 10,000 items.
+_MOST_WORK = 1e12
+
+
 def blend_settings(
     ratings: Ratings, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -260,18 +268,43 @@ def blend_settings(
     Returns
     -------
     dict
-        What `ials_settings` gives, and item_reg, the `reg` of `ease_settings`.
+        What `ials_settings` gives; pairs, 'ease' if that takes seconds, else 'knn'; and
+        item_reg, the `reg` of `ease_settings`, or n_neighbors.
+
+    Raises
+    ------
+    ValueError
+        If a setting is given that these pairs do not have.
 
     Examples
     --------
     >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1})
     >>> sorted(blend_settings(Ratings.from_frame(frame)))
-    ['alpha', 'damping', 'item_reg', 'n_factors', 'reg']
+    ['alpha', 'damping', 'item_reg', 'n_factors', 'pairs', 'reg']
     """
-    given = dict(settings or {})
-    of_pairs = {'reg': given.get('item_reg'), 'kind': given.get('kind')}
-    item_reg = ease_settings(ratings, of_pairs)['reg']
-    return ials_settings(ratings, given) | {'item_reg': item_reg}
+    given = {k: v for k, v in (settings or {}).items() if v is not None}
+    found = ials_settings(ratings, given)
+    pairs = given.get('pairs') or _default_pairs(ratings, given)
+    check_choice('pairs', pairs, ['ease', 'knn'])
+    other = 'n_neighbors' if pairs == 'ease' else 'item_reg'
+    if other in given:
+        raise ValueError(f'{other}={given[other]} is no setting of pairs={pairs!r}')
+    found['pairs'] = pairs
+    if pairs == 'ease':
+        of_pairs = {'reg': given.get('item_reg'), 'kind': given.get('kind')}
+        found['item_reg'] = ease_settings(ratings, of_pairs)['reg']
+    else:
+        found['n_neighbors'] = given.get('n_neighbors', 100)
+    return found
+
+
+def _default_pairs(ratings: Ratings, given: Mapping[str, Any]) -> PairsKind:
+    """The item weights that have the settings that are given, or are fast enough."""
+    if 'n_neighbors' in given:
+        return 'knn'
+    if 'item_reg' in given:
+        return 'ease'
+    return 'ease' if ease_work(ratings) <= _MOST_WORK else 'knn'
 
 
 def fit_blend(
@@ -281,7 +314,9 @@ def fit_blend(
     damping: float | None = None,
     alpha: float | None = None,
     n_iterations: int = 8,
+    pairs: PairsKind | None = None,
     item_reg: float | None = None,
+    n_neighbors: int | None = None,
     kind: TargetKind = 'graded',
     weight: float = 0.25,
     seed: int | None = 0,
@@ -298,8 +333,13 @@ def fit_blend(
     n_factors, reg, damping, alpha, n_iterations, seed, n_threads, progress, \
     count_growth
         Of the factors, as in `fit_ials`.
+    pairs : {'ease', 'knn'}, optional
+        Where the item weights come from: `fit_ease` or `fit_item_knn`. By default the
+        one that has the settings given; or else the first, if it takes seconds.
     item_reg, kind
         Of the item weights, `reg` and `kind` in `fit_ease`.
+    n_neighbors, kind
+        Of the item weights, in `fit_item_knn`; 100 neighbors by default.
     weight : float
         Of the item weights, from 0 to 1.
 
@@ -323,7 +363,12 @@ def fit_blend(
     """
     requirement = 'it must be a number from 0 to 1'
     check_value(lambda x: 0 <= x <= 1, 'weight', weight, requirement)
-    item_weights = fit_ease(ratings, item_reg, kind)
+    of_pairs = {'pairs': pairs, 'item_reg': item_reg, 'n_neighbors': n_neighbors}
+    chosen = blend_settings(ratings, of_pairs)
+    if chosen['pairs'] == 'ease':
+        item_weights = fit_ease(ratings, item_reg, kind)
+    else:
+        item_weights = fit_item_knn(ratings, chosen['n_neighbors'], kind)
     factors = fit_ials(
         ratings,
         n_factors,

@@ -367,7 +367,15 @@ def _check_solver_settings(solver: Solver, settings: dict[str, Any]) -> None:
             )
 
 
-_SETTING_NAMES = ('n_factors', 'reg', 'n_iterations', 'n_burn_in', 'n_samples', 'seed')
+_SETTING_NAMES = (
+    'n_factors',
+    'reg',
+    'n_neighbors',
+    'n_iterations',
+    'n_burn_in',
+    'n_samples',
+    'seed',
+)
 
 # %% ../nbs/25_cli.ipynb #e71937e5
 @contextmanager
@@ -453,7 +461,16 @@ _HALF_KNOWN = 3
 
 # %% ../nbs/25_cli.ipynb #7074d23f
 TRIALS_FILE = 'tuning.checkpoint.npz'
-_SHOWN_SETTINGS = ('n_factors', 'reg', 'damping', 'alpha', 'weight', 'likelihood')
+_SHOWN_SETTINGS = (
+    'n_factors',
+    'reg',
+    'damping',
+    'alpha',
+    'pairs',
+    'n_neighbors',
+    'weight',
+    'likelihood',
+)
 
 
 def _check_tuning(
@@ -637,11 +654,12 @@ def _advice(report: HeldOutReport, model: Recommender) -> str | None:
     best, worst = (low, high) if model.goal == 'rating' else (-high, -low)
     if worst < 0:
         return None
-    verdict = 'are worse' if best > 0 else 'may be no better'
-    remedy = 'a larger --reg' if 'reg' in model.settings else 'a larger --n-samples'
+    verdict = 'is worse' if best > 0 else 'may be no better'
+    names = ('reg', 'n_samples', 'n_neighbors')
+    remedy = next(_option_name(name) for name in names if name in model.settings)
     return (
-        f'the factors {verdict} than {report.baseline} here: there may be too few '
-        f'ratings; {remedy} may help'
+        f'the model {verdict} than {report.baseline} here: there may be too few '
+        f'ratings; a larger {remedy} may help'
     )
 
 
@@ -656,7 +674,8 @@ def _print_report(report: HeldOutReport, model: Recommender, label: str) -> None
     print(f'\n{_headline(report, model.goal)}{label}')
     print(report.table.round(4).to_string())
     value, low, high = report.difference
-    print(f'factors less {report.baseline}: {value:+.4f} ({low:+.4f} to {high:+.4f})')
+    name = report.table.index[-1]
+    print(f'{name} less {report.baseline}: {value:+.4f} ({low:+.4f} to {high:+.4f})')
     if advice := _advice(report, model):
         print(advice)
     if report.interval_coverage:
@@ -752,6 +771,14 @@ def train(
         float | None,
         _option('--reg', help=_default_help('L2 regularization.', 'reg')),
     ] = None,
+    n_neighbors: Annotated[
+        int | None,
+        _option(
+            '--n-neighbors',
+            min=1,
+            help=_default_help('Nearest neighbors of each item.', 'n_neighbors'),
+        ),
+    ] = None,
     n_iterations: Annotated[
         int | None,
         _option(
@@ -836,7 +863,7 @@ def train(
     If it is killed, the same command continues where it stopped.
     """
     wanted: Any = goal
-    values = (n_factors, reg, n_iterations, n_burn_in, n_samples, seed)
+    values = (n_factors, reg, n_neighbors, n_iterations, n_burn_in, n_samples, seed)
     given = zip(_SETTING_NAMES, values)
     settings = {name: value for name, value in given if value is not None}
     # Wrong names are reported before the data are read.

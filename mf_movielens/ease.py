@@ -15,26 +15,59 @@ import numpy as np
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['ease_seconds', 'ease_settings', 'fit_ease']
+__all__ = ['target_table', 'ease_work', 'ease_seconds', 'ease_settings', 'fit_ease']
 
 # %% ../nbs/11_ease.ipynb #ab2fc33d
 from .compiled import compiled
 from .encoding import Ratings, check_preferences
-from .item_weights import ItemWeights, TargetKind, preference_targets
+from mf_movielens.item_weights import (
+    ItemWeights,
+    TargetKind,
+    preference_targets,
+    target_kind,
+)
 from .least_squares import WorkerThreads, worker_threads
 from .validation import check_value
 
 # %% ../nbs/11_ease.ipynb #2de223ea
-__all__ = ['ease_seconds', 'ease_settings', 'fit_ease']
+__all__ = [
+    'ease_seconds',
+    'ease_settings',
+    'ease_work',
+    'fit_ease',
+    'target_table',
+]
 
 # %% ../nbs/11_ease.ipynb #a13bb651
-def _target_kind(ratings: Ratings, kind: TargetKind) -> TargetKind:
-    """How these ratings become targets."""
-    return 'counts' if ratings.kind == 'counts' else kind
+def target_table(ratings: Ratings, kind: TargetKind = 'graded') -> csr_array:
+    """Table of the targets of all pairs; 0 for those without a rating.
 
+    Parameters
+    ----------
+    ratings : Ratings
+    kind : {'graded', 'binary'}
+        How ratings become targets. Counts are taken for likes.
 
-def _target_table(ratings: Ratings, kind: TargetKind) -> csr_array:
-    """(n_users, n_items) float32 targets, of which at least one is above 0."""
+    Returns
+    -------
+    csr_array of shape (n_users, n_items)
+        float32, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, all targets are 0, or marks look like counts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1],
+    ...                       'rating': [5, 3, 1]})
+    >>> target_table(Ratings.from_frame(frame)).toarray()
+    array([[1. , 0.5],
+           [0. , 0. ]], dtype=float32)
+    """
+    kind = target_kind(ratings, kind)
     target = preference_targets(ratings.rating, ratings.scale, kind)
     check_preferences(target, ratings)
     shape = len(ratings.users), len(ratings.items)
@@ -228,11 +261,30 @@ _TIMED_ROWS = 2_000
 _WORK_PER_RATING = 50
 
 
-def _work(n_users: int, n_items: int, n_ratings: int) -> float:
-    """Multiplications of a fit, about; those of sparse tables count for more."""
-    if _uses_users(n_users, n_items):
-        return float(n_users) ** 3 + _WORK_PER_RATING * float(n_ratings) * n_items
-    return float(n_items) ** 3
+def ease_work(ratings: Ratings) -> float:
+    """Estimate the multiplications of `fit_ease`.
+
+    Parameters
+    ----------
+    ratings : Ratings
+
+    Returns
+    -------
+    float
+        The cube of the number of items; where users are inverted, that of the users,
+        and some for each rating and item.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1})
+    >>> ease_work(Ratings.from_frame(frame))
+    8.0
+    """
+    n_users, n_items = float(len(ratings.users)), float(len(ratings.items))
+    if _uses_users(len(ratings.users), len(ratings.items)):
+        return n_users**3 + _WORK_PER_RATING * len(ratings) * n_items
+    return n_items**3
 
 
 def ease_seconds(ratings: Ratings) -> float:
@@ -260,8 +312,7 @@ def ease_seconds(ratings: Ratings) -> float:
     start = time.perf_counter()
     _invert(table, 1.0)
     seconds = time.perf_counter() - start
-    work = _work(len(ratings.users), len(ratings.items), len(ratings))
-    return seconds * work / _TIMED_ROWS**3
+    return seconds * ease_work(ratings) / _TIMED_ROWS**3
 
 
 _REG_PER_ACTIVITY = 2.5
@@ -296,7 +347,7 @@ def ease_settings(
     {'reg': 6.25, 'kind': 'graded'}
     """
     given = {k: v for k, v in (settings or {}).items() if v is not None}
-    kind = _target_kind(ratings, given.get('kind', 'graded'))
+    kind = target_kind(ratings, given.get('kind', 'graded'))
     target = preference_targets(ratings.rating, ratings.scale, kind).astype('float64')
     activity = np.bincount(ratings.user_ix, target**2)
     # There may be no likes at all, which a fit refuses.
@@ -350,13 +401,13 @@ def fit_ease(
     >>> fit_ease(Ratings.from_frame(frame)).scores([2]).argmax()
     np.int64(1)
     """
-    kind = _target_kind(ratings, kind)
+    kind = target_kind(ratings, kind)
     reg = ease_settings(ratings, {'reg': reg, 'kind': kind})['reg']
     requirement = 'it must be above 0, from a millionth to a million millions'
     check_value(lambda x: 1e-6 <= x <= 1e12, 'reg', reg, requirement)
     n_users, n_items = len(ratings.users), len(ratings.items)
     _check_memory(n_users, n_items, len(ratings))
-    targets = _target_table(ratings, kind)
+    targets = target_table(ratings, kind)
     by_users = _uses_users(n_users, n_items)
     find_weights = _weights_by_users if by_users else _weights_by_items
     weights = find_weights(targets, reg)

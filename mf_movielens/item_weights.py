@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['TargetKind', 'preference_targets', 'ItemWeights']
+__all__ = ['TargetKind', 'preference_targets', 'target_kind', 'ItemWeights']
 
 # %% ../nbs/11b_item_weights.ipynb #7bf25547
 from .compiled import compiled
@@ -38,7 +38,7 @@ from mf_movielens.validation import (
 )
 
 # %% ../nbs/11b_item_weights.ipynb #3434943f
-__all__ = ['ItemWeights', 'TargetKind', 'preference_targets']
+__all__ = ['ItemWeights', 'TargetKind', 'preference_targets', 'target_kind']
 
 # %% ../nbs/11b_item_weights.ipynb #eb63143b
 TargetKind = Literal['graded', 'binary', 'counts']
@@ -85,6 +85,28 @@ def preference_targets(
         return np.asarray(rating >= np.float32(relevance_threshold(scale)), 'float32')
     return to_preference(rating, scale)
 
+
+def target_kind(ratings: Ratings, kind: TargetKind) -> TargetKind:
+    """Kind of the targets of these ratings: that of counts is their own.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    kind : {'graded', 'binary'}
+        For ratings that are no counts.
+
+    Returns
+    -------
+    {'graded', 'binary', 'counts'}
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 1], 'item': [1, 2], 'rating': [3, 500]})
+    >>> target_kind(Ratings.from_frame(frame, kind='counts'), 'graded')
+    'counts'
+    """
+    return 'counts' if ratings.kind == 'counts' else kind
+
 # %% ../nbs/11b_item_weights.ipynb #a8374413
 @compiled
 def _add_weighted_rows(
@@ -105,6 +127,30 @@ def _add_weighted_rows(
 
 
 @compiled
+def _add_sparse_rows(
+    start: np.ndarray,
+    items: np.ndarray,
+    targets: np.ndarray,
+    weight_start: np.ndarray,
+    weight_items: np.ndarray,
+    weights: np.ndarray,
+    first: int,
+    scores: np.ndarray,
+) -> None:
+    """Do what `_add_weighted_rows` does with rows that hold few weights."""
+    n_rows, n_columns = scores.shape
+    for row in range(n_rows):
+        for entry in range(start[row], start[row + 1]):
+            target, item = targets[entry], items[entry]
+            position, end = weight_start[item], weight_start[item + 1]
+            position += np.searchsorted(weight_items[position:end], first)
+            while position < end and weight_items[position] < first + n_columns:
+                column = weight_items[position] - first
+                scores[row, column] += target * weights[position]
+                position += 1
+
+
+@compiled
 def _add_pairs(
     start: np.ndarray,
     items: np.ndarray,
@@ -122,6 +168,30 @@ def _add_pairs(
             total += targets[entry] * weights[items[entry], item]
         scores[pair] += total
 
+
+@compiled
+def _add_sparse_pairs(
+    start: np.ndarray,
+    items: np.ndarray,
+    targets: np.ndarray,
+    weight_start: np.ndarray,
+    weight_items: np.ndarray,
+    weights: np.ndarray,
+    user_ix: np.ndarray,
+    item_ix: np.ndarray,
+    scores: np.ndarray,
+) -> None:
+    """Do what `_add_pairs` does with rows that hold few weights."""
+    for pair in range(len(scores)):
+        total = 0.0
+        user, item = user_ix[pair], item_ix[pair]
+        for entry in range(start[user], start[user + 1]):
+            first, end = weight_start[items[entry]], weight_start[items[entry] + 1]
+            position = first + np.searchsorted(weight_items[first:end], item)
+            if position < end and weight_items[position] == item:
+                total += targets[entry] * weights[position]
+        scores[pair] += total
+
 # %% ../nbs/11b_item_weights.ipynb #090136db
 @dataclass(frozen=True, eq=False)
 class ItemWeights(PointPredictor):
@@ -132,8 +202,9 @@ class ItemWeights(PointPredictor):
 
     Parameters
     ----------
-    weights : ndarray of shape (n_items, n_items)
-        float32; in row i and column j, how much item i speaks for item j.
+    weights : ndarray or csr_array of shape (n_items, n_items)
+        float32; in row i and column j, how much item i speaks for item j. A sparse
+        table holds few weights, with its columns in order; the others are 0.
     targets : csr_array of shape (n_users, n_items)
         float32, from 0 to 1; what the ratings of the users count.
     item_bias : ndarray of shape (n_items,)
@@ -165,7 +236,7 @@ class ItemWeights(PointPredictor):
     array([0.  , 0.25], dtype=float32)
     """
 
-    weights: np.ndarray
+    weights: np.ndarray | csr_array
     targets: csr_array
     item_bias: np.ndarray
     scale: tuple[float, float]
@@ -179,13 +250,16 @@ class ItemWeights(PointPredictor):
 
     def __repr__(self) -> str:
         n_users, n_items = self.shape
-        return f'{n_items:,} x {n_items:,} item weights for {n_users:,} users'
+        size = f'{n_items:,} x {n_items:,}'
+        if isinstance(self.weights, csr_array):
+            size = f'{self.weights.nnz:,} of {size}'
+        return f'{size} item weights for {n_users:,} users'
 
     @classmethod
     def for_ratings(
         cls,
         ratings: Ratings,
-        weights: np.ndarray,
+        weights: np.ndarray | csr_array,
         targets: csr_array,
         kind: TargetKind = 'graded',
     ) -> ItemWeights:
@@ -277,7 +351,8 @@ class ItemWeights(PointPredictor):
         rows = self.targets[user.ravel()]
         bias = self.item_bias[first:stop]
         scores = np.zeros((rows.shape[0], len(bias)), 'float32')
-        _add_weighted_rows(*_parts_of(rows), self.weights, first, scores)
+        add: Any = _add_sparse_rows if self._is_sparse else _add_weighted_rows
+        add(*_parts_of(rows), *self._weight_parts, first, scores)
         scores += bias
         return scores.reshape(*user.shape, len(bias))
 
@@ -318,7 +393,8 @@ class ItemWeights(PointPredictor):
         user_rows = user.ravel().astype('int64')
         item_rows = item.ravel().astype('int64')
         parts = _parts_of(self.targets)
-        _add_pairs(*parts, self.weights, user_rows, item_rows, scores)
+        add: Any = _add_sparse_pairs if self._is_sparse else _add_pairs
+        add(*parts, *self._weight_parts, user_rows, item_rows, scores)
         return scores.reshape(user.shape) if user.ndim else scores[0]
 
     def fold_in(self, histories: csr_array) -> ItemWeights:
@@ -367,7 +443,7 @@ class ItemWeights(PointPredictor):
             (n,) the weight of each rated item for this one, times its target.
         """
         target = preference_targets(rating, self.scale, self.kind)
-        return self.weights[rated_ix, item_ix].astype('float64') * target
+        return self._column(item_ix)[rated_ix].astype('float64') * target
 
     def similarities(self, item_ix: int) -> np.ndarray:
         """Cosines of an item's column of weights with those of all items.
@@ -386,18 +462,41 @@ class ItemWeights(PointPredictor):
             which nothing is known.
         """
         lengths = np.maximum(self._lengths, np.float32(1e-37))
-        column = self.weights[:, item_ix] / lengths[item_ix]
-        others = column @ self.weights / lengths
-        direct = column + self.weights[item_ix] / lengths
+        column = self._column(item_ix) / lengths[item_ix]
+        row: Any = self.weights[[item_ix]]
+        others = self.weights.T @ column / lengths
+        direct = column + (row.toarray() if self._is_sparse else row)[0] / lengths
         cosines = (others + _OWN_PLACE * direct) / np.float32(1 + _OWN_PLACE**2)
         cosines[item_ix] = 1
         unknown = self._lengths == 0
         cosines[unknown | unknown[item_ix]] = -np.inf
         return np.asarray(cosines)
 
+    @property
+    def _is_sparse(self) -> bool:
+        return isinstance(self.weights, csr_array)
+
+    @cached_property
+    def _weight_parts(self) -> tuple[np.ndarray, ...]:
+        """The arrays of the weights, as the compiled loops take them."""
+        if isinstance(self.weights, csr_array):
+            return _parts_of(self.weights)
+        return (self.weights,)
+
+    def _column(self, item_ix: int) -> np.ndarray:
+        """(n_items,) weights of all items for this one."""
+        if isinstance(self.weights, csr_array):
+            column: np.ndarray = self.weights[:, [item_ix]].toarray()[:, 0]
+            return column
+        return self.weights[:, item_ix]
+
     @cached_property
     def _lengths(self) -> np.ndarray:
         """(n_items,) lengths of the columns of weights."""
+        if isinstance(self.weights, csr_array):
+            squares = self.weights.data**2
+            sums = np.bincount(self.weights.indices, squares, self.shape[1])
+            return np.sqrt(sums.astype('float32'))
         return np.sqrt(np.einsum('ij,ij->j', self.weights, self.weights))
 
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
@@ -406,8 +505,7 @@ class ItemWeights(PointPredictor):
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that a file has to keep, by name."""
-        return {
-            'weights': self.weights,
+        return _arrays_of_weights(self.weights) | {
             'target_start': self.targets.indptr.astype('int64'),
             'target_item': self.targets.indices,
             'target': self.targets.data,
@@ -428,8 +526,8 @@ class ItemWeights(PointPredictor):
         low, high = arrays['scale'].tolist()
         kind: Any = str(arrays['kind'])
         return cls(
-            weights=arrays['weights'],
-            targets=_targets_of_arrays(arrays),
+            weights=_weights_of_arrays(arrays),
+            targets=_table_of_arrays(arrays, 'target'),
             item_bias=arrays['item_bias'],
             scale=(low, high),
             kind=kind,
@@ -458,20 +556,35 @@ def _targets_for(
     return targets
 
 
-def _targets_of_arrays(arrays: Mapping[str, np.ndarray]) -> csr_array:
-    """The table of targets, if its arrays fit together."""
-    start, items, target = (
-        arrays[name] for name in ('target_start', 'target_item', 'target')
-    )
+def _table_of_arrays(arrays: Mapping[str, np.ndarray], what: str) -> csr_array:
+    """A sparse table of targets or of weights, if its arrays fit together."""
+    names = f'{what}_start', f'{what}_item', what
+    start, items, values = (arrays[name] for name in names)
     n_items = len(arrays['item_bias'])
-    for name, whole in (('target_start', start), ('target_item', items)):
+    for name, whole in zip(names, (start, items)):
         if whole.ndim != 1 or whole.dtype.kind not in 'iu':
             raise ValueError(f'{name} does not hold row numbers')
     rises = len(start) and start[0] == 0 and bool((start[1:] >= start[:-1]).all())
-    if not rises or not len(items) == len(target) == start[-1]:
-        raise ValueError('its targets do not add up')
+    if not rises or not len(items) == len(values) == start[-1]:
+        raise ValueError(f'its {what}s do not add up')
     check_rows(items, n_items, 'item')
-    return csr_array((target, items, start), shape=(len(start) - 1, n_items))
+    return csr_array((values, items, start), shape=(len(start) - 1, n_items))
+
+
+def _arrays_of_weights(weights: np.ndarray | csr_array) -> dict[str, np.ndarray]:
+    if isinstance(weights, csr_array):
+        return {
+            'weights': weights.data,
+            'weight_start': weights.indptr.astype('int64'),
+            'weight_item': weights.indices,
+        }
+    return {'weights': weights}
+
+
+def _weights_of_arrays(arrays: Mapping[str, np.ndarray]) -> np.ndarray | csr_array:
+    if 'weight_start' not in arrays:
+        return arrays['weights']
+    return _table_of_arrays({**arrays, 'weight': arrays['weights']}, 'weight')
 
 
 def _check_weights(model: ItemWeights) -> None:
@@ -481,8 +594,12 @@ def _check_weights(model: ItemWeights) -> None:
             f'weights of the shape {model.weights.shape} do not go with '
             f'{n_items} items; there is one for each pair of items'
         )
-    for name in ('weights', 'item_bias'):
-        array = getattr(model, name)
+    weights: Any = model.weights
+    if isinstance(weights, csr_array):
+        if not weights.has_canonical_format:
+            raise ValueError('a sparse table of weights must have its columns in order')
+        weights = weights.data
+    for name, array in (('weights', weights), ('item_bias', model.item_bias)):
         if array.dtype != np.float32 or not is_numeric_and_bounded(array):
             raise ValueError(f'{name} must be finite numbers, as float32')
 
@@ -515,12 +632,14 @@ class _LeadingAxes(NamedTuple):
     """(n_items, d) right singular vectors."""
 
 
-def _leading_axes(targets: csr_array, weights: np.ndarray) -> _LeadingAxes:
+def _leading_axes(targets: csr_array, weights: np.ndarray | csr_array) -> _LeadingAxes:
     """The axes along which scores differ most, at most `_MAX_AXES`."""
     from scipy.sparse.linalg import LinearOperator, svds
 
     if min(targets.shape) <= 2 * _MAX_AXES:
-        U, sizes, V = np.linalg.svd(targets @ weights, full_matrices=False)
+        table = targets @ weights
+        table = table.toarray() if isinstance(table, csr_array) else table
+        U, sizes, V = np.linalg.svd(table, full_matrices=False)
         return _LeadingAxes((U * sizes)[:, :_MAX_AXES], V[:_MAX_AXES].T)
 
     def of_users(items: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def _unpack_vocabulary(name: str, arrays: Mapping[str, np.ndarray]) -> Vocabular
 # %% ../nbs/95_model_file.ipynb #c0553afb
 MODEL_FORMAT = 'mf_movielens recommender'
 MODEL_VERSION = 5
-# The first version that knows of counts.
+# The first version that knows of counts, and of sparse tables of item weights.
 _VERSION_OF_COUNTS = 5
 
 _Arrays = Mapping[str, np.ndarray]
@@ -251,16 +251,18 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     >>> save_model_parts('model.npz', parts)  # doctest: +SKIP
     """
     kind = _kind_of(parts.predictor)
-    is_of_counts = parts.predictor.rating_kind == 'counts'
     predictor = {
         f'{kind.prefix}{name}': array
         for name, array in parts.predictor.to_arrays().items()
     }
+    is_of_counts = parts.predictor.rating_kind == 'counts'
+    has_sparse_weights = any(name.endswith('weight_start') for name in predictor)
+    is_newer = is_of_counts or has_sparse_weights
     titles = {} if parts.titles is None else _pack_texts('title', parts.titles)
     return save_arrays(
         path,
         format=MODEL_FORMAT,
-        version=max(kind.version, _VERSION_OF_COUNTS * is_of_counts),
+        version=max(kind.version, _VERSION_OF_COUNTS * is_newer),
         settings=json.dumps(parts.settings),
         **predictor,
         seen_start=parts.seen.indptr.astype('int64'),

@@ -129,10 +129,10 @@ class Recommender:
             What to fit to. A frame is read as by `load_ratings`, and so is a sparse
             matrix of scipy, users × items, whose stored values are ratings.
         solver : str or Solver
-            'ials' ranks items, and so does 'ease', without latent factors. 'als'
-            predicts ratings; so do 'keras', which takes
-            longer and imports TensorFlow, and 'bayes', which takes longest, has the
-            lowest error and gives prediction intervals. 'auto' goes by the goal.
+            'ials' ranks items, and so do 'ease' and 'knn', without latent factors, and
+            'blend', by both. 'als' predicts ratings; so do 'keras', which takes longer
+            and imports TensorFlow, and 'bayes', which takes longest, has the lowest
+            error and gives prediction intervals. 'auto' goes by the goal.
         goal : {'ranking', 'rating'}, optional
             Whether to recommend items or to predict ratings. By default that of the
             solver, and 'ranking' for 'auto'.

@@ -22,6 +22,7 @@ from .ease import ease_seconds, ease_settings, fit_ease
 from .encoding import Ratings, RatingsError, keep_stars, scale_unit
 from .factors import Factors, Goal, Predictor
 from .ials import fit_ials, ials_settings
+from .item_knn import fit_item_knn
 from .least_squares import Regularization
 from .validation import check_int, check_regularization
 
@@ -295,6 +296,14 @@ _ALL = (
         seconds=ease_seconds,
     ),
     Solver(
+        name='knn',
+        goal='ranking',
+        fit=fit_item_knn,
+        defaults={'n_neighbors': 100, 'kind': 'graded'},
+        description='ranks items by their nearest neighbors; for any number of items',
+        steps={('n_neighbors',): 2},
+    ),
+    Solver(
         name='blend',
         goal='ranking',
         fit=fit_blend,
@@ -304,15 +313,22 @@ _ALL = (
             'damping': None,
             'alpha': None,
             'n_iterations': 8,
+            'pairs': None,
             'item_reg': None,
+            'n_neighbors': None,
             'kind': 'graded',
             'weight': 0.25,
             'seed': 0,
         },
         options=(*_THREAD_OPTIONS, 'count_growth'),
-        description='ranks items by ials and ease together',
+        description='ranks items by ials and ease, or knn, together',
         by_data=blend_settings,
-        steps={('n_factors',): 2, ('reg',): 2, ('item_reg',): 2},
+        steps={
+            ('n_factors',): 2,
+            ('reg',): 2,
+            ('item_reg',): 2,
+            ('n_neighbors',): 2,
+        },
     ),
     Solver(
         name='als',

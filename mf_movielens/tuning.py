@@ -365,9 +365,9 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
     while has_helped:
         has_helped = False
         for names, factor in solver.steps.items():
-            start = search.best_of[solver.name].settings
-            if exponent != 1 and isinstance(start[names[0]], int):
-                # Whole numbers are few.
+            start = search.best_of[solver.name].settings[names[0]]
+            # A blend has settings of one kind of item weights. Whole numbers are few.
+            if start is None or (exponent != 1 and isinstance(start, int)):
                 continue
             step = factor**exponent
             has_helped |= _go_on(search, solver, names, step) or _go_on(
@@ -376,7 +376,7 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
 
 # %% ../nbs/27_tuning.ipynb #dd3fd8c5
 _CANDIDATES: dict[Goal, tuple[str, ...]] = {
-    'ranking': ('ials', 'ease', 'blend'),
+    'ranking': ('ials', 'knn', 'ease', 'blend'),
     'rating': ('als', 'bayes'),
 }
 
@@ -398,21 +398,28 @@ def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
 
 
 def _try_blends(search: _Search, solver: Solver) -> None:
-    """Blend the best iALS with the best EASE."""
-    if not {'ials', 'ease'} <= {*search.best_of}:
-        return
-    ials, ease = search.best_of['ials'].settings, search.best_of['ease'].settings
-    of_pairs = {'item_reg': ease['reg'], 'kind': ease['kind']}
+    """Blend the best iALS with the best item weights of each kind."""
 
-    def blend(weight: float) -> list[Predictor]:
-        parts = zip(search.best_fitted('ials'), search.best_fitted('ease'))
+    def blend(pairs: str, weight: float) -> list[Predictor]:
+        parts = zip(search.best_fitted('ials'), search.best_fitted(pairs))
         return [Blend(*both, weight=weight) for both in parts]  # type: ignore[arg-type]
 
-    for weight in _BLEND_WEIGHTS:
-        settings = ials | of_pairs | {'weight': weight}
-        if not search.has_tried(solver, settings):
-            make = partial(blend, weight)
-            search.attempt(solver, settings, f'weight {weight:g}', make)
+    for pairs in ('knn', 'ease'):
+        if not {'ials', pairs} <= {*search.best_of}:
+            continue
+        own = search.best_of[pairs].settings
+        of_pairs = {
+            'pairs': pairs,
+            'item_reg': own.get('reg'),
+            'n_neighbors': own.get('n_neighbors'),
+            'kind': own['kind'],
+        }
+        for weight in _BLEND_WEIGHTS:
+            settings = search.best_of['ials'].settings | of_pairs | {'weight': weight}
+            if not search.has_tried(solver, settings):
+                make = partial(blend, pairs, weight)
+                change = f'{pairs}, weight {weight:g}'
+                search.attempt(solver, settings, change, make)
 
 
 def _try_all(search: _Search, names: tuple[str, ...]) -> None:

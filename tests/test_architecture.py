@@ -49,6 +49,7 @@ FLOORS = {
     'item_weights': 3.2,
     'ials': 4,
     'ease': 4,
+    'item_knn': 4.05,
     'bayes': 4,
     'model': 4,
     'training': 4.1,

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mf_movielens.blend as blend_module
 from mf_movielens.blend import Blend, blend_settings, fit_blend
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings
 from mf_movielens.ials import fit_ials
+from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.recommender import Recommender
 from mf_movielens.tuning import tune_settings
 
@@ -54,9 +56,11 @@ def test_a_new_user_with_the_ratings_of_a_known_one_gets_the_same(ratings, blend
     np.testing.assert_allclose(folded.scores([0, 1]), blend.scores([7, 3]), atol=1e-3)
 
 
-@pytest.fixture(scope='module')
-def model(ratings):
-    return Recommender.fit(ratings, 'blend', n_factors=4, weight=0.3)
+@pytest.fixture(scope='module', params=['ease', 'knn'])
+def model(request, ratings):
+    return Recommender.fit(
+        ratings, 'blend', n_factors=4, weight=0.3, pairs=request.param
+    )
 
 
 def test_a_saved_blend_answers_as_before(model, tmp_path):
@@ -79,10 +83,50 @@ def test_contributions_add_up_to_the_score(model, user):
     assert parts.score.sum() == pytest.approx(best.score, abs=1e-4)
 
 
-def test_settings_follow_the_data_for_each_part(ratings, model):
+def test_settings_follow_the_data_for_each_part(ratings):
+    model = Recommender.fit(ratings, 'blend', n_factors=4)
     chosen = blend_settings(ratings)
+    assert model.settings['pairs'] == chosen['pairs'] == 'ease'
     assert model.settings['item_reg'] == chosen['item_reg']
     assert model.settings['reg'] == chosen['reg'] != chosen['item_reg']
+
+
+def test_neighbors_take_the_place_of_a_solution_that_takes_too_long(
+    monkeypatch, ratings
+):
+    monkeypatch.setattr(blend_module, '_MOST_WORK', 30**3 - 1)
+    model = Recommender.fit(ratings, 'blend', n_factors=4, n_neighbors=5)
+    assert model.settings['pairs'] == 'knn'
+    assert model.settings['item_reg'] is None
+    assert model.settings['n_neighbors'] == 5
+    weights = model.predictor.item_weights.weights
+    assert (weights != 0).sum(axis=0).max() <= 5
+    expected = fit_item_knn(ratings, n_neighbors=5).weights
+    assert (weights.toarray() == expected.toarray()).all()
+
+
+@pytest.mark.parametrize(
+    'given, pairs', [({'n_neighbors': 5}, 'knn'), ({'item_reg': 5.0}, 'ease')]
+)
+def test_a_setting_of_one_kind_of_pairs_chooses_it(monkeypatch, ratings, given, pairs):
+    for most_work in (0, np.inf):
+        monkeypatch.setattr(blend_module, '_MOST_WORK', most_work)
+        assert blend_settings(ratings, given)['pairs'] == pairs
+
+
+@pytest.mark.parametrize(
+    'given', [{'n_neighbors': 5, 'pairs': 'ease'}, {'item_reg': 5.0, 'pairs': 'knn'}]
+)
+def test_a_setting_of_other_pairs_is_refused(ratings, given):
+    with pytest.raises(ValueError, match='=5.*is no setting of pairs='):
+        fit_blend(ratings, **given)
+    with pytest.raises(ValueError, match='=5.*is no setting of pairs='):
+        Recommender.fit(ratings, 'blend', **given)
+
+
+def test_another_kind_of_pairs_is_refused(ratings):
+    with pytest.raises(ValueError, match="pairs='slim'.*'ease'.*'knn'"):
+        fit_blend(ratings, pairs='slim')
 
 
 @pytest.mark.parametrize('weight', [-0.1, 1.1, float('nan'), 'x'])
@@ -100,16 +144,19 @@ def test_parts_that_do_not_go_together_are_refused(ratings, blend):
         Blend(fewer, blend.item_weights, 0.5)
 
 
-def test_the_search_blends_the_best_of_both(ratings):
+@pytest.mark.parametrize(
+    'pairs, own', [('ease', {'item_reg': float}), ('knn', {'n_neighbors': int})]
+)
+def test_the_search_blends_the_best_of_both(ratings, pairs, own):
     found = tune_settings(ratings)
     blends = found.trials[found.trials.solver == 'blend']
+    blends = blends[blends.pairs == pairs]
     assert {0.25, 0.5, 0.75} <= {*blends.weight}
     # what is put together of fitted parts is what a fit gives
     row = blends.iloc[0]
-    settings = {
-        name: row[name] for name in ('reg', 'damping', 'alpha', 'item_reg', 'weight')
-    }
-    again = tune_settings_once(ratings, int(row.n_factors), settings)
+    settings = {name: row[name] for name in ('reg', 'damping', 'alpha', 'weight')}
+    settings |= {name: kind(row[name]) for name, kind in own.items()}
+    again = tune_settings_once(ratings, int(row.n_factors), settings | {'pairs': pairs})
     assert again == pytest.approx(row.ndcg, abs=1e-6)
 
 
@@ -125,3 +172,11 @@ def tune_settings_once(ratings, n_factors, settings):
         for case in cases
     ]
     return np.concatenate(scores).mean()
+
+
+def test_a_search_for_blends_alone_changes_what_their_pairs_have(monkeypatch, ratings):
+    monkeypatch.setattr(blend_module, '_MOST_WORK', 0)
+    trials = tune_settings(ratings, solver='blend', trials=12).trials
+    assert {*trials.pairs} == {'knn'}
+    assert trials.item_reg.isna().all()
+    assert trials.n_neighbors.nunique() > 1

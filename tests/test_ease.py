@@ -75,7 +75,7 @@ def test_the_number_of_threads_does_not_matter(n_threads, monkeypatch):
 
 def test_too_large_a_catalog_is_refused_before_any_work(monkeypatch):
     ratings, _ = drawn(30, 12, 0.4)
-    monkeypatch.setattr(ease, '_target_table', None)
+    monkeypatch.setattr(ease, 'target_table', None)
     needed = 12 * 12**2 + 40 * len(ratings)
     monkeypatch.setattr(ease, '_free_memory', lambda: needed - 1)
     message = r"weights between 12 items take .* GB .* are free.*solver='ials'"

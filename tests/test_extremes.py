@@ -22,6 +22,7 @@ from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.factors import top_items
 from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
 from mf_movielens.metrics import (
     compare_errors,
@@ -105,6 +106,7 @@ FITS = dict(
     als=partial(fit_als, **SMALL_FIT),
     ials=partial(fit_ials, **SMALL_FIT),
     ease=fit_ease,
+    knn=fit_item_knn,
     biases=damped_biases,
     mean=global_mean,
     popularity=popularity,
@@ -174,7 +176,7 @@ def test_the_smallest_and_the_fullest_tables_are_fitted(solver, shape):
 @pytest.mark.parametrize(
     'ratings', [grid_ratings(1, 1, 1), grid_ratings(5, 4, 1)], ids=['one', 'many']
 )
-@pytest.mark.parametrize('solver', ['ials', 'ease'])
+@pytest.mark.parametrize('solver', ['ials', 'ease', 'knn'])
 def test_ratings_without_a_like_cannot_be_ranked(solver, ratings):
     assert_refused('nothing is known to be liked', FITS[solver], ratings)
 
@@ -440,9 +442,11 @@ MODEL_FITS = dict(
         **SMALL_FIT,
     ),
 )
-PREDICTOR_FITS = dict(ease=fit_ease, popularity=popularity, biases=damped_biases)
+PREDICTOR_FITS = dict(
+    ease=fit_ease, knn=fit_item_knn, popularity=popularity, biases=damped_biases
+)
 MODELS = [*MODEL_FITS, *PREDICTOR_FITS]
-FOLD_IN_MODELS = ['als', 'ials', 'ease', 'biases', 'probit', 'normal']
+FOLD_IN_MODELS = ['als', 'ials', 'ease', 'knn', 'biases', 'probit', 'normal']
 BAYESIAN_MODELS = ['probit', 'normal']
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
 from mf_movielens.ranking import rank_items, ranking_metrics
 
@@ -33,7 +34,7 @@ def planted(seed=0, n=120, m=60, n_kinds=3, stars=True):
     return ratings, same_kind
 
 
-@pytest.mark.parametrize('fit', [lambda r: fit_ials(r, 8), fit_ease])
+@pytest.mark.parametrize('fit', [lambda r: fit_ials(r, 8), fit_ease, fit_item_knn])
 @pytest.mark.parametrize('stars', [True, False])
 def test_planted_kinds_are_found(fit, stars):
     ratings, same_kind = planted(stars=stars)
@@ -123,9 +124,11 @@ def test_what_cannot_be_fitted_is_refused():
     for call, words in (
         (lambda: fit_ials(worst), 'nothing is known to be liked'),
         (lambda: fit_ease(worst), 'nothing is known to be liked'),
+        (lambda: fit_item_knn(worst), 'nothing is known to be liked'),
         (lambda: fit_ials(ratings, valid=disliked, patience=2), 'is liked'),
         (lambda: fit_ials(ratings, alpha=0), 'alpha=0'),
         (lambda: fit_ease(ratings, kind='log'), "kind='log'"),
+        (lambda: fit_item_knn(ratings, kind='log'), "kind='log'"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from mf_movielens import ranking
+from mf_movielens import item_knn, ranking
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.factors import Factors
+from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.item_weights import ItemWeights, preference_targets
 from mf_movielens.model_file import ModelFileError
 from mf_movielens.plots import plot_factor, plot_map
@@ -21,14 +22,28 @@ from mf_movielens.recommender import Recommender
 from mf_movielens.storage import save_arrays
 
 
-def drawn(n_users=50, n_items=30, seed=0, share=0.3):
+def drawn(n_users=50, n_items=30, seed=0, share=0.3, sparse=False):
     """A random predictor, and its tables without gaps."""
     rng = np.random.default_rng(seed)
     targets = rng.random((n_users, n_items)) * (rng.random((n_users, n_items)) < share)
     weights = rng.normal(size=(n_items, n_items)).astype('float32')
+    if sparse:
+        weights[rng.random(weights.shape) < 0.8] = 0
     bias = rng.random(n_items).astype('float32')
-    model = ItemWeights(weights, csr_array(targets.astype('float32')), bias, (1, 5))
+    table = csr_array(weights) if sparse else weights
+    model = ItemWeights(table, csr_array(targets.astype('float32')), bias, (1, 5))
     return model, targets @ weights.astype('float64') + bias
+
+
+both_tables = pytest.mark.parametrize('sparse', [False, True], ids=['dense', 'sparse'])
+SOLVERS = {'ease': {'reg': 5.0}, 'knn': {'n_neighbors': 12}}
+
+
+def dense_weights(model):
+    """The weights without gaps, in double precision."""
+    weights = model.predictor.weights
+    weights = weights.toarray() if isinstance(weights, csr_array) else weights
+    return weights.astype('float64')
 
 
 @pytest.fixture(scope='module')
@@ -51,9 +66,9 @@ def ratings():
     )
 
 
-@pytest.fixture(scope='module')
-def model(ratings):
-    return Recommender.fit(ratings, 'ease', reg=5.0)
+@pytest.fixture(scope='module', params=SOLVERS)
+def model(request, ratings):
+    return Recommender.fit(ratings, request.param, **SOLVERS[request.param])
 
 
 def history_of(ratings, user):
@@ -63,16 +78,18 @@ def history_of(ratings, user):
 
 @pytest.mark.parametrize('rows', [4, [4], [7, 7, 0], [], [[1, 2], [3, 4]]])
 @pytest.mark.parametrize('items', [None, slice(0, 30), slice(5, 6), slice(11, 29)])
-def test_scores_are_products_of_tables(rows, items):
-    model, dense = drawn()
+@both_tables
+def test_scores_are_products_of_tables(rows, items, sparse):
+    model, dense = drawn(sparse=sparse)
     found = model.scores(rows, items=items)
     expected = dense[np.array(rows, int)][..., items or slice(None)]
     assert found.dtype == 'float32' and found.shape == expected.shape
     assert np.allclose(found, expected, atol=1e-5)
 
 
-def test_predictions_are_the_scores_of_pairs():
-    model, dense = drawn()
+@both_tables
+def test_predictions_are_the_scores_of_pairs(sparse):
+    model, dense = drawn(sparse=sparse)
     rng = np.random.default_rng(1)
     users, items = rng.integers(0, 50, 200), rng.integers(0, 30, 200)
     assert np.allclose(model.predict(users, items), dense[users, items], atol=1e-5)
@@ -84,9 +101,10 @@ def test_predictions_are_the_scores_of_pairs():
             model.predict(*wrong)
 
 
-def test_large_tables_are_ranked_in_tiles(monkeypatch):
+@both_tables
+def test_large_tables_are_ranked_in_tiles(monkeypatch, sparse):
     monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 1000)
-    model, dense = drawn(700, 1500, share=0.02)
+    model, dense = drawn(700, 1500, share=0.02, sparse=sparse)
     seen = model.targets
     expected = np.where(seen.toarray() > 0, -np.inf, dense)
     lists = rank_items(model.scores, range(700), seen, 5)
@@ -94,9 +112,14 @@ def test_large_tables_are_ranked_in_tiles(monkeypatch):
     assert np.allclose(np.take_along_axis(expected, lists, 1), best, atol=1e-4)
 
 
-@pytest.mark.parametrize('kind', ['graded', 'binary'])
-def test_new_users_get_the_scores_of_known_users_with_the_same_ratings(ratings, kind):
-    model = Recommender.fit(ratings, 'ease', reg=5.0, kind=kind)
+each_solver_and_kind = pytest.mark.parametrize(
+    'solver, kind', [(name, kind) for name in SOLVERS for kind in ('graded', 'binary')]
+)
+
+
+@each_solver_and_kind
+def test_new_users_get_the_scores_of_known_users(ratings, solver, kind):
+    model = Recommender.fit(ratings, solver, kind=kind, **SOLVERS[solver])
     everybody = model.predictor.fold_in(ratings.to_csr())
     rows = np.arange(80)
     assert (everybody.scores(rows) == model.predictor.scores(rows)).all()
@@ -143,10 +166,10 @@ def test_pictures_of_new_users_are_not_those_of_the_fit(model):
     assert folded.user_factors.shape[0] == 4 != len(before)
 
 
-@pytest.mark.parametrize('kind', ['graded', 'binary'])
-def test_contributions_add_up_to_the_score(ratings, kind):
-    model = Recommender.fit(ratings, 'ease', reg=5.0, kind=kind)
-    weights = model.predictor.weights.astype('float64')
+@each_solver_and_kind
+def test_contributions_add_up_to_the_score(ratings, solver, kind):
+    model = Recommender.fit(ratings, solver, kind=kind, **SOLVERS[solver])
+    weights = dense_weights(model)
     for user in range(0, 80, 9):
         best = model.recommend(user, k=1)
         item = best.item[0]
@@ -165,7 +188,7 @@ def test_similarity_is_symmetric_and_finds_the_group(model):
     table = np.array([model.predictor.similarities(j) for j in range(24)])
     assert np.allclose(table, table.T, atol=1e-6)
     assert (table <= 1 + 1e-6).all() and (np.diag(table) == 1).all()
-    columns = model.predictor.weights.astype('float64')
+    columns = dense_weights(model)
     columns += np.diag(0.5 * np.linalg.norm(columns, axis=0))
     columns /= np.linalg.norm(columns, axis=0)
     assert np.allclose(table, columns.T @ columns, atol=1e-5)
@@ -228,6 +251,34 @@ def test_a_damaged_file_is_refused(model, tmp_path, change):
         Recommender.load(path)
 
 
+@pytest.mark.parametrize('model', ['knn'], indirect=True)
+@pytest.mark.parametrize(
+    'name, damage',
+    [
+        ('weight_start', lambda x: x[:-1]),
+        ('weight_start', lambda x: x + 1),
+        ('weight_start', lambda x: x[::-1]),
+        ('weight_start', lambda x: x.astype(float)),
+        ('weight_item', lambda x: np.where(x == 3, -1, x)),
+        ('weight_item', lambda x: np.where(x == 3, 24, x)),
+        ('weight_item', lambda x: x[::-1]),
+        ('weight_item', lambda x: np.r_[x[0], x[0], x[2:]]),
+        ('weight_item', lambda x: x[:-1]),
+        ('weights', lambda x: x[:-1]),
+        ('weights', lambda x: x.astype('float64')),
+        ('weights', lambda x: np.full_like(x, np.inf)),
+    ],
+)
+def test_a_damaged_sparse_table_is_refused(model, tmp_path, name, damage):
+    path = model.save(tmp_path / 'm.npz')
+    with np.load(path) as file:
+        arrays = dict(file)
+    key = f'pairs_{name}'
+    save_arrays(path, **arrays | {key: damage(arrays[key])})
+    with pytest.raises(ModelFileError, match='m.npz is damaged'):
+        Recommender.load(path)
+
+
 @pytest.mark.parametrize('outside', [-1, 24, 10**12])
 def test_a_target_of_no_item_is_refused(model, tmp_path, outside):
     path = model.save(tmp_path / 'm.npz')
@@ -240,6 +291,7 @@ def test_a_target_of_no_item_is_refused(model, tmp_path, outside):
         Recommender.load(path)
 
 
+@pytest.mark.parametrize('model', ['ease'], indirect=True)
 def test_models_that_were_saved_as_wide_factors_become_item_weights(model, tmp_path):
     new = model.predictor
     wide = Factors(
@@ -247,7 +299,7 @@ def test_models_that_were_saved_as_wide_factors_become_item_weights(model, tmp_p
         user_bias=np.zeros(80, 'float32'),
         item_bias=new.item_bias,
         user_factors=new.targets.toarray(),
-        item_factors=new.weights.T,
+        item_factors=dense_weights(model).T.astype('float32'),
         scale=new.scale,
         link='score',
     )
@@ -260,21 +312,23 @@ def test_models_that_were_saved_as_wide_factors_become_item_weights(model, tmp_p
     pd.testing.assert_frame_equal(again.fold_in({3: 5}), model.fold_in({3: 5}))
 
 
-def test_leading_axes_are_those_of_all_scores():
-    model, dense = drawn(90, 70)
+@both_tables
+def test_leading_axes_are_those_of_all_scores(sparse):
+    model, dense = drawn(90, 70, sparse=sparse)
     table = dense - model.item_bias
     U, sizes, V = np.linalg.svd(table, full_matrices=False)
     best = (U[:, :20] * sizes[:20]) @ V[:20]
     found = model.user_factors @ model.item_factors.T
     assert model.item_factors.shape == (70, 20)
     assert np.allclose(found, best, atol=1e-3 * np.abs(best).max())
-    again, _ = drawn(90, 70)
+    again, _ = drawn(90, 70, sparse=sparse)
     assert (again.item_factors == model.item_factors).all()
 
 
 @pytest.mark.parametrize('n_users, n_items', [(1, 1), (3, 2), (2, 50), (30, 1)])
-def test_few_users_or_items_have_few_axes(n_users, n_items):
-    model, dense = drawn(n_users, n_items)
+@both_tables
+def test_few_users_or_items_have_few_axes(n_users, n_items, sparse):
+    model, dense = drawn(n_users, n_items, sparse=sparse)
     n_axes = min(n_users, n_items)
     assert model.item_factors.shape == (n_items, n_axes)
     product = model.user_factors @ model.item_factors.T
@@ -307,9 +361,66 @@ def test_what_weights_cannot_answer_is_refused(model):
         model.predict(1, 3)
 
 
-def test_likes_are_all_equal():
+@pytest.mark.parametrize('fit', [fit_ease, fit_item_knn])
+def test_likes_are_all_equal(fit):
     likes = pd.DataFrame({'user': [1, 1, 2, 2, 3], 'item': list('abaca')})
     ratings = Ratings.from_frame(likes.assign(rating=1))
-    model = fit_ease(ratings, reg=0.5)
+    model = fit(ratings)
     assert (model.targets.data == 1).all()
     assert model.fold_in(csr_array([[0, 1.0, 0]])).scores(0).argmax() == 0
+
+
+@pytest.mark.parametrize('fit', [fit_ease, fit_item_knn])
+def test_counts_are_taken_for_likes(fit):
+    plays = pd.DataFrame({'user': [1, 1, 2, 2, 3, 3], 'item': list('abacad')})
+    plays['rating'] = [3, 500, 1, 7, 20, 2]
+    counts = Ratings.from_frame(plays, kind='counts')
+    likes = Ratings.from_frame(plays.assign(rating=1), kind='likes')
+    of_counts, of_likes = fit(counts), fit(likes)
+    assert of_counts.kind == 'counts'
+    assert (of_counts.targets.data == 1).all()
+    assert (of_counts.scores(range(3)) == of_likes.scores(range(3))).all()
+
+
+@pytest.mark.parametrize('n_neighbors', [0, -1, 2.5, 'x'])
+def test_a_number_of_neighbors_that_makes_no_sense_is_refused(ratings, n_neighbors):
+    with pytest.raises(ValueError, match='n_neighbors='):
+        fit_item_knn(ratings, n_neighbors=n_neighbors)
+
+
+def test_blocks_of_items_give_what_one_block_gives(monkeypatch, ratings):
+    whole = fit_item_knn(ratings, n_neighbors=5)
+    monkeypatch.setattr(item_knn, '_ITEMS_PER_BLOCK', 7)
+    blocks = fit_item_knn(ratings, n_neighbors=5)
+    assert (whole.weights.toarray() == blocks.weights.toarray()).all()
+
+
+def test_of_equally_similar_items_those_with_lower_rows_are_nearer():
+    likes = pd.DataFrame(np.argwhere(np.ones((4, 9))), columns=['user', 'item'])
+    weights = fit_item_knn(Ratings.from_frame(likes.assign(rating=1)), 3).weights
+    for item in range(9):
+        found = weights[:, [item]].tocoo().row
+        assert sorted(found) == [other for other in range(9) if other != item][:3]
+
+
+def test_more_neighbors_than_items_are_all_of_them(ratings):
+    every = fit_item_knn(ratings, n_neighbors=23).weights.toarray()
+    assert (fit_item_knn(ratings, n_neighbors=10**6).weights.toarray() == every).all()
+    assert not np.diag(every).any()
+
+
+@pytest.mark.parametrize(
+    'solver, settings, version',
+    [
+        ('ease', {}, 4),
+        ('knn', {}, 5),
+        ('blend', {'pairs': 'ease'}, 4),
+        ('blend', {'pairs': 'knn'}, 5),
+    ],
+)
+def test_a_file_says_which_version_of_the_format_knows_its_table(
+    ratings, tmp_path, solver, settings, version
+):
+    path = Recommender.fit(ratings, solver, **settings).save(tmp_path / 'm.npz')
+    with np.load(path) as file:
+        assert file['version'] == version

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from mf_movielens.baselines import damped_biases, popularity
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, from_unit, to_unit
+from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.metrics import mae, rmse
 from mf_movielens.recommender import Recommender
 from mf_movielens.splits import leave_last_out, random_split, time_split
@@ -200,7 +201,7 @@ def test_the_order_of_ratings_does_not_change_a_model(ratings, seed):
     "With the same row numbers: in a frame, the order also numbers users and items."
     shuffled = ratings.take(np.random.default_rng(seed).permutation(len(ratings)))
     users = range(len(ratings.users))
-    for fit_directly in (damped_biases, popularity, fit_ease):
+    for fit_directly in (damped_biases, popularity, fit_ease, fit_item_knn):
         expected = fit_directly(ratings).scores(users)
         assert np.allclose(expected, fit_directly(shuffled).scores(users), atol=1e-4)
     for solver in ('ials', 'als', 'bayes'):
@@ -214,7 +215,9 @@ def test_the_order_of_ratings_does_not_change_a_model(ratings, seed):
         assert np.allclose(expected, found.reindex(expected.index), atol=2e-3), solver
 
 
-@pytest.mark.parametrize('fit_directly', [damped_biases, popularity, fit_ease])
+@pytest.mark.parametrize(
+    'fit_directly', [damped_biases, popularity, fit_ease, fit_item_knn]
+)
 @fitted
 @given(ratings=tables(), seed=st.integers(0, 2**31))
 def test_without_a_random_start_the_order_of_a_frame_does_not_matter(

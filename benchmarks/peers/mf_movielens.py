@@ -78,6 +78,8 @@ MODELS = {
     'EASE by default': dict(
         task='outside', default={'solver': 'ease'}, most_items=20_000
     ),
+    'nearest neighbors by default': dict(task='outside', default={'solver': 'knn'}),
+    'blend by default': dict(task='outside', default={'solver': 'blend'}),
     'popular items': dict(task='outside', default={}),
     'Bayes by default': dict(task='outside rating', default={'solver': 'bayes'}),
     'ALS by default': dict(task='outside rating', default={'solver': 'als'}),
