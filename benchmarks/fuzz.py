@@ -89,6 +89,13 @@ TABLES = [
     ),
     b'user_id|movie_id|title|rating|date\na|007|James|1|2024-03-01\n'
     b'b|8|Mr. Caf\xe9|5|2024-03-01T10:00:00Z\n',
+    lines('sep=;', 'user;item;rating', 'a;x;1.234,5', "b;y;1'200", 'c;x;1.234.567'),
+    lines('user,item,rating', 'a,"x\\"y\\", z",4', 'b,"two', '', 'lines",3'),
+    lines(
+        '4071  9242 3 1001000001', ' 4186 9302  3 1001000002 ', '4022 9377 1 1001000003'
+    ),
+    lines('"user" "item" "rating"', '"1" "a b" "x" 4', '"2" "c" "x" 3'),
+    lines('0 1 2 3 4 5', '1 2', '2 3 4'),
 ]
 # fmt: off
 WORDS = [
@@ -310,6 +317,11 @@ READ_SETTINGS: list[dict[str, Any]] = [
     dict(rating=False),
     dict(user=0, item=1, rating=2),
     dict(sep=','),
+    dict(header=True, quoting='minimal', decimal=','),
+    dict(header=False, quoting='none', thousands=','),
+    dict(skip=1, comment='#', thousands=' '),
+    dict(wide=True),
+    dict(adjacency=True),
     dict(duplicates='last', timestamp=False),
 ]
 

@@ -27,8 +27,10 @@ import typer
 __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', 'ByOption', 'JsonOption', 'UserColumn',
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
-           'QueryOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train',
-           'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate', 'rate', 'main']
+           'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
+           'CommentOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument',
+           'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate',
+           'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -204,6 +206,51 @@ QueryOption = Annotated[
         '--query', help='To a database, if it has several tables: a SELECT, in quotes.'
     ),
 ]
+HeaderOption = Annotated[
+    bool | None,
+    _option(
+        '--header/--no-header',
+        help='Whether the first line has the names of the columns. By default its '
+        'words tell.',
+    ),
+]
+QuotingOption = Annotated[
+    str | None,
+    _option(
+        '--quoting',
+        help='none if quotation marks are letters like others, minimal if they enclose '
+        'values, even of several lines.',
+    ),
+]
+DecimalOption = Annotated[
+    str | None,
+    _option('--decimal', help='Sign before the decimals of a rating: , or a point.'),
+]
+ThousandsOption = Annotated[
+    str | None,
+    _option(
+        '--thousands', help='Sign between groups of three digits, such as a comma.'
+    ),
+]
+SkipOption = Annotated[
+    int | None,
+    _option('--skip', min=0, help='Leave out so many lines at the beginning.'),
+]
+CommentOption = Annotated[
+    str | None, _option('--comment', help='Leave out lines that begin with it.')
+]
+WideOption = Annotated[
+    bool | None,
+    _option('--wide', help='Each column but the first holds the ratings of one item.'),
+]
+AdjacencyOption = Annotated[
+    bool | None,
+    _option(
+        '--adjacency/--no-adjacency',
+        help='Each line is a user and the items they like. By default that is '
+        'recognized if the file cannot be read otherwise.',
+    ),
+]
 
 # %% ../nbs/25_cli.ipynb #d21ce192
 @contextmanager
@@ -223,6 +270,9 @@ _OPTION_OF_ARGUMENT = {
 }
 
 
+_SWITCHES = ('header', 'wide', 'adjacency')
+
+
 def _option_name(argument: str) -> str:
     """The option of the command line for an argument in Python."""
     return _OPTION_OF_ARGUMENT.get(argument, '--' + argument.replace('_', '-'))
@@ -231,23 +281,25 @@ def _option_name(argument: str) -> str:
 def _with_options(error: RatingsError) -> str:
     """The message of an error, in which arguments of Python are options.
 
-    For instance, `user=…` becomes `--user-column …`, and `rating=False` becomes
-    `--rating-column none`.
+    For instance, `user=…` becomes `--user-column …`, `rating=False` becomes
+    `--rating-column none`, and `header=False` becomes `--no-header`.
     """
     if error.argument is None:
         return str(error)
 
     def to_option(match: re.Match[str]) -> str:
-        name, text, word = match.groups()
-        value = text or ('none' if word == 'False' else word)
-        if ' ' in value:
-            value = shlex.quote(value)
-        return f'{_option_name(name)} {value}'
+        name, text, pair, word = match.groups()
+        if name in _SWITCHES:
+            return f'--no-{name}' if word == 'False' else f'--{name}'
+        if pair:
+            return f'{_option_name(name)} {pair.replace(",", "")}'
+        if text:
+            return f'{_option_name(name)} {shlex.quote(text)}'
+        return f'{_option_name(name)} {"none" if word == "False" else word}'
 
-    names = '|'.join((*_SAME_NAME, *_OPTION_OF_ARGUMENT))
-    pattern = rf"\b({names})=(?:'([^']+)'|(-?\w+|…))"
-    pairs = re.compile(r'\bscale=\(([^,()]+), ([^,()]+)\)')
-    return re.sub(pattern, to_option, pairs.sub(r'--scale \1 \2', str(error)))
+    names = '|'.join((*_SAME_NAME, *_SWITCHES, *_OPTION_OF_ARGUMENT))
+    pattern = rf"\b({names})=(?:'([^']+)'|\(([^()]+)\)|(-?\w+|…))"
+    return re.sub(pattern, to_option, str(error))
 
 
 def _with_option(message: str) -> str:
@@ -266,6 +318,12 @@ def _with_option(message: str) -> str:
 _SAME_NAME = (
     *('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal'),
     *('liked', 'sheet', 'query'),
+    *('quoting', 'decimal', 'thousands', 'comment', 'skip'),
+)
+# Those that tell how a table of text is written.
+_TEXT_ARGUMENTS = (
+    *('header', 'quoting', 'decimal', 'thousands', 'skip', 'comment', 'wide'),
+    'adjacency',
 )
 _DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 
@@ -273,7 +331,7 @@ _DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, as arguments of `load_ratings`."""
     return {
-        name: False if value == 'none' else value
+        name: False if value == 'none' and name != 'quoting' else value
         for name, value in options.items()
         if value is not None and value != _DEFAULTS.get(name)
     }
@@ -825,6 +883,14 @@ def train(
     separator: SeparatorOption = None,
     sheet: SheetOption = None,
     query: QueryOption = None,
+    header: HeaderOption = None,
+    quoting: QuotingOption = None,
+    decimal: DecimalOption = None,
+    thousands: ThousandsOption = None,
+    skip: SkipOption = None,
+    comment: CommentOption = None,
+    wide: WideOption = None,
+    adjacency: AdjacencyOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -864,12 +930,12 @@ def train(
     """
     wanted: Any = goal
     values = (n_factors, reg, n_neighbors, n_iterations, n_burn_in, n_samples, seed)
-    given = zip(_SETTING_NAMES, values)
-    settings = {name: value for name, value in given if value is not None}
+    settings = {k: v for k, v in zip(_SETTING_NAMES, values) if v is not None}
     # Wrong names are reported before the data are read.
     expected, _ = choose_solver(None, solver, wanted)
     _check_solver_settings(expected, settings)
     _check_tuning(tune, seconds, trials, settings)
+    of_text: Any = (header, quoting, decimal, thousands, skip, comment, wide, adjacency)
     with _notes_to_stderr(as_json):
         read = _read_data(
             data,
@@ -888,6 +954,7 @@ def train(
             sep=separator,
             sheet=sheet,
             query=query,
+            **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         user_id = _to_known_id(read.ratings.users, user)
@@ -1278,6 +1345,14 @@ def evaluate(
     ] = None,
     sheet: SheetOption = None,
     query: QueryOption = None,
+    header: HeaderOption = None,
+    quoting: QuotingOption = None,
+    decimal: DecimalOption = None,
+    thousands: ThousandsOption = None,
+    skip: SkipOption = None,
+    comment: CommentOption = None,
+    wide: WideOption = None,
+    adjacency: AdjacencyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on other ratings.
@@ -1286,6 +1361,7 @@ def evaluate(
     judge a model of likes.
     """
     loaded = _load_model(model)
+    of_text: Any = (header, quoting, decimal, thousands, skip, comment, wide, adjacency)
     with _notes_to_stderr(as_json):
         ratings = _read_file(
             test,
@@ -1300,6 +1376,7 @@ def evaluate(
             sep=separator,
             sheet=sheet,
             query=query,
+            **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
     wanted: Any = unknown
     try:

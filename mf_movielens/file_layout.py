@@ -9,7 +9,9 @@ import codecs
 import csv
 import io
 import re
+import sys
 import zlib
+from collections import Counter
 from collections.abc import (
     Generator,
     Hashable,
@@ -22,17 +24,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
 # %% auto #0
-__all__ = ['SEPARATORS', 'READ_ERRORS', 'ROLES', 'COLUMN_NAMES', 'detect_encoding', 'detect_separator', 'is_number', 'TextLayout',
-           'explain_read_error', 'find_layout', 'columns_named_like', 'list_names', 'find_roles']
+__all__ = ['SEPARATORS', 'ROLES', 'COLUMN_NAMES', 'READ_ERRORS', 'detect_encoding', 'detect_separator', 'columns_named_like',
+           'list_names', 'is_number', 'TextLayout', 'explain_read_error', 'find_layout', 'has_adjacency_lists',
+           'find_roles']
 
 # %% ../nbs/96_file_layout.ipynb #f282e33d
 from .encoding import RatingsError
 from .unpacking import check_unpacked_size, open_binary, read_first_bytes
+from .validation import check_int
 
 # %% ../nbs/96_file_layout.ipynb #9815a048
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     'explain_read_error',
     'find_layout',
     'find_roles',
+    'has_adjacency_lists',
     'is_number',
     'list_names',
 ]
@@ -121,39 +126,53 @@ def detect_encoding(
     Raises
     ------
     RatingsError
-        If the file is of another format, or a decompression bomb.
+        If the file is of another format, damaged, or a decompression bomb.
 
     Examples
     --------
     >>> detect_encoding(Path('ratings.csv'))  # doctest: +SKIP
     'utf-8-sig'
     """
+    try:
+        return _survey(path, declared, is_json)[0]
+    except RatingsError:
+        raise
+    except READ_ERRORS as e:
+        raise explain_read_error(path, e) from e
+
+
+def _survey(
+    path: Path, declared: str | None, is_json: bool = False
+) -> tuple[str, bool]:
+    """The encoding of a text file, and whether it holds a quotation mark."""
     first_bytes = read_first_bytes(path, _N_MARK_BYTES)
     if not is_json:
         _refuse_other_formats(path, first_bytes)
     has_utf16_mark = first_bytes.startswith((b'\xff\xfe', b'\xfe\xff'))
     expected = declared or ('utf-16' if has_utf16_mark else 'utf-8-sig')
     with open_binary(path) as f:
-        is_utf8 = _read_through(path, f)
-    return 'cp1252' if expected == 'utf-8-sig' and not is_utf8 else expected
+        is_utf8, has_quotes = _read_through(path, f)
+    is_cp1252 = expected == 'utf-8-sig' and not is_utf8
+    return 'cp1252' if is_cp1252 else expected, has_quotes
 
 
-def _read_through(path: Path, file: IO[bytes]) -> bool:
-    """Read to the end of a file that may be a bomb; tell whether it is UTF-8."""
+def _read_through(path: Path, file: IO[bytes]) -> tuple[bool, bool]:
+    """Read to the end of a file that may be a bomb: is it UTF-8, has it quotes?"""
     decoder = codecs.getincrementaldecoder('utf-8')()
-    is_utf8 = True
+    is_utf8, has_quotes = True, False
     n_bytes = 0
     while True:
         block = file.read(_BLOCK_BYTES)
         n_bytes += len(block)
         check_unpacked_size(path, n_bytes, f'{n_bytes:,} bytes and more')
+        has_quotes = has_quotes or b'"' in block
         try:
             if is_utf8:
                 decoder.decode(block, final=not block)
         except UnicodeDecodeError:
             is_utf8 = False
         if not block:
-            return is_utf8
+            return is_utf8, has_quotes
 
 # %% ../nbs/96_file_layout.ipynb #74f83fbf
 SEPARATORS = {
@@ -162,18 +181,41 @@ SEPARATORS = {
     '\t': 'tabs',
     '|': 'bars',
     '::': 'double colons',
+    ' ': 'blanks',
 }
 
 
-def _split_lines(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+def _split_lines(
+    lines: Iterable[str],
+    separator: str,
+    quoting: str = 'minimal',
+    escape: str | None = None,
+    strict: bool = False,
+) -> Iterator[list[str]]:
     """Cut lines into values; a value in quotes may hold a separator or a line break."""
     if len(separator) > 1:
         # The csv module knows separators of one letter only.
         return (line.split(separator) for line in lines)
-    return csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    if separator == ' ':
+        lines = (line.strip(' \r\n') + '\n' for line in lines)
+    return csv.reader(
+        lines,
+        delimiter=separator,
+        skipinitialspace=True,
+        quoting=csv.QUOTE_NONE if quoting == 'none' else csv.QUOTE_MINIMAL,
+        escapechar=escape,
+        strict=strict,
+    )
 
 
-def detect_separator(lines: Sequence[str], min_columns: int = 3) -> str | None:
+def _has_row_labels(counts: Sequence[int]) -> bool:
+    """Whether each row has one value more than the header, as R writes tables."""
+    return len(counts) > 1 and set(counts[1:]) == {counts[0] + 1}
+
+
+def detect_separator(
+    lines: Sequence[str], min_columns: int = 3, quoting: str = 'minimal'
+) -> str | None:
     """Find what separates the columns of a table.
 
     Parameters
@@ -182,6 +224,8 @@ def detect_separator(lines: Sequence[str], min_columns: int = 3) -> str | None:
         Some lines of it, at least one.
     min_columns : int
         How many columns the table has to have.
+    quoting : {'minimal', 'none'}
+        Whether quotation marks may enclose values.
 
     Returns
     -------
@@ -196,310 +240,18 @@ def detect_separator(lines: Sequence[str], min_columns: int = 3) -> str | None:
     best = (False, 0)
     best_separator = None
     for separator in SEPARATORS:
-        counts = [len(values) for values in _split_lines(lines, separator)]
+        rows = _split_lines(lines, separator, quoting)
+        counts = [len(values) for values in rows]
+        if separator == ' ' and _has_row_labels(counts):
+            counts[0] += 1
+        if separator == ' ' and (best_separator or len(set(counts)) > 1):
+            break
         n_columns = max(set(counts), key=counts.count)
         fits_most_lines = counts.count(n_columns) > 0.8 * len(counts)
         if n_columns >= min_columns and (fits_most_lines, n_columns) > best:
             best = (fits_most_lines, n_columns)
             best_separator = separator
     return best_separator
-
-# %% ../nbs/96_file_layout.ipynb #5442399f
-_NUMBER = r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*'
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a decimal number, with a point or with a comma.
-
-    Examples
-    --------
-    >>> [is_number(text) for text in ('4,5', '1e3', 'four', '')]
-    [True, True, False, False]
-    """
-    return re.fullmatch(_NUMBER, text) is not None
-
-# %% ../nbs/96_file_layout.ipynb #4676a364
-@dataclass(frozen=True)
-class TextLayout:
-    """How a text file has to be read.
-
-    Parameters
-    ----------
-    path : Path
-    encoding : str
-        A name that Python knows, such as 'utf-8'.
-    separator : str
-        One letter or more; not a pattern.
-    columns : list
-        Names of the columns; their places from 0 if there is no header.
-    has_header : bool
-
-    Examples
-    --------
-    >>> layout = TextLayout(Path('a.csv'), 'utf-8', ';', ['user', 'item'], True)
-    >>> layout.description
-    'columns between semicolons, a header'
-    """
-
-    path: Path
-    encoding: str
-    separator: str
-    columns: list[Hashable]
-    has_header: bool
-
-    @property
-    def description(self) -> str:
-        """The layout in words."""
-        between = SEPARATORS.get(self.separator, repr(self.separator))
-        header = 'a header' if self.has_header else 'no header'
-        words = f'columns between {between}, {header}'
-        if self.encoding in ('utf-8', 'utf-8-sig'):
-            return words
-        return f'{words}, encoded in {self.encoding}'
-
-    def read_csv(self, **options: Any) -> pd.DataFrame:
-        """Read the file by `pandas.read_csv`.
-
-        Parameters
-        ----------
-        **options
-            Further arguments of `pandas.read_csv`, such as ``nrows`` or ``dtype``.
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        with open_binary(self.path) as file:
-            return pd.read_csv(file, **(self._csv_settings | options))
-
-    def read_chunks(
-        self, n_rows: int, **options: Any
-    ) -> Generator[pd.DataFrame, None, None]:
-        """Read the file by `pandas.read_csv`, so many rows at a time.
-
-        Parameters
-        ----------
-        n_rows : int
-            How many rows a frame has, but for the last one.
-        **options
-            Further arguments of `pandas.read_csv`.
-
-        Yields
-        ------
-        pandas.DataFrame
-        """
-        settings = self._csv_settings | {'chunksize': n_rows} | options
-        with open_binary(self.path) as file, pd.read_csv(file, **settings) as frames:
-            yield from frames
-
-    @property
-    def _csv_settings(self) -> dict[str, Any]:
-        """Arguments of `pandas.read_csv`."""
-        is_one_byte = len(self.separator.encode()) == 1
-        is_pattern = len(self.separator) > 1
-        return dict(
-            sep=re.escape(self.separator) if is_pattern else self.separator,
-            encoding=self.encoding,
-            header=0 if self.has_header else None,
-            index_col=False,
-            # Nothing but an empty value is missing: NA may be an id.
-            keep_default_na=False,
-            na_values=[''],
-            skipinitialspace=True,
-            engine='c' if is_one_byte else 'python',
-        )
-
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Iterate over the rows that are not blank: (number of the line, values).
-
-        The number is that of the first line of a row, from 1.
-        """
-        with (
-            open_binary(self.path) as f,
-            # Line ends inside of quotes are left to the csv module.
-            io.TextIOWrapper(f, self.encoding, errors='replace', newline='') as text,
-        ):
-            rows = _split_lines(text, self.separator)
-            line = 1
-            for values in rows:
-                if len(values) > 1 or (values and values[0].strip()):
-                    yield line, values
-                line = getattr(rows, 'line_num', line) + 1
-
-    def line_number(self, row: int) -> int:
-        """The number of the line on which a row begins.
-
-        Parameters
-        ----------
-        row : int
-            Number of a row among those that are not blank, from 1; a header counts.
-
-        Returns
-        -------
-        int
-            From 1; `row` itself if the file has no such row.
-        """
-        try:
-            return next(islice(self.rows(), row - 1, None))[0]
-        except (StopIteration, csv.Error):
-            return row
-
-    def first_too_wide(self) -> str | None:
-        """Describe the first line with more columns than the first line has."""
-        n_columns = None
-        for line, values in self.rows():
-            n_columns = n_columns or len(values)
-            if len(values) > n_columns:
-                return (
-                    f'line {line}: {len(values)} columns, but {n_columns} in the first '
-                    'line. A value that holds the separator must be in quotes'
-                )
-        return None
-
-# %% ../nbs/96_file_layout.ipynb #b5a7898c
-# What the reading of a damaged or misunderstood file can end with.
-READ_ERRORS = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    OSError,
-    TypeError,
-    ValueError,
-    csv.Error,
-    zlib.error,
-)
-
-
-def explain_read_error(
-    path: Path, error: Exception, layout: TextLayout | None = None
-) -> Exception:
-    """An error of reading as one that says what is wrong with the file.
-
-    Parameters
-    ----------
-    path : Path
-    error : Exception
-        What pandas or Python raised.
-    layout : TextLayout, optional
-        If given, the file is searched for a line with too many columns.
-
-    Returns
-    -------
-    Exception
-        A `RatingsError`; `error` itself if it is one of the operating system.
-
-    Examples
-    --------
-    >>> explain_read_error(Path('a.csv'), ValueError('something else'))
-    RatingsError('a.csv: something else')
-    """
-    if getattr(error, 'errno', None):
-        # No permission, or a broken disk: the system says it best.
-        return error
-    if 'EOF inside string' in str(error):
-        return RatingsError(f'{path}: a quotation mark is opened and never closed')
-    too_wide = None
-    with suppress(OSError, EOFError, zlib.error, csv.Error):
-        too_wide = layout and layout.first_too_wide()
-    if too_wide:
-        return RatingsError(f'{path}, {too_wide}')
-    return RatingsError(f'{path}: {error}')
-
-# %% ../nbs/96_file_layout.ipynb #ff9b29d5
-_HEAD_LETTERS = 2**16
-_HEAD_LINES = 200
-
-
-def find_layout(
-    path: Path,
-    separator: str | None = None,
-    encoding: str | None = None,
-    min_columns: int = 3,
-) -> TextLayout:
-    r"""Find out how a text file has to be read.
-
-    Parameters
-    ----------
-    path : Path
-    separator, encoding : str, optional
-        What is known already; else it is detected. A ``'\\t'`` of two letters, as
-        shells pass it on, is a tab.
-    min_columns : int
-        How many columns the table has to have.
-
-    Returns
-    -------
-    TextLayout
-
-    Raises
-    ------
-    RatingsError
-        If the file is no table of text, or none with so many columns.
-    OSError
-        If it cannot be opened.
-
-    Examples
-    --------
-    >>> find_layout(Path('u.data')).separator  # doctest: +SKIP
-    '\t'
-    """
-    try:
-        encoding = detect_encoding(path, encoding)
-        lines = _first_lines(path, encoding)
-        if separator == '\\t':
-            separator = '\t'
-        separator = separator or _require_separator(path, lines, min_columns)
-        first_line = next(iter(_split_lines(lines[:1], separator)))
-        has_header = not any(map(is_number, first_line))
-    except RatingsError:
-        raise
-    except READ_ERRORS as e:
-        raise explain_read_error(path, e) from e
-    layout = TextLayout(path, encoding, separator, [], has_header)
-    return replace(layout, columns=_column_names(layout))
-
-
-def _column_names(layout: TextLayout) -> list[Hashable]:
-    """Names as pandas gives them, which are different for columns of one name."""
-    try:
-        columns = layout.read_csv(nrows=0).columns
-    except READ_ERRORS as e:
-        raise explain_read_error(layout.path, e, layout) from e
-    return [name.strip() if isinstance(name, str) else name for name in columns]
-
-
-def _first_lines(path: Path, encoding: str) -> list[str]:
-    """The first lines of a file that are not blank; not the last one, if it is cut."""
-    with (
-        open_binary(path) as f,
-        io.TextIOWrapper(f, encoding, errors='replace') as text,
-    ):
-        head = text.read(_HEAD_LETTERS)
-    is_whole = len(head) < _HEAD_LETTERS
-    lines = head.splitlines() if is_whole else head.splitlines()[:-1]
-    lines = [line for line in lines if line.strip()]
-    if lines:
-        return lines[:_HEAD_LINES]
-    if is_whole:
-        raise RatingsError(f'{path} is empty')
-    raise RatingsError(
-        f'{path}: its first line does not end within {_HEAD_LETTERS:,} letters, '
-        'so it is no table of ratings'
-    )
-
-
-def _require_separator(path: Path, lines: Sequence[str], min_columns: int) -> str:
-    separator = detect_separator(lines, min_columns)
-    if separator is not None:
-        return separator
-    message = (
-        f'{path}: no separator cuts its lines into {min_columns} columns or more, '
-        f'as many as are needed; the first line is {lines[0][:80]!r}. '
-        'If there is a separator, name it: sep=….'
-    )
-    if min_columns == 3:
-        message += ' If the file is a list of likes, without ratings, use rating=False'
-    raise RatingsError(message, argument='sep')
 
 # %% ../nbs/96_file_layout.ipynb #a7c57ee4
 ROLES = ('user', 'item', 'rating', 'timestamp', 'titles')
@@ -570,9 +322,723 @@ def list_names(columns: Sequence[Hashable]) -> str:
     n_more = len(columns) - 20
     return f'{names} and {n_more:,} more' if n_more > 0 else names
 
+# %% ../nbs/96_file_layout.ipynb #5442399f
+_NUMBER = r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*'
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a decimal number, with a point or with a comma.
+
+    Examples
+    --------
+    >>> [is_number(text) for text in ('4,5', '1e3', 'four', '')]
+    [True, True, False, False]
+    """
+    return re.fullmatch(_NUMBER, text) is not None
+
+# %% ../nbs/96_file_layout.ipynb #9827af95
+def _is_header(rows: Sequence[Sequence[str]]) -> bool | None:
+    """Whether the first of some rows is a header; None if that is not clear."""
+    names = [name.strip() for name in rows[0]]
+    others = rows[1:]
+    if names == [str(place) for place in range(len(names))]:
+        # 0, 1, 2 may be a user, an item and a rating as well.
+        first_ids = {row[0].strip() for row in others if row}
+        is_unlikely = len(names) > 2 and '0' not in first_ids
+        return True if is_unlikely or len(names) > 4 else None
+    numbers = [str(place) for place in range(len(names) - 1)]
+    if len(names) > 2 and names[0] == '' and names[1:] == numbers:
+        # The first column has the labels of the rows.
+        return True
+    if any(map(is_number, names)):
+        return False
+    return not _comes_again(names, others) or _has_known_name(names)
+
+
+def _comes_again(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a value of the first row stands in the same column of another."""
+    return any(
+        name and any(len(row) > place and row[place].strip() == name for row in rows)
+        for place, name in enumerate(names)
+    )
+
+
+def _has_known_name(names: Sequence[str]) -> bool:
+    return any(columns_named_like(names, role) for role in ROLES)
+
+# %% ../nbs/96_file_layout.ipynb #496b5288
+class _LineReader:
+    """Iterate over the lines of a text that belong to the table.
+
+    `taken` holds the numbers and the texts of the lines that were given since it was
+    last cleared.
+    """
+
+    def __init__(self, file: Iterable[str], skip: int, comment: str | None) -> None:
+        self._lines: Iterator[tuple[int, str]] = enumerate(file, start=1)
+        self._skip = skip
+        self._comment = comment
+        self.taken: list[tuple[int, str]] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        for number, line in self._lines:
+            is_comment = self._comment is not None and line.startswith(self._comment)
+            if number > self._skip and not is_comment:
+                self.taken.append((number, line))
+                return line
+        raise StopIteration
+
+
+class _LinesAsFile(io.TextIOBase):
+    """What pandas reads if some lines are left out."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._rest = ''
+
+    def __next__(self) -> str:  # type: ignore[override]
+        return next(self._lines)
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        return self
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        return next(self._lines, '')
+
+    def read(self, size: int | None = -1, /) -> str:
+        """So many letters, or all that are left."""
+        parts = [self._rest]
+        n_letters = len(self._rest)
+        wanted = sys.maxsize if size is None or size < 0 else size
+        while n_letters < wanted and (line := self.readline()):
+            parts.append(line)
+            n_letters += len(line)
+        text = ''.join(parts)
+        self._rest = text[wanted:]
+        return text[:wanted]
+
+    def close(self) -> None:
+        if isinstance(self._lines, Generator):
+            self._lines.close()
+        super().close()
+
+# %% ../nbs/96_file_layout.ipynb #4676a364
+class _UnreadableRowError(csv.Error):
+    """A row that the csv module cannot read, and the line on which it begins."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    r"""How a text file has to be read.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str
+        A name that Python knows, such as 'utf-8'.
+    separator : str
+        One letter or more; not a pattern.
+    columns : list
+        Names of the columns; their places from 0 if there is no header.
+    has_header : bool
+        Whether the first line holds no values.
+    quoting : {'minimal', 'none'}
+        Whether quotation marks may enclose values.
+    escape : str, optional
+        What stands before a quotation mark that does not end a value, such as ``\``.
+        Without, such a mark is doubled.
+    skip : int
+        How many lines at the beginning do not belong to the table.
+    comment : str, optional
+        How lines begin that do not belong to it either.
+    has_labels : bool
+        Whether each row begins with a label, for which the header has no name.
+
+    Examples
+    --------
+    >>> layout = TextLayout(Path('a.csv'), 'utf-8', ';', ['user', 'item'], True)
+    >>> layout.description
+    'columns between semicolons, a header'
+    """
+
+    path: Path
+    encoding: str
+    separator: str
+    columns: list[Hashable]
+    has_header: bool
+    quoting: str = 'minimal'
+    escape: str | None = None
+    skip: int = 0
+    comment: str | None = None
+    has_labels: bool = False
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the header is more than the places of the columns."""
+        return self.has_header and self.columns != [*range(len(self.columns))]
+
+    @property
+    def description(self) -> str:
+        """The layout in words."""
+        between = SEPARATORS.get(self.separator, repr(self.separator))
+        header = 'a header' if self.has_header else 'no header'
+        if self.has_header and not self.has_names:
+            header = 'a header of numbers'
+        words = f'columns between {between}, {header}'
+        if self.encoding not in ('utf-8', 'utf-8-sig'):
+            words += f', encoded in {self.encoding}'
+        if self.quoting == 'none':
+            words += ', quotation marks as letters'
+        if self.escape:
+            words += f', quotation marks after {self.escape}'
+        return words
+
+    def read_csv(self, **options: Any) -> pd.DataFrame:
+        """Read the file by `pandas.read_csv`.
+
+        Parameters
+        ----------
+        **options
+            Further arguments of `pandas.read_csv`, such as ``nrows`` or ``dtype``.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        with self._open_table() as file:
+            return pd.read_csv(file, **(self._csv_settings | options))
+
+    def read_chunks(
+        self, n_rows: int, **options: Any
+    ) -> Generator[pd.DataFrame, None, None]:
+        """Read the file by `pandas.read_csv`, so many rows at a time.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many rows a frame has, but for the last one.
+        **options
+            Further arguments of `pandas.read_csv`.
+
+        Yields
+        ------
+        pandas.DataFrame
+        """
+        settings = self._csv_settings | {'chunksize': n_rows} | options
+        with self._open_table() as file, pd.read_csv(file, **settings) as frames:
+            yield from frames
+
+    @property
+    def _csv_settings(self) -> dict[str, Any]:
+        """Arguments of `pandas.read_csv`."""
+        is_one_byte = len(self.separator.encode()) == 1
+        is_pattern = len(self.separator) > 1
+        separator = re.escape(self.separator) if is_pattern else self.separator
+        settings: dict[str, Any] = dict(
+            sep=r'\s+' if separator == ' ' else separator,
+            encoding=self.encoding,
+            header=0 if self.has_header else None,
+            index_col=False,
+            # Nothing but an empty value is missing: NA may be an id.
+            keep_default_na=False,
+            na_values=[''],
+            skipinitialspace=True,
+            quoting=csv.QUOTE_NONE if self.quoting == 'none' else csv.QUOTE_MINIMAL,
+            escapechar=self.escape,
+            engine='c' if is_one_byte else 'python',
+        )
+        if self.has_labels:
+            settings['names'] = [*range(len(self.columns))]
+        return settings
+
+    def _open_table(self) -> Any:
+        """The file as pandas reads it: bytes, or the lines that are rows."""
+        if not self.skip and self.comment is None:
+            return open_binary(self.path)
+        return _LinesAsFile(self._lines())
+
+    def _lines(self) -> Generator[str, None, None]:
+        """The lines of the table. The file is closed when this is."""
+        with self.open_text(errors='strict') as text:
+            lines = _LineReader(text, self.skip, self.comment)
+            for line in lines:
+                lines.taken.clear()
+                yield line
+
+    def open_text(self, errors: str = 'replace') -> io.TextIOWrapper:
+        """Open the file for reading text, with its line ends as they are.
+
+        Parameters
+        ----------
+        errors : {'replace', 'strict'}
+            What to do with bytes that are no text.
+
+        Returns
+        -------
+        io.TextIOWrapper
+        """
+        # Line ends inside of quotes are left to the csv module.
+        binary = open_binary(self.path)
+        return io.TextIOWrapper(binary, self.encoding, errors=errors, newline='')
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Iterate over the rows that are not blank: (number of the line, values).
+
+        The number is that of the first line of a row, from 1.
+        """
+        for lines, values in self.rows_with_lines():
+            yield lines[0][0], values
+
+    def rows_with_lines(
+        self, strict: bool = False
+    ) -> Iterator[tuple[list[tuple[int, str]], list[str]]]:
+        """Iterate over the rows that are not blank, with the lines that they take.
+
+        Parameters
+        ----------
+        strict : bool
+            Whether to raise ``csv.Error`` at a value that goes on after its quotes.
+
+        Yields
+        ------
+        list of (int, str)
+            The lines: their numbers, from 1, and their texts.
+        list of str
+            The values.
+        """
+        with self.open_text() as text:
+            lines = _LineReader(text, self.skip, self.comment)
+            how = (self.separator, self.quoting, self.escape, strict)
+            try:
+                for values in _split_lines(lines, *how):
+                    if len(values) > 1 or (values and values[0].strip()):
+                        yield lines.taken, values
+                    lines.taken = []
+            except csv.Error as e:
+                line = lines.taken[0][0] if lines.taken else 1
+                raise _UnreadableRowError(str(e), line) from e
+
+    def line_number(self, row: int) -> int:
+        """The number of the line on which a row begins.
+
+        Parameters
+        ----------
+        row : int
+            Number of a row among those that are not blank, from 1; a header counts.
+
+        Returns
+        -------
+        int
+            From 1; `row` itself if the file has no such row.
+        """
+        try:
+            return next(islice(self.rows(), row - 1, None))[0]
+        except (StopIteration, csv.Error):
+            return row
+
+    def first_too_wide(self) -> str | None:
+        """Describe the first line with more columns than the first line has."""
+        n_columns = None
+        for line, values in self.rows():
+            n_columns = n_columns or len(values)
+            if len(values) > n_columns:
+                return (
+                    f'line {line}: {len(values)} columns, but {n_columns} in the first '
+                    'line. A value that holds the separator must be in quotes'
+                )
+        return None
+
+# %% ../nbs/96_file_layout.ipynb #a217cb59
+class _Swallowed(NamedTuple):
+    """A row that swallows others: its first and its last line, if there is a last."""
+
+    first: int
+    last: int | None
+
+
+def _never_ends(layout: TextLayout, lines: Sequence[tuple[int, str]]) -> bool:
+    """Whether a quotation mark is still open after the lines of the last row."""
+    texts = [text for _, text in lines]
+    rows = _split_lines([*texts, 'x'], layout.separator, layout.quoting, layout.escape)
+    return ['x'] not in rows
+
+
+def _numeric_places(rows: Sequence[Sequence[str]], n_columns: int) -> list[int]:
+    """Places of the columns that hold numbers alone."""
+    return [
+        place
+        for place in range(n_columns if rows else 0)
+        if all(place < len(row) and is_number(row[place]) for row in rows)
+    ]
+
+
+def _looks_like_row(
+    line: str, layout: TextLayout, n_columns: int, numeric: Iterable[int]
+) -> bool:
+    """Whether a line has all columns, if its quotation marks enclose nothing."""
+    separator = None if layout.separator == ' ' else layout.separator
+    values = line.strip('\r\n').split(separator)
+    return len(values) == n_columns and all(
+        is_number(values[place].strip('" ')) for place in numeric
+    )
+
+
+def _find_swallowed(layout: TextLayout) -> _Swallowed | None:
+    """The first row that swallows others, if there is one."""
+    lines: list[tuple[int, str]] = []
+    n_columns = 0
+    try:
+        head = [
+            row
+            for x, row in islice(layout.rows_with_lines(), _HEAD_LINES)
+            if len(x) == 1
+        ]
+        for lines, values in layout.rows_with_lines():
+            n_columns = n_columns or len(values)
+            if len(lines) == 1:
+                continue
+            numeric = _numeric_places(head[1:], n_columns)
+            rows = [_looks_like_row(x, layout, n_columns, numeric) for _, x in lines]
+            if len(values) != n_columns or sum(rows) > 1:
+                is_open = _never_ends(layout, lines)
+                return _Swallowed(lines[0][0], None if is_open else lines[-1][0])
+    except _UnreadableRowError as e:
+        # A value of more than 100,000 letters; or what pandas may read better.
+        return _Swallowed(e.line, None) if 'limit' in str(e) else None
+    # Only the last row can be open at the end of the file.
+    is_open = bool(lines) and _never_ends(layout, lines)
+    return _Swallowed(lines[0][0], None) if is_open else None
+
+# %% ../nbs/96_file_layout.ipynb #b7d63b32
+def _settle_quotes(layout: TextLayout, declared: str | None) -> TextLayout:
+    r"""The layout with the rule of quotation marks that all lines obey.
+
+    Inside of quotes, a quotation mark is doubled, or stands after a backslash. If none
+    of these rules makes sense, the lines are named, and a question is asked.
+    """
+    if len(layout.separator) > 1 or layout.quoting == 'none':
+        return layout
+    escaped = replace(layout, escape='\\')
+    if _has_escapes(layout) and not _is_orderly(layout) and _is_orderly(escaped):
+        return escaped
+    swallowed = None if declared else _find_swallowed(layout)
+    if swallowed is not None:
+        raise RatingsError(_ask_about_quotes(layout, swallowed), argument='quoting')
+    return layout
+
+
+def _has_escapes(layout: TextLayout) -> bool:
+    with layout.open_text() as text:
+        return any('\\"' in line for line in text)
+
+
+def _is_orderly(layout: TextLayout) -> bool:
+    """Whether all rows have as many columns, and values end with their quotes."""
+    try:
+        rows = layout.rows_with_lines(strict=True)
+        n_columns = {len(values) for _, values in rows}
+    except csv.Error:
+        return False
+    return len(n_columns) == 1 and _find_swallowed(layout) is None
+
+
+def _ask_about_quotes(layout: TextLayout, swallowed: _Swallowed) -> str:
+    extent, way_out = 'all that follows', ''
+    if swallowed.last is not None:
+        extent = f'the lines up to {swallowed.last}'
+        way_out = "; if they enclose values of several lines, quoting='minimal'"
+    return (
+        f'{layout.path}, line {swallowed.first}: a quotation mark opens a value that '
+        f'swallows {extent}. If quotation marks are letters like others, say '
+        f"quoting='none'{way_out}"
+    )
+
+# %% ../nbs/96_file_layout.ipynb #b5a7898c
+# What the reading of a damaged or misunderstood file can end with.
+READ_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    csv.Error,
+    zlib.error,
+)
+
+
+def explain_read_error(
+    path: Path, error: Exception, layout: TextLayout | None = None
+) -> Exception:
+    """An error of reading as one that says what is wrong with the file.
+
+    Parameters
+    ----------
+    path : Path
+    error : Exception
+        What pandas or Python raised.
+    layout : TextLayout, optional
+        If given, the file is searched for a line with too many columns.
+
+    Returns
+    -------
+    Exception
+        A `RatingsError`; `error` itself if it is one of the operating system.
+
+    Examples
+    --------
+    >>> explain_read_error(Path('a.csv'), ValueError('something else'))
+    RatingsError('a.csv: something else')
+    """
+    if getattr(error, 'errno', None):
+        # No permission, or a broken disk: the system says it best.
+        return error
+    if 'EOF inside string' in str(error):
+        return RatingsError(f'{path}: a quotation mark is opened and never closed')
+    too_wide = None
+    with suppress(OSError, EOFError, zlib.error, csv.Error):
+        too_wide = layout and layout.first_too_wide()
+    if too_wide:
+        return RatingsError(f'{path}, {too_wide}')
+    return RatingsError(f'{path}: {error}')
+
+# %% ../nbs/96_file_layout.ipynb #ff9b29d5
+_HEAD_LETTERS = 2**16
+_HEAD_LINES = 200
+_EXCEL_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+
+
+def find_layout(
+    path: Path,
+    separator: str | None = None,
+    encoding: str | None = None,
+    min_columns: int = 3,
+    header: bool | None = None,
+    quoting: str | None = None,
+    skip: int = 0,
+    comment: str | None = None,
+) -> TextLayout:
+    r"""Find out how a text file has to be read.
+
+    Parameters
+    ----------
+    path : Path
+    separator, encoding : str, optional
+        What is known already; else it is detected. A ``'\\t'`` of two letters, as
+        shells pass it on, is a tab.
+    min_columns : int
+        How many columns the table has to have.
+    header : bool, optional
+        Whether the first line has the names of the columns. If not given, its values
+        tell.
+    quoting : {'minimal', 'none'}, optional
+        Whether quotation marks may enclose values. If not given, they may, and a value
+        that swallows other lines is asked about.
+    skip : int
+        How many lines at the beginning to leave out.
+    comment : str, optional
+        Lines that begin with it are left out.
+
+    Returns
+    -------
+    TextLayout
+
+    Raises
+    ------
+    RatingsError
+        If the file is no table of text, or none with so many columns; or if lines
+        would be lost in quotes.
+    OSError
+        If it cannot be opened.
+
+    Examples
+    --------
+    >>> find_layout(Path('u.data')).separator  # doctest: +SKIP
+    '\t'
+    """
+    _check_text_options(quoting, skip, comment)
+    separator = '\t' if separator == '\\t' else separator
+    try:
+        encoding, has_quotes = _survey(path, encoding)
+        lines = _first_lines(path, encoding, skip, comment)
+        if excel := _EXCEL_LINE.fullmatch(lines[0][1]):
+            separator = separator or excel[1]
+            skip = lines.pop(0)[0]
+        texts = [text for _, text in lines]
+        if not texts:
+            raise RatingsError(f'{path} is empty')
+        rule = quoting or 'minimal'
+        if separator is None:
+            separator = _require_separator(path, texts, min_columns, rule)
+        layout = TextLayout(
+            path, encoding, separator, [], bool(header), rule, None, skip, comment
+        )
+        if has_quotes:
+            layout = _settle_quotes(layout, quoting)
+        if header is None:
+            layout = replace(layout, has_header=_require_header(layout, texts))
+        if layout.has_header and separator == ' ':
+            rows = _split_lines(texts, separator, rule)
+            layout = replace(layout, has_labels=_has_row_labels([*map(len, rows)]))
+    except RatingsError:
+        raise
+    except READ_ERRORS as e:
+        raise explain_read_error(path, e) from e
+    return replace(layout, columns=_column_names(layout))
+
+
+def _check_text_options(quoting: str | None, skip: int, comment: str | None) -> None:
+    if quoting not in (None, 'minimal', 'none'):
+        raise RatingsError(
+            f"quoting={quoting!r} is not 'minimal' or 'none'", argument='quoting'
+        )
+    check_int('skip', skip, 0)
+    if comment == '':
+        raise RatingsError('comment is empty; name a sign', argument='comment')
+
+
+def _require_header(layout: TextLayout, lines: Sequence[str]) -> bool:
+    """Whether the first line is a header, or a question."""
+    rows = _split_lines(lines, layout.separator, layout.quoting, layout.escape)
+    found = _is_header([*rows])
+    if found is None:
+        raise RatingsError(
+            f'{layout.path}: the first line, {lines[0][:80]!r}, may be a header or a '
+            'row. Say header=True or header=False',
+            argument='header',
+        )
+    return found
+
+
+def _column_names(layout: TextLayout) -> list[Hashable]:
+    """Names as pandas gives them, which are different for columns of one name."""
+    try:
+        unlabeled = replace(layout, has_labels=False)
+        columns = unlabeled.read_csv(nrows=0).columns
+    except READ_ERRORS as e:
+        raise explain_read_error(layout.path, e, layout) from e
+    names = [name.strip() if isinstance(name, str) else name for name in columns]
+    places = range(len(names))
+    if names == [str(place) for place in places]:
+        return [*places]
+    return ['label', *names] if layout.has_labels else names
+
+
+def _first_lines(
+    path: Path, encoding: str, skip: int = 0, comment: str | None = None
+) -> list[tuple[int, str]]:
+    """The first lines of a file that are not blank; not the last one, if it is cut.
+
+    Each has its number, from 1.
+    """
+    with (
+        open_binary(path) as f,
+        io.TextIOWrapper(f, encoding, errors='replace') as text,
+    ):
+        for _ in range(skip):
+            text.readline()
+        head = text.read(_HEAD_LETTERS)
+    is_whole = len(head) < _HEAD_LETTERS
+    lines = head.split('\n')
+    lines = lines if is_whole else lines[:-1]
+    found = [
+        (number, line)
+        for number, line in enumerate(lines, start=skip + 1)
+        if line.strip() and not (comment and line.startswith(comment))
+    ]
+    if found:
+        return found[:_HEAD_LINES]
+    if is_whole:
+        raise RatingsError(f'{path} is empty')
+    raise RatingsError(
+        f'{path}: its first line does not end within {_HEAD_LETTERS:,} letters, '
+        'so it is no table of ratings'
+    )
+
+
+def _require_separator(
+    path: Path, lines: Sequence[str], min_columns: int, quoting: str
+) -> str:
+    separator = detect_separator(lines, min_columns, quoting)
+    # A quotation mark that is never closed may have swallowed most of a short file.
+    separator = separator or detect_separator(lines, min_columns, 'none')
+    if separator is not None:
+        return separator
+    message = (
+        f'{path}: no separator cuts its lines into {min_columns} columns or more, '
+        f'as many as are needed; the first line is {lines[0][:80]!r}. '
+        'If there is a separator, name it: sep=….'
+    )
+    if lines[0].startswith(('#', '%')):
+        message += f" If this line is a comment, say comment='{lines[0][0]}'."
+    if min_columns == 3:
+        message += ' If the file is a list of likes, without ratings, use rating=False'
+    if len({len(line.split()) for line in lines}) > 1:
+        message += '. If each line is a user and the items they like, adjacency=True'
+    raise RatingsError(message, argument='sep')
+
+# %% ../nbs/96_file_layout.ipynb #573c7655
+def has_adjacency_lists(
+    path: Path, encoding: str | None = None, skip: int = 0, comment: str | None = None
+) -> bool:
+    """Whether each line of a file is surely a user and the items they like.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str, optional
+        If not given, it is detected.
+    skip : int
+        How many lines at the beginning to leave out.
+    comment : str, optional
+        Lines that begin with it are left out.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    RatingsError
+        If the file is no text.
+
+    Examples
+    --------
+    >>> has_adjacency_lists(Path('train.txt'))  # doctest: +SKIP
+    True
+    """
+    try:
+        encoding = detect_encoding(path, encoding)
+        lines = _first_lines(path, encoding, skip, comment)
+    except RatingsError:
+        raise
+    except READ_ERRORS as e:
+        raise explain_read_error(path, e) from e
+    rows = [line.split() for _, line in lines]
+    lengths = Counter(map(len, rows))
+    users = {row[0] for row in rows}
+    return (
+        len(lengths) > 1
+        and max(lengths) > 5
+        and len(users) == len(rows)
+        and all(len(set(row[1:])) == len(row) - 1 for row in rows)
+        and all(value.isdecimal() for row in rows for value in row)
+    )
+
 # %% ../nbs/96_file_layout.ipynb #6b71665c
 def _choose_column(
-    table_name: str, columns: list[Hashable], named: Hashable | None, role: str
+    table_name: str,
+    columns: list[Hashable],
+    named: Hashable | None,
+    role: str,
+    hint: str,
 ) -> Hashable | None:
     """The column of a role: as named, or the only one whose name tells it."""
     if named is False:
@@ -592,7 +1058,7 @@ def _choose_column(
         way_out += f', or {role}=False'
     raise RatingsError(
         f'{table_name}: it is not clear {question} holds the {things}. {way_out}. '
-        f'The columns are {list_names(columns)}',
+        f'The columns are {list_names(columns)}{hint}',
         argument=role,
     )
 
@@ -600,6 +1066,10 @@ def _choose_column(
 def _check_named(
     table_name: str, columns: list[Hashable], named: Hashable, role: str
 ) -> Hashable:
+    place = _to_place(named)
+    have_names = not any(str(column).isdecimal() for column in columns)
+    if have_names and isinstance(place, int) and 0 <= place < len(columns):
+        return columns[place]
     n = columns.count(named)
     if n == 0:
         raise RatingsError(
@@ -630,7 +1100,7 @@ def _roles_by_place(
     usual: dict[str, Hashable] = {}
     if is_usual:
         usual = dict(user=0, item=1, rating=2)
-    if n_columns == n_usual + 1:
+    if n_columns == n_usual + 1 and n_usual not in map(_to_place, named.values()):
         usual['timestamp'] = n_usual
     return {
         role: usual.get(role) if column is None else _to_place(column)
@@ -649,6 +1119,7 @@ def find_roles(
     columns: Sequence[Hashable],
     named: Mapping[str, Hashable | None],
     has_header: bool = True,
+    hint: str = '',
 ) -> dict[str, Hashable | None]:
     """Find which columns of a table hold users, items, ratings and so on.
 
@@ -662,6 +1133,8 @@ def find_roles(
         By role: the column, False for a role that no column has, or None to find it.
     has_header : bool
         Without a header, columns are found by their places.
+    hint : str
+        What to add to the question for a column that is not found.
 
     Returns
     -------
@@ -690,7 +1163,8 @@ def find_roles(
     if not has_item and len(titles) == 1:
         named['item'] = titles[0]
     roles = {
-        role: _choose_column(table_name, columns, named[role], role) for role in ROLES
+        role: _choose_column(table_name, columns, named[role], role, hint)
+        for role in ROLES
     }
     if roles['titles'] == roles['item']:
         roles['titles'] = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
+from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -453,6 +454,7 @@ def interpret_levels(
     """
     reason = ''
     if kind is None:
+        _refuse_moments(levels, name, first_place)
         _refuse_large(levels)
         kind, reason = detect_kind(levels, name)
     if kind != 'stars':
@@ -461,6 +463,34 @@ def interpret_levels(
     _refuse_outliers(levels, first_place)
     low, high = detect_scale(levels.values, levels.counts)
     return Interpretation(kind, (float(low), float(high)), reason)
+
+
+# Unix seconds from 1973 to 2603, and their thousandths.
+_MOMENTS = ((1e8, 2e10), (1e11, 2e13))
+
+
+def _refuse_moments(
+    levels: Levels, name: Hashable, first_place: Callable[[float], str] | None
+) -> None:
+    """Ask if all ratings look like moments: whole numbers from 10⁸ on, the year 1973.
+
+    That happens where a file has no header, or where its names mislead.
+    """
+    low, high = levels.values[0], levels.values[-1]
+    looks = any(start <= low and high < end for start, end in _MOMENTS)
+    if not looks or (levels.values % 1).any():
+        return
+    seconds = low if low < _MOMENTS[0][1] else low / 1000
+    moment = datetime.fromtimestamp(int(seconds), timezone.utc).date()
+    place = '' if first_place is None else f'{first_place(low)}, '
+    column = 'a rating' if name is None else f'column {name!r}'
+    raise RatingsError(
+        f'{place}{column}: {low:.0f} may be a rating or a moment, {moment}, and so may '
+        'all values of the column. Name the column of ratings, rating=…, or say '
+        'rating=False if there is none; if these are numbers of something after all, '
+        "say kind='stars' or kind='counts'",
+        argument='rating',
+    )
 
 
 def _refuse_large(levels: Levels) -> None:

@@ -5,11 +5,13 @@
 # %% ../nbs/16_reading.ipynb #c3158de5
 from __future__ import annotations
 
+import io
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
@@ -17,12 +19,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api.types import union_categoricals
+from pandas.api.types import is_numeric_dtype, union_categoricals
 from scipy.sparse import issparse
 
 # %% auto #0
 __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table', 'FrameTable', 'TextTable', 'ParquetTable',
-           'RecordTable', 'open_table', 'typed_chunks', 'read_table', 'load_ratings']
+           'RecordTable', 'WideTable', 'AdjacencyTable', 'open_table', 'open_named_table', 'find_table_roles',
+           'typed_chunks', 'read_table', 'load_ratings']
 
 # %% ../nbs/16_reading.ipynb #6a415642
 from mf_movielens.encoding import (
@@ -35,11 +38,14 @@ from mf_movielens.encoding import (
 )
 from mf_movielens.file_layout import (
     READ_ERRORS,
+    ROLES,
     TextLayout,
     columns_named_like,
+    detect_encoding,
     explain_read_error,
     find_layout,
     find_roles,
+    has_adjacency_lists,
     is_number,
     list_names,
 )
@@ -54,10 +60,16 @@ from mf_movielens.records import (
 )
 from .unpacking import check_unpacked_size, open_binary
 from mf_movielens.values import (
+    Notation,
     Origin,
     align_titles,
     check_not_missing,
+    declared_notation,
+    first_rows,
     narrow,
+    settle_notation,
+    shows_decimal_point,
+    strip_ids,
     titles_by_id,
     to_ids,
     to_ratings,
@@ -67,6 +79,7 @@ from mf_movielens.values import (
 # %% ../nbs/16_reading.ipynb #05667ba6
 __all__ = [
     'FORMATS',
+    'AdjacencyTable',
     'Columns',
     'FrameTable',
     'ParquetTable',
@@ -74,7 +87,10 @@ __all__ = [
     'RecordTable',
     'Table',
     'TextTable',
+    'WideTable',
+    'find_table_roles',
     'load_ratings',
+    'open_named_table',
     'open_table',
     'read_table',
     'typed_chunks',
@@ -104,11 +120,28 @@ class ReadOptions:
         Ids of the rows and columns of a sparse matrix; their numbers if not given.
     zeros_are_ratings : bool
         Whether the stored zeros of a sparse matrix are ratings.
+    header : bool, optional
+        Whether the first line of a text file, or row of a sheet, has the names of the
+        columns.
+    quoting : {'minimal', 'none'}, optional
+        Whether quotation marks may enclose values of a text file.
+    skip : int
+        How many lines at the beginning of a text file, or rows of a sheet, to leave
+        out.
+    comment : str, optional
+        Lines of a text file that begin with it are left out.
+    decimal, thousands : str, optional
+        Signs in numbers that are text: before the decimals, and between groups of
+        three digits.
+    wide : bool
+        Whether each column but the first holds the ratings of one item.
+    adjacency : bool, optional
+        Whether each line of a text file is a user and the items they like.
 
     Examples
     --------
-    >>> ReadOptions(separator=';')
-    ReadOptions(separator=';', encoding=None, min_columns=3, ...)
+    >>> ReadOptions(separator=';').separator
+    ';'
     """
 
     separator: str | None = None
@@ -119,6 +152,22 @@ class ReadOptions:
     users: Iterable[Any] | None = None
     items: Iterable[Any] | None = None
     zeros_are_ratings: bool = False
+    header: bool | None = None
+    quoting: str | None = None
+    skip: int = 0
+    comment: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    wide: bool = False
+    adjacency: bool | None = None
+
+    def __post_init__(self) -> None:
+        declared_notation(self.decimal, self.thousands)
+
+    @property
+    def notation(self) -> Notation | None:
+        """What the signs in numbers mean, as far as it was said."""
+        return declared_notation(self.decimal, self.thousands)
 
     def check_against(self, kind: str | None, name: str) -> None:
         """Refuse an option that a table of this kind does not have.
@@ -126,7 +175,7 @@ class ReadOptions:
         Parameters
         ----------
         kind : str or None
-            '.xlsx', '.sqlite', '.duckdb', 'sparse', or anything else.
+            'text', '.jsonl', '.xlsx', '.sqlite', '.duckdb', 'sparse', or anything else.
         name : str
             What messages call the table.
 
@@ -135,11 +184,16 @@ class ReadOptions:
         RatingsError
         """
         for argument, (kinds, thing) in _KINDS_OF_OPTION.items():
-            if getattr(self, argument) is not None and kind not in kinds:
+            if self._is_given(argument) and kind not in kinds:
                 raise RatingsError(
                     f'{argument}=… goes with {thing}, and {name} is none',
                     argument=argument,
                 )
+
+    def _is_given(self, argument: str) -> bool:
+        value = getattr(self, argument)
+        is_off = isinstance(value, int) and not value and argument != 'header'
+        return value is not None and not is_off
 
 
 # The kinds of table that an option is made for, and what messages call them.
@@ -148,6 +202,11 @@ _KINDS_OF_OPTION = {
     'query': (('.sqlite', '.duckdb'), 'a database'),
     'users': (('sparse',), 'a sparse matrix'),
     'items': (('sparse',), 'a sparse matrix'),
+    'header': (('text', '.xlsx'), 'a table of text or a workbook'),
+    'skip': (('text', '.xlsx'), 'a table of text or a workbook'),
+    'quoting': (('text',), 'a table of text'),
+    'comment': (('text',), 'a table of text'),
+    'adjacency': (('text',), 'a table of text'),
 }
 
 
@@ -164,12 +223,26 @@ class Table(ABC):
         Whether columns have names.
     description : str
         How the table is written, in words for the user.
+    options : ReadOptions
+        What was said about the table.
+    is_likes : bool
+        Whether each row is a like.
+    has_roles : bool
+        Whether the columns are those of the file, which are told to the user.
     """
 
     origin: Origin
     columns: list[Hashable]
     has_header: bool = True
     description: str
+    options: ReadOptions = ReadOptions()
+    is_likes: bool = False
+    has_roles: bool = True
+
+    @property
+    def hint(self) -> str:
+        """What to add to the question for a column."""
+        return ''
 
     @abstractmethod
     def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
@@ -198,6 +271,9 @@ class Table(ABC):
         return self.chunks(columns)
 
 # %% ../nbs/16_reading.ipynb #ab723e64
+_WIDE_HINT = '. If each column but the first is an item, say wide=True'
+
+
 class FrameTable(Table):
     """A table that is a data frame already.
 
@@ -219,6 +295,14 @@ class FrameTable(Table):
         self.frame: pd.DataFrame = frame
         self.origin: Origin = Origin(name)
         self.columns: list[Hashable] = list(frame)
+
+    @property
+    def hint(self) -> str:
+        """What to add to the question for a column."""
+        is_wide = len(self.columns) > 3 and all(
+            map(is_numeric_dtype, self.frame.dtypes.iloc[1:])
+        )
+        return _WIDE_HINT if is_wide else ''
 
     def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
         """Give the columns, as one chunk."""
@@ -261,13 +345,60 @@ class TextTable(Table):
     """
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.options: ReadOptions = options
         self.layout: TextLayout = find_layout(
-            path, options.separator, options.encoding, options.min_columns
+            path,
+            options.separator,
+            options.encoding,
+            options.min_columns,
+            options.header,
+            options.quoting,
+            options.skip,
+            options.comment,
         )
         self.origin: Origin = Origin(str(path), self._place)
         self.columns: list[Hashable] = self.layout.columns
-        self.has_header: bool = self.layout.has_header
+        self.has_header: bool = self.layout.has_names
         self.description: str = self.layout.description
+
+    @property
+    def hint(self) -> str:
+        """What to add to the question for a column."""
+        if not self.has_header or self.options.header:
+            return ''
+        hint = (
+            '. If the first line is a row and no header, say header=False; if it does '
+            'not belong to the table, skip=1'
+        )
+        first = str(self.columns[0])
+        if first.startswith(('#', '%')):
+            hint += f", or comment='{first[0]}' for all lines of its kind"
+        are_numbers = self._are_numbers()[1:]
+        is_wide = len(are_numbers) > 2 and True in are_numbers
+        is_wide = is_wide and False not in are_numbers
+        return hint + (_WIDE_HINT if is_wide else '')
+
+    def has_clear_header(self) -> bool:
+        """Whether the first line is a header beyond doubt.
+
+        Returns
+        -------
+        bool
+            Whether it has known names, or words above nothing but numbers.
+        """
+        is_known = any(columns_named_like(self.columns, role) for role in ROLES)
+        return self.has_header and (is_known or True in self._are_numbers())
+
+    def _are_numbers(self) -> list[bool | None]:
+        """Whether each column holds numbers alone below its name; None if nothing."""
+        rows = [values for _, values in islice(self.layout.rows(), 1, _N_HEAD_ROWS)]
+        columns = list(zip_longest(*rows, fillvalue=''))
+        return [
+            all(not value or is_number(value) for value in column)
+            if any(column)
+            else None
+            for column in columns
+        ]
 
     def _place(self, row: Any) -> str:
         return f'line {self.layout.line_number(int(row))}'
@@ -294,9 +425,14 @@ class TextTable(Table):
         places = {role: self.columns.index(name) for role, name in columns.items()}
         all_places = range(len(self.columns))
         try:
-            numeric = self._numeric_roles(places)
+            with _strict_warnings():
+                head = self.layout.read_csv(nrows=_N_HEAD_ROWS, dtype=str)
+            numeric = self._numeric_roles(places, head)
+            has_points = self._has_decimal_points(places, head)
             texts = set(all_places) - {places[role] for role in numeric}
             for frame in self._read(names=all_places, dtype=dict.fromkeys(texts, str)):
+                if not has_points and frame[places['rating']].dtype.kind == 'f':
+                    raise ValueError('a point may separate thousands')
                 yield {
                     role: _to_quick_column(role, frame[place], role in numeric).rename(
                         columns[role]
@@ -346,14 +482,23 @@ class TextTable(Table):
                     frame = next(frames, None)
                 if frame is None:
                     return
-                frame.index = frame.index + 1 + int(self.has_header)
+                frame.index = frame.index + 1 + int(self.layout.has_header)
                 yield frame
 
-    def _numeric_roles(self, places: Mapping[str, int]) -> set[str]:
+    def _has_decimal_points(
+        self, places: Mapping[str, int], head: pd.DataFrame
+    ) -> bool:
+        """Whether a point in a rating is surely decimal, as pandas takes it."""
+        if 'rating' not in places:
+            return True
+        notation = self.options.notation
+        if notation is not None:
+            return '.' in notation.decimal
+        return shows_decimal_point(head.iloc[:, places['rating']])
+
+    def _numeric_roles(self, places: Mapping[str, int], head: pd.DataFrame) -> set[str]:
         """Roles of the columns that should hold numbers."""
         numeric = {'rating', 'timestamp'} & set(places)
-        with _strict_warnings():
-            head = self.layout.read_csv(nrows=_N_HEAD_ROWS, dtype=str)
         whole = set()
         for role in {'user', 'item'} & set(places):
             texts = head.iloc[:, places[role]]
@@ -618,13 +763,189 @@ class RecordTable(Table):
         for parts in self._source.read(places):
             yield dict(zip(columns, parts))
 
+# %% ../nbs/16_reading.ipynb #3c54df1a
+class WideTable(Table):
+    """A table with a column for each item, as one with a row for each rating.
+
+    Parameters
+    ----------
+    table : Table
+        Its first column holds the users, until `choose_users` names another one.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': ['ann', 'bob'], 'Emma': [5, None]})
+    >>> wide = WideTable(FrameTable(frame))
+    >>> next(wide.chunks(dict(item='item', rating='rating')))['item'].tolist()
+    ['Emma']
+    """
+
+    has_roles = False
+
+    def __init__(self, table: Table) -> None:
+        self.table: Table = table
+        self.options: ReadOptions = table.options
+        self.origin: Origin = table.origin
+        self.columns: list[Hashable] = ['user', 'item', 'rating']
+        self.choose_users(None)
+
+    def choose_users(self, column: Hashable | None) -> None:
+        """Say which column holds the users.
+
+        Parameters
+        ----------
+        column : str or int, optional
+            Its name or its place; if not given, the first.
+
+        Raises
+        ------
+        RatingsError
+            If there is no such column, or no other one.
+        """
+        name, columns = self.table.origin.name, self.table.columns
+        self._users = columns[0]
+        if column is not None:
+            named = {'user': column, 'item': columns[0], 'rating': False}
+            known = {} if column in columns else find_roles(name, columns, named)
+            self._users = known.get('user', column)
+        if len(columns) < 2:
+            raise RatingsError(f'{name} has no columns of items', argument='wide')
+        self.description: str = (
+            f'{self.table.description}; user from {self._users!r}, and a column of '
+            'ratings for each item'
+        )
+
+    def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
+        """Read all ratings, a part of the users at a time.
+
+        Parameters
+        ----------
+        columns : mapping
+            'user', 'item' and 'rating', by any keys.
+
+        Yields
+        ------
+        dict of str to pandas.Series
+            The ratings that are not missing, user by user.
+        """
+        places = {str(j): column for j, column in enumerate(self.table.columns)}
+        for chunk in self.table.careful_chunks(places):
+            long = self._to_long(chunk)
+            yield {key: long[str(name)] for key, name in columns.items()}
+
+    def _to_long(self, chunk: Columns) -> Columns:
+        users = chunk[str(self.table.columns.index(self._users))]
+        check_not_missing(users, 'an id', self.origin)
+        items = [j for j, c in enumerate(self.table.columns) if c != self._users]
+        ratings = [_without_categories(chunk[str(j)]) for j in items]
+        given = [np.flatnonzero(rating.notna()) for rating in ratings]
+        row = np.concatenate(given)
+        place = np.repeat(np.arange(len(items)), [len(rows) for rows in given])
+        values = pd.concat([r.iloc[rows] for r, rows in zip(ratings, given)])
+        order = np.lexsort((place, row))
+        names = pd.Index([str(self.table.columns[j]) for j in items], dtype=object)
+        long = {
+            'user': users.iloc[row[order]].array,
+            'item': pd.Categorical.from_codes(place[order], names),
+            'rating': values.iloc[order].array,
+        }
+        index = users.index[row[order]]
+        return {key: pd.Series(x, index=index, name=key) for key, x in long.items()}
+
+
+def _without_categories(column: pd.Series) -> pd.Series:
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    return column.astype(object) if is_category else column
+
+
+class AdjacencyTable(Table):
+    """Likes in a text file of which each line is a user and their items.
+
+    Parameters
+    ----------
+    path : Path
+    options : ReadOptions
+        Of which encoding, separator (blanks by default), skip and comment count.
+
+    Examples
+    --------
+    >>> AdjacencyTable(Path('train.txt'), ReadOptions()).columns  # doctest: +SKIP
+    ['user', 'item']
+    """
+
+    is_likes = True
+    has_roles = False
+    description = 'each line a user and the items they like'
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.options: ReadOptions = options
+        self.origin: Origin = Origin(str(path), 'line {}'.format)
+        self.columns: list[Hashable] = ['user', 'item']
+        self._path = path
+        self._encoding = detect_encoding(path, options.encoding)
+
+    def chunks(self, columns: Mapping[str, Hashable]) -> Iterator[Columns]:
+        """Read the likes of about a million items at a time.
+
+        Parameters
+        ----------
+        columns : mapping
+            'user' and 'item', by any keys.
+
+        Yields
+        ------
+        dict of str to pandas.Series
+            Categories, indexed by the number of the line.
+
+        Raises
+        ------
+        RatingsError
+            If the file is damaged.
+        """
+        try:
+            for chunk in self._lists():
+                yield {key: chunk[str(name)] for key, name in columns.items()}
+        except READ_ERRORS as e:
+            if isinstance(e, RatingsError):
+                raise
+            raise explain_read_error(self._path, e) from e
+
+    def _lists(self) -> Iterator[Columns]:
+        separator, comment = self.options.separator, self.options.comment
+        lines: list[int] = []
+        users: list[str] = []
+        items: list[str] = []
+        with (
+            open_binary(self._path) as f,
+            io.TextIOWrapper(f, self._encoding) as text,
+        ):
+            for number, line in enumerate(text, start=1):
+                is_comment = comment is not None and line.startswith(comment)
+                if number <= self.options.skip or is_comment:
+                    continue
+                user, *liked = line.split(separator) or ['']
+                lines += [number] * len(liked)
+                users += [user.strip()] * len(liked)
+                items += [item.strip() for item in liked]
+                if len(items) > CHUNK_ROWS:
+                    yield _likes(lines, users, items)
+                    lines, users, items = [], [], []
+        yield _likes(lines, users, items)
+
+
+def _likes(lines: list[int], users: list[str], items: list[str]) -> Columns:
+    return {
+        name: pd.Series(pd.Categorical(ids), index=lines, name=name, dtype='category')
+        for name, ids in (('user', users), ('item', items))
+    }
+
 # %% ../nbs/16_reading.ipynb #ede561d5
 def _json_table(path: Path, options: ReadOptions) -> Table:
     return RecordTable(open_json_lines(path, options.encoding))
 
 
 def _workbook_table(path: Path, options: ReadOptions) -> Table:
-    return RecordTable(open_workbook(path, options.sheet))
+    return RecordTable(open_workbook(path, options.sheet, options.header, options.skip))
 
 
 def _database_table(path: Path, options: ReadOptions) -> Table:
@@ -675,10 +996,18 @@ def open_table(source: Any, options: ReadOptions | None = None) -> Table:
     'a frame'
     """
     options = options or ReadOptions()
+    table = _open_long_table(source, options)
+    table.options = options
+    return WideTable(table) if options.wide else table
+
+
+def _open_long_table(source: Any, options: ReadOptions) -> Table:
     if isinstance(source, (str, PathLike)):
         return _open_file(Path(source), options)
     if issparse(source):
         options.check_against('sparse', 'the matrix')
+        if options.wide:
+            raise RatingsError('a matrix is wide as it is; leave wide=True out')
         ids = (options.users, options.items)
         return RecordTable(open_sparse(source, *ids, options.zeros_are_ratings))
     options.check_against(None, 'the table')
@@ -697,11 +1026,128 @@ def _open_file(path: Path, options: ReadOptions) -> Table:
         raise RatingsError(f'{path} is a folder; name the file in it')
     if not path.is_file():
         raise FileNotFoundError(2, 'there is no such file', str(path))
+    kind = _kind_of_file(path)
+    options.check_against(kind, str(path))
+    return FORMATS.get(kind, _open_text)(path, options)
+
+
+def _kind_of_file(path: Path) -> str:
+    """The ending under which `FORMATS` has the format of a file, or 'text'."""
     named = path.suffix.lower()
     is_told = named in FORMATS and named not in _BY_CONTENT
-    ending = named if is_told else detect_ending(path)
-    options.check_against(ending, str(path))
-    return FORMATS.get(ending or '', TextTable)(path, options)
+    return named if is_told else detect_ending(path) or 'text'
+
+
+def _open_text(path: Path, options: ReadOptions) -> Table:
+    """A text file: a table, or lists of items."""
+    if options.wide and options.adjacency:
+        raise RatingsError(
+            f'{path} is a wide table or lists of items: wide=True or adjacency=True, '
+            'not both',
+            argument='wide',
+        )
+    if options.wide:
+        header = True if options.header is None else options.header
+        return TextTable(path, replace(options, header=header, min_columns=2))
+    has_lists = options.adjacency
+    nothing_said = options.separator is None and options.header is None
+    if has_lists is None and nothing_said:
+        has_lists = has_adjacency_lists(
+            path, options.encoding, options.skip, options.comment
+        )
+    return AdjacencyTable(path, options) if has_lists else TextTable(path, options)
+
+
+def open_named_table(
+    source: Any, options: ReadOptions, named: Mapping[str, Any]
+) -> Table:
+    """Open a table of which some columns are named.
+
+    Parameters
+    ----------
+    source : path, pandas.DataFrame, table that speaks Arrow, or sparse matrix
+    options : ReadOptions
+    named : mapping of str to column
+        By role: the column, False for a role that no column has, or None to find it.
+        Places of columns, in place of names, tell that a text file has no header,
+        unless its first line has names that are known.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    RatingsError
+        If it is no table, or of a format that is not known.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1], 'item': [2]})
+    >>> open_named_table(frame, ReadOptions(), {'rating': False}).columns
+    ['user', 'item']
+    """
+    table = open_table(source, options)
+    if isinstance(table, TextTable) and _means_no_header(table, named):
+        return open_table(source, replace(options, header=False))
+    if isinstance(table, WideTable):
+        table.choose_users(named.get('user'))
+    return table
+
+
+def find_table_roles(
+    table: Table, named: Mapping[str, Any]
+) -> dict[str, Hashable | None]:
+    """Find which columns of an open table hold users, items, ratings and so on.
+
+    Parameters
+    ----------
+    table : Table
+    named : mapping of str to column
+        As for `open_named_table`.
+
+    Returns
+    -------
+    dict
+        The column of each role, or None.
+
+    Raises
+    ------
+    RatingsError
+        If a required column is not found.
+
+    Examples
+    --------
+    >>> table = FrameTable(pd.DataFrame({'user': [1], 'item': [2], 'stars': [3]}))
+    >>> find_table_roles(table, {'rating': 'stars'})['item']
+    'item'
+    """
+    name = table.origin.name
+    if isinstance(table, WideTable):
+        for role in ('item', 'rating', 'timestamp', 'titles'):
+            if named.get(role):
+                raise RatingsError(
+                    f'{name} has a column for each item, and so none of the kind '
+                    f'{role}={named[role]!r}',
+                    argument=role,
+                )
+        named = {}
+    if table.is_likes and named.get('rating') is None:
+        named = {**named, 'rating': False}
+    return find_roles(name, table.columns, named, table.has_header, table.hint)
+
+
+def _means_no_header(table: TextTable, named: Mapping[str, Hashable | None]) -> bool:
+    """Whether columns are named by places, and the header may be a row."""
+    if table.options.header is not None or not table.has_header:
+        return False
+    given = [column for column in named.values() if column is not None]
+    has_places = any(
+        str(column).isdecimal() and column not in table.columns for column in given
+    )
+    return has_places and not table.has_clear_header()
 
 # %% ../nbs/16_reading.ipynb #b5bb9788
 def typed_chunks(
@@ -740,18 +1186,45 @@ def typed_chunks(
     """
     columns = {role: column for role, column in roles.items() if column is not None}
     read = table.careful_chunks if careful else table.chunks
-    for chunk in read(columns):
-        if len(chunk['user']):
-            yield _to_typed(chunk, table.origin)
+    notation = table.options.notation
+    for chunk, is_only in _mark_only(c for c in read(columns) if len(c['user'])):
+        is_text = 'rating' in chunk and not is_numeric_dtype(chunk['rating'])
+        if is_text and notation is None and not is_only:
+            notation = _settle_for_table(table, columns['rating'])
+        yield _to_typed(chunk, table, notation)
 
 
-def _to_typed(chunk: Columns, origin: Origin) -> Columns:
+def _mark_only(chunks: Iterator[Columns]) -> Iterator[tuple[Columns, bool]]:
+    """Tell of each chunk whether it is the only one."""
+    first = next(chunks, None)
+    if first is None:
+        return
+    second = next(chunks, None)
+    yield first, second is None
+    first = None
+    if second is not None:
+        yield second, False
+    for chunk in chunks:
+        yield chunk, False
+
+
+def _settle_for_table(table: Table, column: Hashable) -> Notation:
+    """The notation of the numbers of a column, by all of its rows."""
+    rows: dict[str, Hashable] = {}
+    for chunk in table.careful_chunks({'rating': column}):
+        rows = first_rows(chunk['rating'], table.origin) | rows
+    return settle_notation(rows, column, table.origin)
+
+
+def _to_typed(chunk: Columns, table: Table, notation: Notation | None) -> Columns:
     typed = dict(chunk)
+    origin = table.origin
     index = chunk['user'].index
     for role in ('user', 'item'):
-        check_not_missing(chunk[role], 'an id', origin)
+        typed[role] = strip_ids(chunk[role], origin)
+        check_not_missing(typed[role], 'an id', origin)
     if 'rating' in chunk:
-        rating = to_ratings(chunk['rating'], origin)
+        rating = to_ratings(chunk['rating'], origin, notation)
     else:
         rating = np.ones(len(index), 'float32')
     typed['rating'] = pd.Series(rating, index=index, copy=False)
@@ -860,7 +1333,11 @@ def _titles_from_elsewhere(
     if isinstance(titles, pd.DataFrame):
         table = FrameTable(titles, 'the frame of titles')
     elif not isinstance(titles, int) and Path(titles).is_file():
-        table = open_table(titles, ReadOptions(min_columns=2))
+        options = ReadOptions(min_columns=2)
+        if _kind_of_file(Path(titles)) == 'text':
+            quoting = ratings.options.quoting
+            options = replace(options, quoting=quoting, adjacency=False)
+        table = open_table(titles, options)
     else:
         raise RatingsError(
             f'titles={str(titles)!r} is neither a file nor a column of '
@@ -984,6 +1461,14 @@ def load_ratings(
     sep: str | None = None,
     encoding: str | None = None,
     titles_id: _Column = None,
+    header: bool | None = None,
+    quoting: Literal['minimal', 'none'] | None = None,
+    skip: int = 0,
+    comment: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    wide: bool = False,
+    adjacency: bool | None = None,
     say: Callable[[str], object] | None = print,
     kind: Kind | Literal['auto'] = 'auto',
     missing: float | None = None,
@@ -1025,6 +1510,28 @@ def load_ratings(
     titles_id : str or int, optional
         Column of item ids in a second table of titles. If not given, it is found by
         its name, unless another column holds more of the ids.
+    header : bool, optional
+        Whether the first line of a text file, or row of a sheet, has the names of the
+        columns. If not given, its values tell; columns that are named by their places
+        tell that there is none.
+    quoting : {'minimal', 'none'}, optional
+        Whether quotation marks enclose values, or are letters like others. If not
+        given, they enclose values, and one that swallows other lines is asked about.
+    skip : int
+        How many lines at the beginning of a text file, or rows of a sheet, to leave
+        out.
+    comment : str, optional
+        Lines of a text file that begin with it are left out.
+    decimal, thousands : str, optional
+        What stands in ratings before the decimals, and between groups of three digits:
+        a comma, a point, or for thousands a blank or an apostrophe. If not given, the
+        values of the column tell, or it is asked.
+    wide : bool
+        Whether each column but the first holds the ratings of one item, whose id is
+        the name of the column. Empty values are no ratings.
+    adjacency : bool, optional
+        Whether each line of a text file is a user and the items they like. If not
+        given, it is recognized where there is no other way to read the file.
     say : callable, optional
         Called with a line that tells how the file was understood; None for silence.
     kind : {'auto', 'stars', 'counts', 'likes'}
@@ -1074,20 +1581,14 @@ def load_ratings(
     told = _what_was_told(kind, scale, duplicates)
     min_columns = 2 if rating is False else 3
     of_kinds = (sheet, query, users, items, _is_zero_told(told.scale, missing))
-    table = open_table(source, ReadOptions(sep, encoding, min_columns, *of_kinds))
-    is_inside = _is_column(titles, table)
-    named: dict[str, Any] = dict(
-        user=user,
-        item=item,
-        rating=rating,
-        timestamp=timestamp,
-        titles=titles if is_inside else False,
-    )
-    name = table.origin.name
-    roles = find_roles(name, table.columns, named, table.has_header)
-    columns, note = _read_columns(table, roles, timestamp is None)
+    of_text: Any = (header, quoting, skip, comment, decimal, thousands, wide, adjacency)
+    options = ReadOptions(sep, encoding, min_columns, *of_kinds, *of_text)
+    named = dict(user=user, item=item, rating=rating, timestamp=timestamp)
+    table = open_named_table(source, options, named)
+    own_titles, elsewhere = _divide_titles(titles, table)
+    roles = find_table_roles(table, {**named, 'titles': own_titles})
+    columns, note = _read_columns(table, roles, named)
     frame = _ids_and_numbers(columns, table.origin)
-    elsewhere = None if is_inside else titles
     ids = pd.unique(frame['item_id'])
     item_columns = _ItemColumns(roles['item'], titles_id)
     by_id = _find_titles(elsewhere, columns, ids, table, item_columns)
@@ -1103,7 +1604,7 @@ def load_ratings(
             negative=negative,
         )
     except RatingsError as e:
-        raise RatingsError(f'{name}: {e}', e.argument) from e
+        raise RatingsError(f'{table.origin.name}: {e}', e.argument) from e
     if say:
         say(_describe(table, roles, ratings, by_id, meaning.reason) + note)
     return ratings
@@ -1114,6 +1615,11 @@ def _is_zero_told(scale: tuple[float, float] | None, missing: float | None) -> b
     return missing == 0 or (scale is not None and scale[0] <= 0)
 
 
+def _divide_titles(titles: _TitleSource, table: Table) -> tuple[Any, _TitleSource]:
+    """The column of titles in the table of ratings, and titles from elsewhere."""
+    return (titles, None) if _is_column(titles, table) else (False, titles)
+
+
 def _is_column(titles: _TitleSource, table: Table) -> bool:
     """Whether titles, if there are any, are a column of the table of ratings."""
     if titles is None or titles is False:
@@ -1122,21 +1628,69 @@ def _is_column(titles: _TitleSource, table: Table) -> bool:
 
 
 def _read_columns(
-    table: Table, roles: dict[str, _Column], may_skip_timestamps: bool
+    table: Table, roles: dict[str, _Column], named: Mapping[str, _Column]
 ) -> tuple[Columns, str]:
     """All rows of a table, and what to tell about timestamps that cannot be read."""
     note = ''
     try:
         columns = read_table(table, roles, _join)
     except RatingsError as e:
-        if not may_skip_timestamps or e.argument != 'timestamp':
+        if named['timestamp'] is not None or e.argument != 'timestamp':
             raise
         note = f'. Column {roles["timestamp"]!r} was left alone: {e}'
         roles['timestamp'] = None
         columns = read_table(table, roles, _join)
     if not columns:
         raise RatingsError(f'{table.origin.name} holds no ratings')
+    if not table.has_header:
+        # Columns were found by their places alone.
+        _refuse_row_numbers(table, roles, columns, named)
+        if named['timestamp'] is None and _are_no_moments(columns.get('timestamp')):
+            first = int(columns.pop('timestamp').iloc[0])
+            note = (
+                f'. Column {roles["timestamp"]!r} was left alone: its values, such as '
+                f'{first}, are not taken for moments unless that is said, '
+                f'timestamp={roles["timestamp"]!r}'
+            )
+            roles['timestamp'] = None
     return columns, note
+
+
+# Unix seconds from 1973 on; smaller numbers are seldom moments.
+_FIRST_MOMENT = 10**8
+
+
+def _are_no_moments(seconds: pd.Series | None) -> bool:
+    """Whether a column is constant, or of small numbers, and no timestamp."""
+    if seconds is None:
+        return False
+    low, high = seconds.min(), seconds.max()
+    return bool(low >= 0 and high < _FIRST_MOMENT) or (low == high and len(seconds) > 1)
+
+
+# So many users that count up, one for each row, are no accident.
+_MIN_ROW_NUMBERS = 10
+
+
+def _refuse_row_numbers(
+    table: Table,
+    roles: dict[str, _Column],
+    columns: Columns,
+    named: Mapping[str, _Column],
+) -> None:
+    """Ask if the first column of a table without names counts its rows."""
+    users = columns['user']
+    if named['user'] is not None or table.is_likes or len(users) < _MIN_ROW_NUMBERS:
+        return
+    ids = to_ids(users, table.origin)
+    if ids.dtype.kind != 'i' or (np.diff(np.asarray(ids)) != 1).any():
+        return
+    raise RatingsError(
+        f'{table.origin.name}: column {roles["user"]!r} counts the rows, '
+        f'{ids[0]}, {ids[1]}, {ids[2]}, …, so it may not hold the users. Name the '
+        'columns by their places: user=1, item=2, rating=3 or rating=False; or user=0',
+        argument='user',
+    )
 
 
 def _ids_and_numbers(columns: Columns, origin: Origin) -> pd.DataFrame:
@@ -1221,4 +1775,7 @@ def _describe(
         words += '; each row is a like'
     elif ratings.kind != 'stars' and reason:
         words += f'; {ratings.kind}, because {reason}'
-    return f'{table.origin.name}: {table.description}; {words}. {ratings}'
+    understood = (
+        f'{table.description}; {words}' if table.has_roles else table.description
+    )
+    return f'{table.origin.name}: {understood}. {ratings}'

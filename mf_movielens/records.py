@@ -437,7 +437,9 @@ def _cell_value(cell: Any) -> Any:
     return (cell.strip() or None) if isinstance(cell, str) else cell
 
 
-def open_workbook(path: Path, sheet: str | None = None) -> RecordSource:
+def open_workbook(
+    path: Path, sheet: str | None = None, header: bool | None = None, skip: int = 0
+) -> RecordSource:
     """Open a sheet of a workbook.
 
     Parameters
@@ -446,6 +448,11 @@ def open_workbook(path: Path, sheet: str | None = None) -> RecordSource:
         Of an .xlsx file.
     sheet : str, optional
         Name of the sheet. Not needed if only one sheet holds something.
+    header : bool, optional
+        Whether the first row has the names of the columns. If not given, its values
+        tell.
+    skip : int
+        How many rows at the beginning to leave out.
 
     Returns
     -------
@@ -474,8 +481,8 @@ def open_workbook(path: Path, sheet: str | None = None) -> RecordSource:
             closing(load_workbook(file, read_only=True, data_only=True)) as book,
         ):
             name = _choose_sheet(path, book, sheet)
-            rows = list(_sheet_rows(path, book[name]))
-    return _sheet_source(path, name, rows)
+            rows = [x for x in _sheet_rows(path, book[name]) if x[0] > skip]
+    return _sheet_source(f'{path}, sheet {name!r}', rows, header)
 
 
 def _choose_sheet(path: Path, book: Any, wanted: str | None) -> str:
@@ -499,9 +506,10 @@ def _choose_sheet(path: Path, book: Any, wanted: str | None) -> str:
     )
 
 
-def _sheet_source(path: Path, sheet: str, rows: list[_SheetRow]) -> RecordSource:
+def _sheet_source(
+    name: str, rows: list[_SheetRow], has_header: bool | None
+) -> RecordSource:
     """The table in a sheet: its first row is a header if no value in it is a number."""
-    name = f'{path}, sheet {sheet!r}'
     if not rows:
         raise RatingsError(f'{name} is empty')
     width = max(len(values) for _, values in rows)
@@ -511,11 +519,12 @@ def _sheet_source(path: Path, sheet: str, rows: list[_SheetRow]) -> RecordSource
     filled = [first[j] for j in used if first[j] is not None]
     if len(filled) == 1 and len(used) > 1:
         raise RatingsError(
-            f'{name}, row {row}: there is nothing but {str(filled[0])[:80]!r}. The '
-            'table has to begin in the first row that is not empty; remove what '
-            'stands above it'
+            f'{name}, row {row}: there is nothing but {str(filled[0])[:80]!r}. If the '
+            f'table begins below it, say skip={row}',
+            argument='skip',
         )
-    has_header = not any(map(_is_data, filled))
+    if has_header is None:
+        has_header = not any(map(_is_data, filled))
     columns: list[Hashable] = list(range(len(used)))
     if has_header:
         columns = [_header_name(first[j], j) for j in used]

@@ -31,13 +31,13 @@ from mf_movielens.encoding import (
     check_kind,
     check_scale,
 )
-from .file_layout import find_roles
 from .kinds import Levels, interpret_levels
 from mf_movielens.reading import (
     Columns,
     ReadOptions,
+    find_table_roles,
     load_ratings,
-    open_table,
+    open_named_table,
     read_table,
 )
 from .storage import is_decompression_bomb, write_folder
@@ -735,6 +735,7 @@ def shard_file(
     kind: Kind | Literal['auto'] = 'auto',
     sheet: str | None = None,
     query: str | None = None,
+    **written: Any,
 ) -> Shards:
     """Encode a file of any size as shuffled shards, a chunk of its lines at a time.
 
@@ -761,6 +762,9 @@ def shard_file(
         What kind of number a rating is, as in `load_ratings`.
     sheet, query : str, optional
         Of a workbook or to a database, as in `load_ratings`.
+    **written
+        How the file is written: `header`, `quoting`, `skip`, `comment`, `decimal`,
+        `thousands`, `wide` and `adjacency`, as in `load_ratings`.
 
     Returns
     -------
@@ -780,11 +784,18 @@ def shard_file(
     check_int('n_shards', n_shards)
     named_kind = check_kind(kind)
     min_columns = 2 if rating is False else 3
-    options = ReadOptions(sep, encoding, min_columns, sheet=sheet, query=query)
-    table = open_table(path, options)
-    name = table.origin.name
+    options = ReadOptions(
+        separator=sep,
+        encoding=encoding,
+        min_columns=min_columns,
+        sheet=sheet,
+        query=query,
+        **written,
+    )
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=False)
-    roles = find_roles(name, table.columns, named, table.has_header)
+    table = open_named_table(path, options, named)
+    name = table.origin.name
+    roles = find_table_roles(table, named)
     _import_arrow()
 
     def write(part_folder: Path) -> None:

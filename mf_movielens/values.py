@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'plain_ids', 'to_ids', 'to_numbers', 'to_ratings',
-           'narrow', 'units_per_second', 'to_unix_seconds', 'titles_by_id', 'align_titles']
+__all__ = ['Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'strip_ids', 'plain_ids', 'to_ids', 'Notation',
+           'ambiguous_texts', 'settle_notation', 'declared_notation', 'shows_decimal_point', 'to_numbers', 'to_ratings',
+           'first_rows', 'narrow', 'units_per_second', 'to_unix_seconds', 'titles_by_id', 'align_titles']
 
 # %% ../nbs/97_values.ipynb #5038cbed
 from .encoding import RatingsError
@@ -25,13 +27,20 @@ from .validation import to_float32
 
 # %% ../nbs/97_values.ipynb #4260131e
 __all__ = [
+    'Notation',
     'Origin',
     'align_titles',
+    'ambiguous_texts',
     'check_not_missing',
+    'declared_notation',
     'distinct_values',
+    'first_rows',
     'narrow',
     'plain_ids',
     'refuse_values',
+    'settle_notation',
+    'shows_decimal_point',
+    'strip_ids',
     'titles_by_id',
     'to_ids',
     'to_numbers',
@@ -181,6 +190,48 @@ def distinct_values(
 _PLAIN_ID = re.compile(r'0|-?[1-9][0-9]{0,17}')
 
 
+def strip_ids(column: pd.Series, origin: Origin) -> pd.Series:
+    """Ids without blanks around them; an id of blanks alone is missing.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        (n,) ids of any kind.
+    origin : Origin
+
+    Returns
+    -------
+    pandas.Series
+        (n,) the same column if no id has blanks around it.
+
+    Raises
+    ------
+    RatingsError
+        If an id is a list or a dict.
+
+    Examples
+    --------
+    >>> strip_ids(pd.Series([' anna', 'ben', '']), Origin('a.csv')).tolist()
+    ['anna', 'ben', nan]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = column.cat.categories.to_numpy(object)
+    elif pd.api.types.is_numeric_dtype(column) or column.dtype.kind in 'mM':
+        return column
+    else:
+        values = distinct_values(column, origin)[1]
+    # What is not stripped yet, and what it becomes.
+    stripped = {
+        value: value.strip() or np.nan
+        for value in values
+        if isinstance(value, str) and (not value or value != value.strip())
+    }
+    if not stripped:
+        return column
+    texts = column.astype(object)
+    return texts.where(~texts.isin([*stripped]), texts.map(stripped))
+
+
 def plain_ids(column: pd.Series) -> pd.Series:
     """Ids as whole numbers, if all of them are written like that.
 
@@ -239,15 +290,250 @@ def to_ids(column: pd.Series, origin: Origin) -> Any:
         return pd.Categorical.from_codes(*distinct_values(ids, origin))
     return ids.array
 
+# %% ../nbs/97_values.ipynb #19f3f61f
+# Other blanks and apostrophes, such as those of French and Swiss spreadsheets.
+_PLAIN_SIGNS = str.maketrans('\xa0\u2007\u2009\u202f\u2019', "    '")
+_SIGNS = frozenset(",. '") | set(map(chr, _PLAIN_SIGNS))
+
+
+@lru_cache
+def _number_pattern(decimal: str, thousands: str) -> re.Pattern[str]:
+    """What a number looks like; its groups are the whole part and the decimals."""
+    groups = r'[0-9]+'
+    if thousands:
+        groups += (
+            rf'|[1-9][0-9]{{0,2}}(?P<gap>[{thousands}])[0-9]{{3}}'
+            r'(?:(?P=gap)[0-9]{3})*'
+        )
+    if ',' in thousands:
+        # As in India: 12,34,567.
+        groups += r'|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}'
+    return re.compile(
+        rf'(?P<sign>[-+]?)(?:(?P<whole>{groups})(?:[{decimal}](?P<decimals>[0-9]*))?'
+        rf'|[{decimal}](?P<fraction>[0-9]+))(?P<power>[eE][-+]?[0-9]+)?'
+    )
+
+
+@dataclass(frozen=True)
+class Notation:
+    """What the signs between the digits of the numbers of a column mean.
+
+    Parameters
+    ----------
+    decimal : str
+        Signs that stand before the decimals.
+    thousands : str
+        Signs that stand between groups of three digits.
+
+    Examples
+    --------
+    >>> Notation('.', ',').parse('1,234'), Notation(',', '.').parse('1,234')
+    (1234.0, 1.234)
+    """
+
+    decimal: str = '.,'
+    thousands: str = " '"
+
+    def parse(self, text: str) -> float:
+        """The number that a text means.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        float
+            nan if it means none.
+
+        Examples
+        --------
+        >>> Notation().parse('1 234,5')
+        1234.5
+        """
+        plain = text.strip().translate(_PLAIN_SIGNS)
+        found = _number_pattern(self.decimal, self.thousands).fullmatch(plain)
+        if found is None:
+            return np.nan
+        whole = re.sub('[^0-9]', '', found['whole'] or '0')
+        decimals = found['decimals'] or found['fraction'] or '0'
+        return float(f'{found["sign"]}{whole}.{decimals}{found["power"] or ""}')
+
+
+_DECIMAL_POINT = Notation('.', ", '")
+_DECIMAL_COMMA = Notation(',', ". '")
+
+# %% ../nbs/97_values.ipynb #f60c7e9f
+def ambiguous_texts(texts: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which texts hold a sign whose meaning the notation has to tell.
+
+    Parameters
+    ----------
+    texts : array_like of str
+        (n,) texts of a column.
+
+    Returns
+    -------
+    ndarray of bool
+        (n,) whether each is a number with a comma, a point, or the like.
+
+    Examples
+    --------
+    >>> ambiguous_texts(['4', '4,5', 'x']).tolist()
+    [False, True, False]
+    """
+    found = [
+        isinstance(text, str)
+        and not _SIGNS.isdisjoint(text)
+        and not all(np.isnan(n.parse(text)) for n in (_DECIMAL_POINT, _DECIMAL_COMMA))
+        for text in np.asarray(texts, object)
+    ]
+    return np.array(found, bool)
+
+
+def settle_notation(
+    texts: Mapping[str, Hashable], name: Hashable, origin: Origin
+) -> Notation:
+    """The notation in which all numbers of a column make sense.
+
+    Parameters
+    ----------
+    texts : mapping of str to label
+        Different texts of the column, and the row in which each was first met.
+    name : str or int
+        Of the column.
+    origin : Origin
+
+    Returns
+    -------
+    Notation
+        If neither a decimal point nor a decimal comma makes sense of all, one that
+        takes both for decimal.
+
+    Raises
+    ------
+    RatingsError
+        If both make sense, and give different numbers. Its ``argument`` is 'decimal'.
+
+    Examples
+    --------
+    >>> settle_notation({'1,234': 2, '4,5': 3}, 'plays', Origin('a.csv')).decimal
+    ','
+    """
+    with_sign = [
+        text for text, is_one in zip(texts, ambiguous_texts([*texts])) if is_one
+    ]
+    by_point = np.array([_DECIMAL_POINT.parse(text) for text in with_sign])
+    by_comma = np.array([_DECIMAL_COMMA.parse(text) for text in with_sign])
+    point_fits = not np.isnan(by_point).any()
+    comma_fits = not np.isnan(by_comma).any()
+    if point_fits and comma_fits:
+        differs = by_point != by_comma
+        if differs.any():
+            text = with_sign[int(np.argmax(differs))]
+            _ask_notation(text, origin.place(texts[text]), name, origin)
+    if point_fits or comma_fits:
+        return _DECIMAL_POINT if point_fits else _DECIMAL_COMMA
+    return Notation()
+
+
+def _ask_notation(text: str, place: str, name: Hashable, origin: Origin) -> None:
+    sign = ',' if ',' in text else '.'
+    as_point, as_comma = (
+        f'{n.parse(text):.12g}' for n in (_DECIMAL_POINT, _DECIMAL_COMMA)
+    )
+    fraction, whole = (as_comma, as_point) if sign == ',' else (as_point, as_comma)
+    raise RatingsError(
+        f'{origin.name}, {place}, column {_as_python(name)!r}: {text!r} may be '
+        f'{fraction} or {whole}, and no other value of the column tells which. Say '
+        f"decimal='{sign}' for {fraction}, or thousands='{sign}' for {whole}",
+        argument='decimal',
+    )
+
+# %% ../nbs/97_values.ipynb #a2a65f18
+def declared_notation(decimal: str | None, thousands: str | None) -> Notation | None:
+    """The notation that two arguments of `load_ratings` tell.
+
+    Parameters
+    ----------
+    decimal : {'.', ','}, optional
+        The sign before the decimals.
+    thousands : {',', '.', ' ', "'"}, optional
+        The sign between groups of three digits.
+
+    Returns
+    -------
+    Notation or None
+        None if neither is given.
+
+    Raises
+    ------
+    RatingsError
+        If a sign is none of these, or means both.
+
+    Examples
+    --------
+    >>> declared_notation(None, ',')
+    Notation(decimal='.', thousands=',')
+    """
+    for name, sign, possible in (
+        ('decimal', decimal, '.,'),
+        ('thousands', thousands, ",. '"),
+    ):
+        if sign is not None and (len(sign) != 1 or sign not in possible):
+            signs = ', '.join(map(repr, possible))
+            raise RatingsError(f'{name}={sign!r} is not one of {signs}', argument=name)
+    if decimal and decimal == thousands:
+        raise RatingsError(
+            f'decimal and thousands are both {decimal!r}', argument='decimal'
+        )
+    if decimal is None and thousands is None:
+        return None
+    if decimal is None:
+        decimal = {',': '.', '.': ','}.get(str(thousands), '.,')
+    if thousands is None:
+        thousands = (',' if decimal == '.' else '.') + " '"
+    return Notation(decimal, thousands)
+
+
+def shows_decimal_point(texts: npt.ArrayLike) -> bool:
+    """Whether a column holds a number in which a point can only be decimal.
+
+    Parameters
+    ----------
+    texts : array_like of str
+        (n,) texts of the column.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> shows_decimal_point(['4.5']), shows_decimal_point(['1.234', '4'])
+    (True, False)
+    """
+    return any(
+        isinstance(text, str)
+        and '.' in text
+        and not np.isnan(_DECIMAL_POINT.parse(text))
+        and np.isnan(_DECIMAL_COMMA.parse(text))
+        for text in np.asarray(texts, object)
+    )
+
 # %% ../nbs/97_values.ipynb #05d06f6c
-def to_numbers(column: pd.Series, origin: Origin) -> npt.NDArray[np.float64]:
+def to_numbers(
+    column: pd.Series, origin: Origin, notation: Notation = Notation()
+) -> npt.NDArray[np.float64]:
     """Numbers of a column, nan where there is none.
 
     Parameters
     ----------
     column : pandas.Series
-        (n,) numbers or texts; a comma counts as a decimal point.
+        (n,) numbers or texts.
     origin : Origin
+    notation : Notation
+        Of the texts. By default, a comma and a point are decimal.
 
     Returns
     -------
@@ -264,13 +550,18 @@ def to_numbers(column: pd.Series, origin: Origin) -> npt.NDArray[np.float64]:
         return numbers
     codes, values = distinct_values(column, origin)
     texts = pd.Series(values, dtype=object).astype(str).str.strip()
-    parsed: Any = pd.to_numeric(texts.str.replace(',', '.'), errors='coerce')
+    parsed = pd.to_numeric(texts, errors='coerce').to_numpy('float64', copy=True)
+    for j, text in enumerate(texts):
+        if isinstance(values[j], str) and not _SIGNS.isdisjoint(text):
+            parsed[j] = notation.parse(text)
     # The code of a missing value, -1, leads to the last one.
-    with_nan = np.append(parsed.to_numpy('float64'), np.nan)
+    with_nan = np.append(parsed, np.nan)
     return with_nan[codes]
 
 
-def to_ratings(column: pd.Series, origin: Origin) -> np.ndarray:
+def to_ratings(
+    column: pd.Series, origin: Origin, notation: Notation | None = None
+) -> np.ndarray:
     """Ratings of a column, all of them finite numbers.
 
     Parameters
@@ -278,6 +569,8 @@ def to_ratings(column: pd.Series, origin: Origin) -> np.ndarray:
     column : pandas.Series
         (n,) numbers or texts.
     origin : Origin
+    notation : Notation, optional
+        Of texts. If not given, the column has to tell it.
 
     Returns
     -------
@@ -287,7 +580,7 @@ def to_ratings(column: pd.Series, origin: Origin) -> np.ndarray:
     Raises
     ------
     RatingsError
-        If a value is missing, infinite, or no number.
+        If a value is missing, infinite, or no number; or if it may be two numbers.
 
     Examples
     --------
@@ -296,10 +589,47 @@ def to_ratings(column: pd.Series, origin: Origin) -> np.ndarray:
     """
     if column.dtype == np.float32:
         numbers = column.to_numpy()
-    else:
+    elif pd.api.types.is_numeric_dtype(column):
         numbers = to_numbers(column, origin)
-    refuse_values(column, ~np.isfinite(numbers), 'a rating', origin)
+    else:
+        notation = notation or settle_notation(
+            first_rows(column, origin), column.name, origin
+        )
+        numbers = to_numbers(column, origin, notation)
+    expected = 'a rating'
+    wrong = ~np.isfinite(numbers)
+    if notation is not None and wrong.any():
+        first = str(column.iloc[int(np.argmax(wrong))])
+        if ambiguous_texts([first])[0]:
+            signs = ' and '.join(repr(sign) for sign in notation.decimal)
+            expected = f'a rating in a column with {signs} before the decimals'
+    refuse_values(column, wrong, expected, origin)
     return narrow(numbers)
+
+
+def first_rows(column: pd.Series, origin: Origin) -> dict[str, Hashable]:
+    """The row in which each number with a comma, a point or the like is first met.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        (n,) values, indexed by their rows.
+    origin : Origin
+
+    Returns
+    -------
+    dict of str to label
+        For `settle_notation`.
+
+    Examples
+    --------
+    >>> [*first_rows(pd.Series(['4', '4,5', '4,5']), Origin('a.csv'))]
+    ['4,5']
+    """
+    codes, values = distinct_values(column, origin)
+    wanted = np.flatnonzero(ambiguous_texts(values))
+    first = pd.Series(column.index).groupby(codes).first()
+    return {str(values[j]).strip(): first[j] for j in wanted}
 
 
 def narrow(numbers: np.ndarray) -> np.ndarray:

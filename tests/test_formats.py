@@ -21,7 +21,7 @@ from scipy.sparse import bsr_array, coo_array, csr_array, csr_matrix, lil_array
 import mf_movielens.records as records
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.file_layout import TextLayout
-from mf_movielens.reading import load_ratings, open_table
+from mf_movielens.reading import ReadOptions, load_ratings, open_table
 from mf_movielens.recommender import Recommender
 from mf_movielens.unpacking import open_binary
 
@@ -438,7 +438,7 @@ def test_a_sheet_without_a_header_and_one_with_a_headline(workbook):
     assert triples(load_ratings(path, say=None)) == [(5, 70, 3), (9, 81, 4)]
     message = str(refusal(workbook({'A': [['Our stars'], *SHEET]})))
     assert "row 1: there is nothing but 'Our stars'" in message
-    assert 'remove what stands above it' in message
+    assert 'say skip=1' in message
 
 
 def test_types_of_excel(workbook):
@@ -882,3 +882,159 @@ def test_the_command_line_asks_for_a_sheet(workbook, capsys, monkeypatch):
     path = workbook({'A': SHEET, 'B C': SHEET})
     asked = run(capsys, monkeypatch, 'train', path)
     assert '--sheet A' in asked
+
+
+# Options of a text file inside of packed files, and beside other formats
+
+TEXTS = {
+    'quotation marks as letters': ('u\ti\tr\na\t"Heroes\t4\nb\tx\t3\n', 'none'),
+    'no header': ('a,"He""roes",4\nb,x,3\n', {'header': False}),
+    'comments': ("# from\nuser,item,rating\na,'Heroes,4\n# b,y,5\nb,x,3\n", '#'),
+    'skipped lines': ('A list\n\nuser;item;rating\na;Heroes;4,5\nb;x;3\n', 2),
+    'a wide table': ('reader;Heroes;x\na;4,5;\nb;;3\n', {'wide': True}),
+    'thousands': ('user;item;rating\na;Heroes;1.234\nb;x;3\n', '.'),
+    'a line of Excel': ('sep=;\nuser;item;rating\na;Heroes;4,5\nb;x;3\n', {}),
+    'blanks': ('a Heroes 4\nb x 3\n', {'header': False, 'comment': '%'}),
+}
+OPTION_OF = {
+    'quotation marks as letters': lambda value: dict(
+        quoting=value, user='u', item='i', rating='r'
+    ),
+    'comments': lambda value: dict(comment=value),
+    'skipped lines': lambda value: dict(skip=value),
+    'thousands': lambda value: dict(thousands=value, kind='counts'),
+}
+
+
+@pytest.mark.parametrize('packing', PACK)
+@pytest.mark.parametrize('shape', TEXTS)
+def test_a_packed_text_is_read_like_a_plain_one(tmp_path, packing, shape):
+    text, value = TEXTS[shape]
+    options = value if isinstance(value, dict) else OPTION_OF[shape](value)
+    (tmp_path / 'r.csv').write_text(text)
+    (tmp_path / 'packed').write_bytes(PACK[packing](text.encode()))
+    plain = load_ratings(tmp_path / 'r.csv', say=None, **options)
+    packed = load_ratings(tmp_path / 'packed', say=None, **options)
+    assert triples(packed) == triples(plain)
+    assert len(plain) == 2
+    assert plain.users.index.tolist() == ['a', 'b']
+    assert plain.items.index.tolist()[1] == 'x'
+    assert plain.rating[0] == {'thousands': 1234}.get(shape, plain.rating[0])
+
+
+@pytest.mark.parametrize('packing', PACK)
+def test_a_line_of_a_packed_text_with_comments_is_named(tmp_path, packing):
+    text = b'%\nuser item rating\na x 4\n% no row\nb x good\n'
+    (tmp_path / 'r').write_bytes(PACK[packing](text))
+    message = str(refusal(tmp_path / 'r', comment='%'))
+    assert "line 5, column 'rating': 'good'" in message
+
+
+@pytest.mark.parametrize('packing', PACK)
+def test_packed_lists_of_items_are_recognized(tmp_path, packing):
+    lists = b'0 5 7 9 11 13\n1 5\n2 7 9\n'
+    (tmp_path / 'train').write_bytes(PACK[packing](lists))
+    assert len(load_ratings(tmp_path / 'train', say=None)) == 8
+
+
+def test_a_packed_text_that_swallows_lines_asks(tmp_path):
+    text = 'user\titem\trating\na\t"Heroes\t4\nb\tx\t3\n'
+    (tmp_path / 'r.tsv').write_bytes(gzip.compress(text.encode()))
+    error = refusal(tmp_path / 'r.tsv')
+    assert error.argument == 'quoting'
+    assert 'line 2: a quotation mark' in str(error)
+
+
+def test_a_packed_text_is_closed_however_it_is_left(tmp_path, monkeypatch):
+    opened = []
+
+    def watched(path):
+        opened.append(open_binary(path))
+        return opened[-1]
+
+    import mf_movielens.file_layout as file_layout
+
+    monkeypatch.setattr(file_layout, 'open_binary', watched)
+    path = tmp_path / 'r.csv'
+    path.write_bytes(gzip.compress(b'#\n' + TABLE))
+    chunks = open_table(path, ReadOptions(comment='#')).chunks({'user': 'user'})
+    next(chunks)
+    chunks.close()
+    assert opened
+    assert all(file.closed for file in opened)
+
+
+LINES = b'{"user": "a", "item": "x", "rating": 4}\n'
+TEXT_OPTIONS = [
+    {'header': False},
+    {'header': True},
+    {'quoting': 'none'},
+    {'skip': 1},
+    {'comment': '#'},
+    {'adjacency': True},
+]
+
+
+@pytest.mark.parametrize('option', TEXT_OPTIONS)
+def test_an_option_of_texts_is_refused_for_other_tables(tmp_path, option):
+    (tmp_path / 'r.jsonl').write_bytes(LINES)
+    (tmp_path / 'packed').write_bytes(gzip.compress(LINES))
+    frame = pd.DataFrame({'user': ['a'], 'item': ['x'], 'rating': [4.0]})
+    matrix = csr_array([[4.0]])
+    sources = [tmp_path / 'r.jsonl', tmp_path / 'packed', frame, matrix]
+    with closing(sqlite3.connect(tmp_path / 'r.db')) as shop:
+        shop.execute('CREATE TABLE r ("user" TEXT, item TEXT, rating REAL)')
+        shop.execute("INSERT INTO r VALUES ('a', 'x', 4)")
+        shop.commit()
+    sources.append(tmp_path / 'r.db')
+    for source in sources:
+        assert len(load_ratings(source, say=None, adjacency=False)) == 1
+        error = refusal(source, **option)
+        assert error.argument in option
+        assert 'goes with a table of text' in str(error)
+
+
+def test_signs_and_wide_tables_of_records(tmp_path):
+    lines = '{"user": "a", "item": "x", "rating": "1,234"}\n'
+    (tmp_path / 'r.jsonl').write_text(lines)
+    assert refusal(tmp_path / 'r.jsonl').argument == 'decimal'
+    by_point = load_ratings(
+        tmp_path / 'r.jsonl', thousands=',', kind='counts', say=None
+    )
+    assert by_point.rating.tolist() == [1234]
+    wide = '{"who": "a", "x": 4.5, "y": null}\n{"who": "b", "y": "3,5"}\n'
+    (tmp_path / 'wide.jsonl').write_text(wide)
+    ratings = load_ratings(tmp_path / 'wide.jsonl', wide=True, say=None)
+    assert triples(ratings) == [('a', 'x', 4.5), ('b', 'y', 3.5)]
+    assert 'wide=True' in str(refusal(csr_array([[4.0]]), wide=True))
+
+
+def test_a_number_among_texts_needs_no_sign(tmp_path):
+    lines = '{"user": 1, "item": 2, "rating": 4.5}\n' * 2
+    lines = lines.replace('2,', '3,', 1) + '{"user": 1, "item": 4, "rating": "3,25"}\n'
+    (tmp_path / 'r.jsonl').write_text(lines)
+    ratings = load_ratings(tmp_path / 'r.jsonl', say=None)
+    assert ratings.rating.tolist() == [4.5, 4.5, 3.25]
+
+
+def test_rows_and_header_of_a_sheet_can_be_said(workbook):
+    rows = [['Our stars'], [None], ['anna', 'Momo', 4], ['ben', 'Emma', 3]]
+    path = workbook({'A': rows})
+    assert refusal(path).argument == 'skip'
+    for header in (None, False):
+        found = load_ratings(path, skip=1, header=header, say=None)
+        assert triples(found) == [('anna', 'Momo', 4), ('ben', 'Emma', 3)]
+    rows = [[2019, 'x', 'y'], ['anna', 4, None], ['ben', 3, 5]]
+    wide = load_ratings(workbook({'A': rows}), header=True, wide=True, say=None)
+    assert triples(wide) == [('anna', 'x', 4), ('ben', 'x', 3), ('ben', 'y', 5)]
+    message = str(refusal(path, quoting='none'))
+    assert 'goes with a table of text' in message
+
+
+def test_titles_in_other_formats_beside_a_text_with_options(tmp_path):
+    (tmp_path / 'r.tsv').write_text('user\titem\trating\na\tx"\t4\n')
+    (tmp_path / 't.jsonl').write_text('{"item": "x\\"", "title": "Ex"}\n')
+    ratings = load_ratings(
+        tmp_path / 'r.tsv', titles=tmp_path / 't.jsonl', quoting='none', say=None
+    )
+    assert ratings.titles.tolist() == ['Ex']

@@ -158,7 +158,7 @@ def test_one_line_tells_the_kind_and_why():
 
 def test_moments_in_place_of_ratings_are_a_question():
     frame = opinions().assign(rating=lambda f: 1.6e9 + f.index)
-    with pytest.raises(RatingsError, match='as moments and ids are') as caught:
+    with pytest.raises(RatingsError, match='may be a rating or a moment') as caught:
         load_ratings(frame, say=None)
     assert caught.value.argument == 'rating'
     assert load_ratings(frame, say=None, kind='stars').kind == 'stars'
