@@ -559,7 +559,7 @@ def _print_trials(found: Tuning) -> None:
     print(texts.to_string(formatters=digits, na_rep=''))
     print(
         f'{metric} on held-out ratings, {better} is better; gain over the best before, '
-        'and its standard error: only what gains more is a new best'
+        'and its standard error: a new best gains more than that, a blend anything'
     )
 
 # %% ../nbs/25_cli.ipynb #aa337394

@@ -137,8 +137,13 @@ class Trial:
     seconds: float
 
     def is_better_than(self, other: Trial) -> bool:
-        """Whether the mean gain over the same users exceeds its standard error."""
+        """Whether the mean gain over the same users exceeds its standard error.
+
+        A blend that takes the place of another solver is better if it gains at all.
+        """
         gain = self.scores - other.scores
+        if self.solver == 'blend' != other.solver:
+            return bool(gain.mean() > 0)
         spread = float(gain.std(ddof=1)) if len(gain) > 1 else 0.0
         return bool(gain.mean() > spread / math.sqrt(len(gain)))
 
@@ -153,6 +158,8 @@ class _BudgetSpent(Exception):
 # %% ../nbs/27_tuning.ipynb #d28f1c65
 # Seconds of a fit with a solver that is left out where there is no limit of time.
 _LONGEST_FIT = 600.0
+# A solver that is farther behind the best, as a share of it, is not searched further.
+_LARGEST_LAG = 0.1
 
 
 class _Budget:
@@ -175,13 +182,14 @@ class _Budget:
             return None
         return self.seconds - (time.monotonic() - self.start)
 
-    def check(self, n_trials: int, next_seconds: float) -> None:
-        """Raise if another trial of so many seconds does not fit in."""
+    def check(self, n_trials: int) -> None:
+        """Raise if no other trial may be made."""
         if self.trials is not None and n_trials >= self.trials:
             raise _BudgetSpent
-        left = self.seconds_left
-        if left is not None and next_seconds > left:
-            raise _BudgetSpent
+
+    def has_time(self, seconds: float) -> bool:
+        """Whether so many seconds are left."""
+        return self.seconds_left is None or seconds <= self.seconds_left
 
     def check_long_fit(self, record: object) -> None:
         """Raise, after an iteration, if no time is left for a fit that is as long."""
@@ -226,13 +234,18 @@ class _Search:
         settings: Mapping[str, Any],
         change: str,
         make: Callable[[], list[Predictor]] | None = None,
-    ) -> Trial:
-        """Try settings, or recall what came of them in an earlier run."""
+    ) -> Trial | None:
+        """Try settings, or recall what came of them in an earlier run.
+
+        None if that would take longer than the time that is left.
+        """
         resolved = solver.resolve(self.cases[0].train, settings)
         trial = self.known.get(_json_key(solver.name, resolved))
         predictors: list[Predictor] = []
         if trial is None:
-            self.budget.check(len(self.trials), self._expected_seconds(solver))
+            self.budget.check(len(self.trials))
+            if not self.budget.has_time(self._expected_seconds(solver)):
+                return None
             trial, predictors = self._measure(solver, resolved, change, make)
         self.trials.append(trial)
         rival = self.best_of.get(solver.name)
@@ -291,6 +304,14 @@ class _Search:
             # There is one trial of these, which takes long.
             options['on_iteration'] = self.budget.check_long_fit
         return [solver.fit(case.train, **settings, **options) for case in self.cases]
+
+    def can_win(self, solver: Solver) -> bool:
+        """Whether the best trial of a solver is close to the best of all."""
+        if self.best is None:
+            return True
+        best = _metric_of(self.best.scores, self.goal)
+        own = _metric_of(self.best_of[solver.name].scores, self.goal)
+        return abs(own - best) <= _LARGEST_LAG * best
 
     def best_fitted(self, name: str) -> list[Predictor]:
         """The predictors of the best trial of a solver."""
@@ -353,8 +374,8 @@ def _go_on(
         settings = _changed(best.settings, names, factor)
         if search.has_tried(solver, settings):
             return has_helped
-        search.attempt(solver, settings, _describe_step(names, factor))
-        if search.best_of[solver.name] is best:
+        trial = search.attempt(solver, settings, _describe_step(names, factor))
+        if trial is None or search.best_of[solver.name] is best:
             return has_helped
         has_helped = True
 
@@ -375,9 +396,10 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
             )
 
 # %% ../nbs/27_tuning.ipynb #dd3fd8c5
-_CANDIDATES: dict[Goal, tuple[str, ...]] = {
-    'ranking': ('ials', 'knn', 'ease', 'blend'),
-    'rating': ('als', 'bayes'),
+# What is tried first, and after the walk of the first one of them.
+_CANDIDATES: dict[Goal, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    'ranking': (('ials', 'knn', 'blend'), ('ease', 'blend')),
+    'rating': (('als',), ('bayes',)),
 }
 
 
@@ -389,12 +411,11 @@ def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
     if not is_first and not search.has_time_for(solver):
         return False
     try:
-        search.attempt(solver, {}, 'start')
+        return search.attempt(solver, {}, 'start') is not None
     except (ValueError, MemoryError):
         if is_first:
             raise
         return False
-    return True
 
 
 def _try_blends(search: _Search, solver: Solver) -> None:
@@ -422,22 +443,28 @@ def _try_blends(search: _Search, solver: Solver) -> None:
                 search.attempt(solver, settings, change, make)
 
 
-def _try_all(search: _Search, names: tuple[str, ...]) -> None:
-    """Try all candidates until nothing helps, or the budget is spent."""
-    walking: list[Solver] = []
+def _start_all(search: _Search, names: tuple[str, ...]) -> list[Solver]:
+    """Try what follows from the data by each solver; those that were possible."""
+    started = []
     for name in names:
         solver = SOLVERS[name]
-        if name == 'blend' and len(names) > 1:
+        if name == 'blend' and search.best_of:
             _try_blends(search, solver)
-        elif _start(search, solver, is_first=not walking):
-            walking.append(solver)
-            if len(walking) == 1:
-                _walk(search, solver)
-    for solver in walking[1:]:
+        elif _start(search, solver, is_first=not search.best_of):
+            started.append(solver)
+    return started
+
+
+def _try_all(search: _Search, first: tuple[str, ...], then: tuple[str, ...]) -> None:
+    """Try all candidates until nothing helps, or the budget is spent."""
+    walking = _start_all(search, first)
+    _walk(search, walking[0])
+    walking += _start_all(search, then)
+    for solver in filter(search.can_win, walking[1:]):
         _walk(search, solver)
-    for solver in walking:
+    for solver in filter(search.can_win, walking):
         _walk(search, solver, 0.5)
-    if 'blend' in names and len(names) > 1:
+    if 'blend' in then:
         _try_blends(search, SOLVERS['blend'])
 
 # %% ../nbs/27_tuning.ipynb #a93ca593
@@ -582,7 +609,7 @@ def tune_settings(
     if choice.goal == 'rating':
         ratings = keep_stars(ratings)
     check_seed(seed)
-    names = _CANDIDATES[goal] if solver == 'auto' else (choice.name,)
+    candidates = _CANDIDATES[goal] if solver == 'auto' else ((choice.name,), ())
     budget = _Budget(seconds, trials)
     options = {'n_threads': n_threads, 'progress': False}
     with _progress(budget, goal, progress) as on_trial:
@@ -590,7 +617,7 @@ def tune_settings(
         if checkpoint is not None:
             search.use_checkpoint(Path(checkpoint))
         try:
-            _try_all(search, names)
+            _try_all(search, *candidates)
         except _BudgetSpent:
             pass
         except KeyboardInterrupt:

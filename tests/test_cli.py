@@ -1127,7 +1127,7 @@ def test_settings_are_searched_and_the_trials_are_kept(run, tmp_path):
     done = run(*command, '--out', 'out')
     assert done.returncode == 0, done.stderr
     assert 'n_factors × 2' in done.stdout
-    assert 'only what gains more is a new best' in done.stdout
+    assert 'a new best gains more than that, a blend anything' in done.stdout
     assert 'it was the best of 3 trials' in done.stdout
     files = {path.name for path in (tmp_path / 'out').iterdir()}
     assert {'model.npz', 'trials.csv', 'tuning.png'} <= files

@@ -112,6 +112,35 @@ def test_the_difference_is_paired():
     assert not a.is_better_than(b)
 
 
+def test_a_blend_takes_the_place_of_its_parts_if_it_gains_at_all():
+    rng = np.random.default_rng(0)
+    scores = rng.random(400)
+    gains = rng.normal(scale=0.1, size=400)
+    gains += 0.001 - gains.mean()
+    old = Trial('ials', {}, '', scores, 1.0)
+    assert Trial('blend', {}, '', scores + gains, 1.0).is_better_than(old)
+    assert not Trial('ease', {}, '', scores + gains, 1.0).is_better_than(old)
+    assert not Trial('blend', {}, '', scores - gains, 1.0).is_better_than(old)
+    # Between two blends there is nothing to average out.
+    blend = Trial('blend', {}, '', scores, 1.0)
+    assert not Trial('blend', {}, '', scores + gains, 1.0).is_better_than(blend)
+
+
+@pytest.mark.parametrize('lag, has_walk', [(-1.0, False), (10.0, True)])
+def test_what_is_far_behind_is_not_searched_further(likes, monkeypatch, lag, has_walk):
+    monkeypatch.setattr(tuning, '_LARGEST_LAG', lag)
+    trials = tune_settings(likes).trials
+    for solver in ('knn', 'ease'):
+        own = trials[trials.solver == solver]
+        assert (len(own) > 1) == has_walk
+
+
+def test_what_is_quick_comes_first(likes):
+    trials = tune_settings(likes, trials=5).trials
+    assert trials.solver.tolist() == ['ials', 'knn', 'blend', 'blend', 'blend']
+    assert trials.weight.tolist()[2:] == [0.25, 0.5, 0.75]
+
+
 def test_the_fits_never_see_what_judges_them(likes, monkeypatch):
     seen = []
 
@@ -172,6 +201,28 @@ def test_it_ends_in_time(likes, planted, monkeypatch):
     found = tune_settings(likes, solver='planted', seconds=12)
     # each trial looks at the clock three times
     assert 2 <= len(found.trials) <= 4
+
+
+def test_a_step_that_takes_too_long_does_not_end_the_search(likes, monkeypatch):
+    """The clock only goes on in fits of factors, the slower the more there are."""
+    now = [0.0]
+    fit = SOLVERS['ials'].fit
+
+    def slow_fit(ratings, **settings):
+        now[0] += settings['n_factors']
+        return fit(ratings, **settings)
+
+    slow = replace(SOLVERS['ials'], fit=slow_fit)
+    monkeypatch.setattr(tuning, 'SOLVERS', {**SOLVERS, 'ials': slow})
+    monkeypatch.setattr(tuning.time, 'monotonic', lambda: now[0])
+    n_cases = len(tuning._hold_out_cases(likes, 'ranking', 0))
+    start = tune_settings(likes, trials=1).trials.n_factors[1]
+    now[0] = 0.0
+    # Two trials, and a fit at the end.
+    found = tune_settings(likes, seconds=3.5 * n_cases * start)
+    assert (found.trials.solver == 'ials').sum() <= 3
+    assert {'knn', 'ease', 'blend'} <= {*found.trials.solver}
+    assert now[0] <= 3.5 * n_cases * start
 
 
 def test_ctrl_c_keeps_the_best_so_far(likes, planted, monkeypatch):
