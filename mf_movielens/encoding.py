@@ -20,11 +20,18 @@ import pandas as pd
 # %% auto #0
 __all__ = ['Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'Vocabulary', 'parse_id', 'Ratings',
            'find_id_column', 'check_scale', 'build_csr', 'order_by_row', 'to_unit', 'from_unit', 'to_preference',
-           'count_weights', 'unit_of_counts', 'keep_stars', 'check_preferences', 'scale_unit']
+           'count_weights', 'unit_of_counts', 'refuse_counts', 'keep_stars', 'check_preferences', 'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
-from .kinds import KINDS, Kind, Levels, check_kind, interpret_levels
+from mf_movielens.kinds import (
+    KINDS,
+    Kind,
+    Levels,
+    ask_about_negative,
+    check_kind,
+    interpret_levels,
+)
 from .validation import RatingsError, check_choice, to_float32
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ __all__ = [
     'keep_stars',
     'order_by_row',
     'parse_id',
+    'refuse_counts',
     'scale_unit',
     'to_preference',
     'to_unit',
@@ -1060,12 +1068,8 @@ def _without_negative(ratings: Ratings, negative: str) -> Ratings:
     if ratings.kind != 'counts' or negative == 'dislike' or is_positive.all():
         return ratings
     if negative == 'raise':
-        raise RatingsError(
-            f'{(~is_positive).sum():,} of {len(ratings):,} counts are 0 or less, such '
-            f'as {ratings.rating[~is_positive][0]:g}. If they are returns or other '
-            "dislikes, say negative='dislike'; to leave them out, negative='drop'",
-            argument='negative',
-        )
+        n_negative = int((~is_positive).sum())
+        ask_about_negative(n_negative, len(ratings), ratings.rating[~is_positive][0])
     if not is_positive.any():
         raise RatingsError('all counts are 0 or less, so nothing is liked')
     kept = ratings.take(is_positive)
@@ -1397,6 +1401,32 @@ def unit_of_counts(ratings: Ratings, growth: float) -> float:
     return float(np.mean(counts**growth) ** (1 / growth))
 
 
+def refuse_counts(kind: Kind | None) -> None:
+    """Refuse to predict ratings from counts.
+
+    Parameters
+    ----------
+    kind : {'stars', 'counts', 'likes'}, optional
+        What kind of number the ratings are.
+
+    Raises
+    ------
+    RatingsError
+        If they are counts.
+
+    Examples
+    --------
+    >>> refuse_counts('stars')
+    """
+    if kind == 'counts':
+        raise RatingsError(
+            'counts are no stars, so no rating can be predicted from them. For top-N '
+            "recommendations, say goal='ranking'; if they are marks after all, "
+            "kind='stars'",
+            argument='kind',
+        )
+
+
 def keep_stars(ratings: Ratings) -> Ratings:
     """The ratings from which ratings can be predicted.
 
@@ -1420,13 +1450,7 @@ def keep_stars(ratings: Ratings) -> Ratings:
     >>> keep_stars(Ratings.from_frame(frame, scale=(1, 5), missing=-1)).rating
     array([4.], dtype=float32)
     """
-    if ratings.kind == 'counts':
-        raise RatingsError(
-            'counts are no stars, so no rating can be predicted from them. For top-N '
-            "recommendations, say goal='ranking'; if they are marks after all, "
-            "kind='stars'",
-            argument='kind',
-        )
+    refuse_counts(ratings.kind)
     if ratings.has_stars is None:
         return ratings
     return replace(ratings.take(ratings.has_stars), has_stars=None)

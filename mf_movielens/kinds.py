@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['SCALES', 'Kind', 'KINDS', 'detect_scale', 'check_kind', 'Levels', 'detect_kind', 'find_missing_sign', 'Outliers',
-           'find_outliers', 'Interpretation', 'interpret_levels']
+           'find_outliers', 'Interpretation', 'interpret_levels', 'ask_about_negative']
 
 # %% ../nbs/97b_kinds.ipynb #007a7df7
 from .validation import RatingsError, check_choice
@@ -28,6 +28,7 @@ __all__ = [
     'Kind',
     'Levels',
     'Outliers',
+    'ask_about_negative',
     'check_kind',
     'detect_kind',
     'detect_scale',
@@ -490,6 +491,35 @@ def _refuse_moments(
         'rating=False if there is none; if these are numbers of something after all, '
         "say kind='stars' or kind='counts'",
         argument='rating',
+    )
+
+
+def ask_about_negative(n_negative: int, total: int, example: float) -> NoReturn:
+    """Ask what counts of 0 or less mean.
+
+    Parameters
+    ----------
+    n_negative, total : int
+        How many counts are 0 or less, and how many there are.
+    example : float
+        One that is 0 or less.
+
+    Raises
+    ------
+    RatingsError
+        Always. Its ``argument`` is 'negative'.
+
+    Examples
+    --------
+    >>> ask_about_negative(3, 10, -1)
+    Traceback (most recent call last):
+    mf_movielens.validation.RatingsError: 3 of 10 counts are 0 or less, such as -1. ...
+    """
+    raise RatingsError(
+        f'{n_negative:,} of {total:,} counts are 0 or less, such as {example:g}. If '
+        "they are returns or other dislikes, say negative='dislike'; to leave them "
+        "out, negative='drop'",
+        argument='negative',
     )
 
 

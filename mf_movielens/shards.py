@@ -13,7 +13,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,8 +30,9 @@ from mf_movielens.encoding import (
     Vocabulary,
     check_kind,
     check_scale,
+    keep_stars,
 )
-from .kinds import Levels, interpret_levels
+from .kinds import Levels, ask_about_negative, interpret_levels
 from mf_movielens.reading import (
     Columns,
     ReadOptions,
@@ -42,8 +43,8 @@ from mf_movielens.reading import (
 )
 from .storage import is_decompression_bomb, write_folder
 from .unpacking import check_unpacked_size
-from .validation import check_int, to_float32
-from .values import plain_ids
+from .validation import check_choice, check_int, to_float32
+from .values import Origin, plain_ids
 
 # %% ../nbs/22_shards.ipynb #c23e2ffe
 __all__ = ['Shards', 'is_shard_folder', 'load_cached', 'shard_file', 'write_shards']
@@ -110,6 +111,8 @@ class _About:
     fingerprint: str
     is_shuffled: bool
     kind: Kind | None = None
+    star_sizes: list[int] | None = None
+    """How many ratings of each file are stars; all, if it is not noted."""
 
     def write(self, folder: Path) -> None:
         note = dict(
@@ -121,6 +124,7 @@ class _About:
             fingerprint=self.fingerprint,
             dealt=self.is_shuffled,
             kind=self.kind,
+            star_sizes=self.star_sizes,
         )
         (folder / _ABOUT_FILE).write_text(json.dumps(note))
 
@@ -137,9 +141,14 @@ class _About:
             fingerprint=str(note['fingerprint']),
             is_shuffled=note['dealt'] is True,
             kind=check_kind(note.get('kind')),
+            star_sizes=note.get('star_sizes'),
         )
         is_finite = np.isfinite([low, high, about.mean]).all()
-        if not is_finite or min(about.sizes) < 0:
+        n_stars = [*map(int, about.star_sizes or about.sizes)]
+        is_more = len(n_stars) != len(about.sizes) or bool(
+            (np.array(n_stars) > about.sizes).any()
+        )
+        if not is_finite or is_more or min(about.sizes + n_stars) < 0:
             raise ValueError('its numbers make no sense')
         return about
 
@@ -215,13 +224,17 @@ def write_shards(
             pq.write_table(table, path, write_page_checksum=True)
         _write_ids(part_folder / 'users.parquet', ratings.users)
         _write_ids(part_folder / 'items.parquet', ratings.items, ratings.titles)
+        is_star = ratings.has_stars
         about = _About(
             sizes=[len(rows) for rows in parts],
             scale=ratings.scale,
-            mean=ratings.mean,
+            mean=(ratings if is_star is None else keep_stars(ratings)).mean,
             fingerprint=ratings.fingerprint,
             is_shuffled=seed is not None,
             kind=ratings.kind,
+            star_sizes=None
+            if is_star is None
+            else [int(is_star[p].sum()) for p in parts],
         )
         about.write(part_folder)
 
@@ -282,6 +295,8 @@ class Shards:
     folder : Path
     sizes : list of int
         The number of ratings in each file.
+    star_sizes : list of int
+        The number of those that are stars, and not pairs for which none were given.
     users, items : Vocabulary
         Ids of users and of items.
     titles : ndarray of str, or None
@@ -289,7 +304,7 @@ class Shards:
     scale : (float, float)
         Lowest and highest rating that can be given.
     mean : float
-        Of all ratings.
+        Of all stars, or counts.
     fingerprint : str
         Identifies the ratings.
     is_shuffled : bool
@@ -312,6 +327,7 @@ class Shards:
     items: Vocabulary
     titles: np.ndarray | None
     sizes: list[int]
+    star_sizes: list[int]
     scale: tuple[float, float]
     mean: float
     fingerprint: str
@@ -330,6 +346,7 @@ class Shards:
                 f'{folder} is no folder of encoded ratings, or is damaged: {e}'
             ) from e
         self.sizes = about.sizes
+        self.star_sizes = about.star_sizes or about.sizes
         self.scale = about.scale
         self.mean = about.mean
         self.fingerprint = about.fingerprint
@@ -440,6 +457,16 @@ class Shards:
 
     def _to_ratings(self, table: Any) -> Ratings:
         columns = {name: table[name].to_numpy() for name in table.column_names}
+        if (has_stars := columns.get('has_stars')) is not None:
+            # As in `Ratings.from_frame`: an event without a number is one, and a pair
+            # without stars is a like.
+            are_all_given = self.kind in ('counts', 'likes')
+            of_none = 1.0 if are_all_given else self.scale[1]
+            columns['rating'] = np.where(
+                has_stars, columns['rating'], np.float32(of_none)
+            )
+            if are_all_given or has_stars.all():
+                del columns['has_stars']
         return Ratings(
             **columns,
             users=self.users,
@@ -595,19 +622,33 @@ def _whole_as_int(ids: pd.Series) -> pd.Series:
     return ids.astype('int64') if is_whole else ids
 
 # %% ../nbs/22_shards.ipynb #a6f0b790
+class _ToldNumbers(NamedTuple):
+    """What is said about the numbers of a file."""
+
+    kind: Kind | None
+    scale: tuple[float, float] | None
+    missing: float | None
+    negative: Literal['raise', 'dislike', 'drop']
+
+
 class _ShardWriter:
     """Writes each rating to one of the files of a folder, at random.
 
     It also notes what has to be known of all ratings.
     """
 
-    def __init__(self, folder: Path, n_shards: int, seed: int) -> None:
+    def __init__(
+        self, folder: Path, n_shards: int, seed: int, told: _ToldNumbers
+    ) -> None:
+        self.told = told
         self.users = _GrowingVocabulary()
         self.items = _GrowingVocabulary()
         self.sizes = [0] * n_shards
-        # The different ratings, and the sum of all.
+        self.star_sizes = [0] * n_shards
+        # The different ratings but those that mean none.
         self.levels = Levels.of([])
-        self.total = 0.0
+        # Where the lowest and the highest stand first.
+        self.first_rows: dict[float, Hashable] = {}
         self._paths = [_shard_path(folder, number) for number in range(n_shards)]
         self._files: dict[int, Any] = {}
         self._rng = np.random.default_rng(seed)
@@ -632,6 +673,11 @@ class _ShardWriter:
     def write(self, chunk: Columns) -> None:
         """Encode and write a chunk of `typed_chunks`."""
         rating = chunk['rating'].to_numpy()
+        if self.told.kind == 'likes':
+            rating = np.ones_like(rating)
+        is_given = np.ones(len(rating), bool)
+        if self.told.missing is not None:
+            is_given = rating != self.told.missing
         columns = dict(
             user_ix=self.users.encode(chunk['user']),
             item_ix=self.items.encode(chunk['item']),
@@ -639,14 +685,25 @@ class _ShardWriter:
         )
         if 'timestamp' in chunk:
             columns['timestamp'] = chunk['timestamp'].to_numpy('int64')
+        if self.told.missing is not None:
+            columns['has_stars'] = is_given
         for values in columns.values():
             self._digest.update(np.ascontiguousarray(values).data)
-        self.levels = self.levels.join(Levels.of(rating))
-        self.total += float(rating.sum(dtype='float64'))
+        self._note(pd.Series(rating[is_given], chunk['rating'].index[is_given]))
         shard = self._rng.integers(len(self.sizes), size=len(rating))
         for number in range(len(self.sizes)):
             is_here = shard == number
             self._append(number, {c: v[is_here] for c, v in columns.items()})
+            self.star_sizes[number] += int(is_given[is_here].sum())
+
+    def _note(self, rating: pd.Series) -> None:
+        """Note what is to be known of all ratings that were given."""
+        values = rating.to_numpy()
+        if not len(values):
+            return
+        self.levels = self.levels.join(Levels.of(values))
+        for place in (values.argmin(), values.argmax()):
+            self.first_rows.setdefault(float(values[place]), rating.index[place])
 
     def _append(self, number: int, columns: dict[str, np.ndarray]) -> None:
         pa, pq = _import_arrow()
@@ -659,62 +716,107 @@ class _ShardWriter:
         self.sizes[number] += len(table)
 
 # %% ../nbs/22_shards.ipynb #2cfb9e07
-def _check_levels(
-    levels: Levels, scale: Any, kind: Kind | None, table_name: str
+def _meaning_of(
+    writer: _ShardWriter, column: Hashable, origin: Origin
 ) -> tuple[Kind | None, tuple[float, float]]:
-    """Kind and scale of ratings of which all levels are known."""
+    """Kind and scale of what was written, or a question."""
+    levels, told = writer.levels, writer.told
     if not len(levels.values):
-        raise RatingsError(f'{table_name} holds no ratings')
-    lowest, highest = levels.values[0], levels.values[-1]
+        problem = 'holds no ratings'
+        if sum(writer.sizes):
+            problem = f'all ratings are {told.missing:g}, which stands for none'
+        raise RatingsError(f'{origin.name}: {problem}')
+
+    def first_place(value: float) -> str:
+        return origin.place(writer.first_rows[value])
+
+    kind, scale = told.kind, told.scale
     try:
         if scale is None:
-            kind, found, _ = interpret_levels(levels, kind=kind)
-            scale = found or (lowest, highest)
-        low, high = check_scale(scale)
+            kind, scale, _ = interpret_levels(levels, column, kind, first_place)
+        elif kind in ('counts', 'likes'):
+            raise RatingsError(
+                f"{kind} have no scale: leave it out, or say kind='stars'", 'kind'
+            )
+        if kind == 'counts':
+            levels = _check_negative(levels, told)
+        lowest, highest = levels.values[0], levels.values[-1]
+        low, high = check_scale(scale or (lowest, highest))
     except RatingsError as e:
-        raise RatingsError(f'{table_name}: {e}', e.argument) from e
+        raise RatingsError(f'{origin.name}: {e}', e.argument) from e
     if lowest < low or highest > high:
         raise RatingsError(
-            f'{table_name}: ratings from {lowest:g} to {highest:g} do not lie on '
+            f'{origin.name}: ratings from {lowest:g} to {highest:g} do not lie on '
             f'the scale {low:g} to {high:g}',
             argument='scale',
-        )
-    if kind == 'likes' and low < high:
-        raise RatingsError(
-            f'{table_name}: ratings from {low:g} to {high:g} are no likes; to read '
-            'each row as one, say rating=False',
-            argument='rating',
         )
     return kind, (low, high)
 
 
+def _check_negative(levels: Levels, told: _ToldNumbers) -> Levels:
+    """Counts that are kept; an error, if some of them are a question."""
+    is_positive = levels.values > 0
+    if is_positive.all() or told.negative == 'dislike':
+        return levels
+    if told.negative == 'raise':
+        n_negative = int(levels.counts[~is_positive].sum())
+        ask_about_negative(n_negative, levels.total, levels.values[0])
+    if not is_positive.any():
+        raise RatingsError('all counts are 0 or less, so nothing is liked')
+    return levels.take(is_positive)
+
+
+def _drop_negative(writer: _ShardWriter, folder: Path) -> None:
+    """Write the files again without counts of 0 or less."""
+    _, pq = _import_arrow()
+    for number, n_ratings in enumerate(writer.sizes):
+        path = _shard_path(folder, number)
+        table = _read_shard(path, n_ratings)
+        is_kept = table['rating'].to_numpy() > 0
+        if 'has_stars' in table.column_names:
+            # An event without a number is one.
+            is_kept |= ~table['has_stars'].to_numpy()
+        pq.write_table(table.filter(is_kept), path, write_page_checksum=True)
+        writer.sizes[number] = int(is_kept.sum())
+
+
 def _write_summary(
-    writer: _ShardWriter, folder: Path, scale: Any, kind: Kind | None, name: str
+    writer: _ShardWriter, folder: Path, column: Hashable, origin: Origin
 ) -> None:
     """The ids and the note, when all ratings are written."""
-    found_kind, checked_scale = _check_levels(writer.levels, scale, kind, name)
+    kind, scale = _meaning_of(writer, column, origin)
+    levels = writer.levels
+    if kind == 'counts' and writer.told.negative == 'drop' and levels.values[0] <= 0:
+        _drop_negative(writer, folder)
+        levels = levels.take(levels.values > 0)
     try:
         users = writer.users.to_vocabulary('user')
         items = writer.items.to_vocabulary('item')
     except RatingsError as e:
-        raise RatingsError(f'{name}: {e}') from e
+        raise RatingsError(f'{origin.name}: {e}') from e
     _write_ids(folder / 'users.parquet', users)
     _write_ids(folder / 'items.parquet', items)
+    has_unrated = kind not in ('counts', 'likes') and writer.star_sizes != writer.sizes
     about = _About(
         sizes=writer.sizes,
-        scale=checked_scale,
-        mean=writer.total / sum(writer.sizes),
+        scale=scale,
+        mean=float(levels.values @ levels.counts) / levels.total,
         fingerprint=writer.fingerprint,
         is_shuffled=True,
-        kind=found_kind,
+        kind=kind,
+        star_sizes=writer.star_sizes if has_unrated else None,
     )
     about.write(folder)
 
 
 def _write_chunks(
-    folder: Path, n_shards: int, seed: int, chunks: Iterator[Columns]
+    folder: Path,
+    n_shards: int,
+    seed: int,
+    told: _ToldNumbers,
+    chunks: Iterator[Columns],
 ) -> _ShardWriter:
-    with _ShardWriter(folder, n_shards, seed) as writer:
+    with _ShardWriter(folder, n_shards, seed, told) as writer:
         for chunk in chunks:
             writer.write(chunk)
     return writer
@@ -735,6 +837,8 @@ def shard_file(
     kind: Kind | Literal['auto'] = 'auto',
     sheet: str | None = None,
     query: str | None = None,
+    missing: float | None = None,
+    negative: Literal['raise', 'dislike', 'drop'] = 'raise',
     **written: Any,
 ) -> Shards:
     """Encode a file of any size as shuffled shards, a chunk of its lines at a time.
@@ -762,6 +866,12 @@ def shard_file(
         What kind of number a rating is, as in `load_ratings`.
     sheet, query : str, optional
         Of a workbook or to a database, as in `load_ratings`.
+    missing : float, optional
+        A number that stands for "no stars given", as in `load_ratings`. To train on
+        shards, such pairs are left out.
+    negative : {'raise', 'dislike', 'drop'}
+        Of counts, each row of 0 or less: refuse them, take them for stated dislikes,
+        or leave them out.
     **written
         How the file is written: `header`, `quoting`, `skip`, `comment`, `decimal`,
         `thousands`, `wide` and `adjacency`, as in `load_ratings`.
@@ -782,7 +892,8 @@ def shard_file(
     >>> shards = shard_file('ratings.csv', 'shards')  # doctest: +SKIP
     """
     check_int('n_shards', n_shards)
-    named_kind = check_kind(kind)
+    check_choice('negative', negative, ['raise', 'dislike', 'drop'])
+    told = _ToldNumbers(check_kind(kind), scale, missing, negative)
     min_columns = 2 if rating is False else 3
     options = ReadOptions(
         separator=sep,
@@ -794,13 +905,12 @@ def shard_file(
     )
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp, titles=False)
     table = open_named_table(path, options, named)
-    name = table.origin.name
     roles = find_table_roles(table, named)
     _import_arrow()
 
     def write(part_folder: Path) -> None:
-        consume = partial(_write_chunks, part_folder, n_shards, seed)
+        consume = partial(_write_chunks, part_folder, n_shards, seed, told)
         writer = read_table(table, roles, consume)
-        _write_summary(writer, part_folder, scale, named_kind, name)
+        _write_summary(writer, part_folder, roles['rating'], table.origin)
 
     return Shards(write_folder(folder, write))

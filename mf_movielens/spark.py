@@ -10,12 +10,12 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,20 @@ if TYPE_CHECKING:
 __all__ = ['SparkError', 'get_spark', 'fit_spark', 'SparkModel', 'load_spark']
 
 # %% ../nbs/23_spark.ipynb #50107b90
-from .encoding import Ratings, RatingsError, Vocabulary, scale_unit
+from mf_movielens.encoding import (
+    Kind,
+    Ratings,
+    RatingsError,
+    Vocabulary,
+    check_kind,
+    check_scale,
+    keep_stars,
+    refuse_counts,
+    scale_unit,
+)
 from .factors import Factors
 from .file_layout import find_roles
-from .kinds import detect_scale
+from .kinds import Levels, interpret_levels
 from .recommender import Recommender
 from .shards import Shards
 from .validation import check_choice, check_int, check_list_length
@@ -174,11 +184,16 @@ def _load_encoded(
     import pyarrow as pa
 
     columns = ['user_ix', 'item_ix', 'rating']
+    refuse_counts(source.kind)
     if isinstance(source, Shards):
         folder = source.folder.absolute()
         paths = [str(folder / f'{j:05d}.parquet') for j in range(len(source.sizes))]
-        rated = spark.read.parquet(*paths).select(columns)
+        rated = spark.read.parquet(*paths)
+        if 'has_stars' in rated.columns:
+            rated = rated.filter('has_stars')
+        rated = rated.select(columns)
     else:
+        source = keep_stars(source)
         arrays = {name: getattr(source, name) for name in columns}
         rated = spark.createDataFrame(pa.table(arrays))
     users = _id_table(spark, source.users, None)
@@ -365,10 +380,69 @@ def _residuals(
     return joined.select('user_ix', 'item_ix', residual.cast('float').alias('residual'))
 
 # %% ../nbs/23_spark.ipynb #b3313dc7
+# Of more different numbers, so many quantiles are looked at.
+_MAX_LEVELS = 10_000
+
+
+def _levels_of(rows: SparkFrame) -> Levels:
+    """The different ratings of a table, and how often each occurs."""
+    frequent = rows.groupBy('rating').count().limit(_MAX_LEVELS + 1).collect()
+    if len(frequent) <= _MAX_LEVELS:
+        counted = sorted((row['rating'], row['count']) for row in frequent)
+        values, counts = np.array(counted).T
+        return Levels(values, counts.astype('int64'))
+    shares = np.linspace(0, 1, _MAX_LEVELS + 1).tolist()
+    return Levels.of(rows.approxQuantile('rating', shares, 0.1 / _MAX_LEVELS))
+
+
+class _ToldStars(NamedTuple):
+    """What is said about the numbers of a table."""
+
+    kind: Kind | None
+    scale: tuple[float, float] | None
+    missing: float | None
+
+
+def _stars_and_scale(
+    rows: SparkFrame, told: _ToldStars, column: Hashable, where: object
+) -> tuple[SparkFrame, tuple[float, float]]:
+    """The rows with stars, and their scale; a question if they may be none."""
+    from pyspark.sql import functions as F
+
+    if told.missing is not None:
+        rows = rows.filter(F.col('rating') != float(told.missing)).persist()
+        if not rows.first():
+            raise RatingsError(f'{where}: all ratings are {told.missing:g}')
+
+    def first_place(value: float) -> str:
+        row: Any = rows.filter(F.col('rating') == value).first()
+        return f'that of user {row.user!r} and item {row.item!r}'
+
+    kind, scale = told.kind, told.scale
+    try:
+        if scale is None:
+            levels = _levels_of(rows)
+            kind, scale, _ = interpret_levels(levels, column, kind, first_place)
+        refuse_counts(kind)
+        if kind == 'likes' or scale is None:
+            raise RatingsError(
+                'likes are all equal, so no rating can be predicted from them, and '
+                'Spark ranks nothing: fit a Recommender, which does',
+                'kind',
+            )
+    except RatingsError as e:
+        raise RatingsError(f'{where}: {e}', e.argument) from e
+    return rows, check_scale(scale)
+
+
 def _encode_table(
-    source: object, spark: SparkSession, duplicates: str, columns: dict[str, Any]
-) -> tuple[SparkFrame, list[SparkFrame]]:
-    """Ratings of any source as user_ix, item_ix and rating, and two tables of ids."""
+    source: object,
+    spark: SparkSession,
+    duplicates: str,
+    columns: dict[str, Any],
+    told: _ToldStars,
+) -> tuple[SparkFrame, list[SparkFrame], tuple[float, float]]:
+    """Ratings of any source as user_ix, item_ix and rating, two id tables, scale."""
     kinds = ('user', 'item', 'rating', 'timestamp')
     for name in columns:
         if name not in kinds:
@@ -381,6 +455,7 @@ def _encode_table(
     named = dict.fromkeys(kinds) | columns | {'titles': False}
     roles = find_roles(str(where), list(table.columns), named)
     rows = _valid_rows(table, roles, where).persist()
+    rows, scale = _stars_and_scale(rows, told, roles['rating'], where)
     rows = _drop_duplicates(rows, duplicates, where)
     id_tables = []
     for kind in ('user', 'item'):
@@ -390,18 +465,7 @@ def _encode_table(
         )
         id_tables.append(ids)
     rating = rows.rating.cast('float').alias('rating')
-    return rows.select('user_ix', 'item_ix', rating), id_tables
-
-
-_MAX_LEVELS = 1000
-
-
-def _detect_scale(rated: SparkFrame, low: float, high: float) -> tuple[float, float]:
-    """The usual scale that holds all ratings; of very many values, their ends."""
-    values = rated.select('rating').distinct().limit(_MAX_LEVELS + 1).collect()
-    if len(values) > _MAX_LEVELS:
-        return low, high
-    return detect_scale([row[0] for row in values])
+    return rows.select('user_ix', 'item_ix', rating), id_tables, scale
 
 
 def _model_table(
@@ -442,21 +506,19 @@ def _fit_als_in_spark(
     return als.fit(residuals)
 
 
-def _mean_and_scale(
-    rated: SparkFrame, scale: tuple[float, float] | None
-) -> tuple[float, tuple[float, float]]:
-    """The mean rating, and the scale, which is detected if it is not given."""
+def _mean_on_scale(rated: SparkFrame, scale: tuple[float, float]) -> float:
+    """The mean rating; an error if one is outside the scale."""
     from pyspark.sql import functions as F
 
     statistics = F.avg('rating'), F.min('rating'), F.max('rating')
     mean, lowest, highest = rated.agg(*statistics).collect()[0]
-    low, high = scale or _detect_scale(rated, lowest, highest)
+    low, high = scale
     if not low - 1e-6 <= lowest <= highest <= high + 1e-6:
         raise RatingsError(
             f'ratings from {lowest:g} to {highest:g} do not lie on the scale '
             f'{low:g} to {high:g}'
         )
-    return mean, (low, high)
+    return float(mean)
 
 
 def _zero_biases(ids: SparkFrame) -> SparkFrame:
@@ -478,6 +540,8 @@ def fit_spark(
     checkpoint_dir: str | Path | None = None,
     duplicates: Literal['raise', 'last', 'mean'] = 'raise',
     scale: tuple[float, float] | None = None,
+    kind: Literal['auto', 'stars'] = 'auto',
+    missing: float | None = None,
     **columns: str,
 ) -> SparkModel:
     """Fit factors and biases with Spark.
@@ -511,6 +575,12 @@ def fit_spark(
         ratings are not searched for them.
     scale : (float, float)
         Lowest and highest rating; by default it is detected.
+    kind : {'auto', 'stars'}
+        What kind of number a rating is. 'auto' goes by all values, as `load_ratings`
+        does, and refuses those that can be read in two ways. Ratings cannot be
+        predicted from counts and likes, so these are refused, too.
+    missing : float, optional
+        A number that stands for "no stars given". Such rows are left out.
     **columns
         Names of the columns `user`, `item`, `rating` and `timestamp`, where they are
         not recognized.
@@ -522,7 +592,8 @@ def fit_spark(
     Raises
     ------
     RatingsError
-        If the table cannot be read, or has faults.
+        If the table cannot be read, or has faults; or if its numbers are no stars, or
+        can be read in two ways.
     SparkError
         If Spark is not available.
 
@@ -538,8 +609,9 @@ def fit_spark(
         rated, ids = _load_encoded(source, spark)
         scale = scale or source.scale
     else:
-        rated, ids = _encode_table(source, spark, duplicates, columns)
-    mean, scale = _mean_and_scale(rated.persist(), scale)
+        told = _ToldStars(check_kind(kind), scale, missing)
+        rated, ids, scale = _encode_table(source, spark, duplicates, columns, told)
+    mean = _mean_on_scale(rated.persist(), scale)
     if n_bias_iterations:
         user_bias, item_bias = _biases(rated, mean, damping, n_bias_iterations)
     else:
@@ -559,7 +631,7 @@ def fit_spark(
         items=_model_table(ids[1], item_bias, fitted.itemFactors, n_factors),
         rated=rated,
         settings=dict(
-            mean=float(mean),
+            mean=mean,
             low=float(scale[0]),
             high=float(scale[1]),
             n_factors=n_factors,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from .encoding import Ratings, to_unit
+from .encoding import Ratings, keep_stars, refuse_counts, to_unit
 from .factors import Factors
 from .metrics import rmse
 from .model import RecommenderNet
@@ -162,12 +162,20 @@ def _shuffled_batches(
 # %% ../nbs/08_training.ipynb #f3ed2789
 def _rmse_of(factors: Factors, ratings: Ratings | Shards) -> float:
     """The RMSE of ratings; of shards one after the other."""
-    parts = [ratings] if isinstance(ratings, Ratings) else ratings
-    squares = 0.0
+    parts = [ratings] if isinstance(ratings, Ratings) else _parts_with_stars(ratings)
+    squares, n_ratings = 0.0, 0
     for part in parts:
         predictions = factors.predict(part.user_ix, part.item_ix)
         squares += len(part) * rmse(part.rating, predictions) ** 2
-    return float(np.sqrt(squares / len(ratings)))
+        n_ratings += len(part)
+    return float(np.sqrt(squares / n_ratings))
+
+
+def _parts_with_stars(parts: Iterable[Ratings]) -> Iterator[Ratings]:
+    """The ratings of each file without pairs for which no stars were given."""
+    for part in parts:
+        if part.has_stars is None or part.has_stars.any():
+            yield keep_stars(part)
 
 
 class TrainingRun:
@@ -401,7 +409,7 @@ def _streamed_batches(
 
     def files() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for epoch in count(first_epoch):
-            for ratings in shards.shuffled(seed, epoch):
+            for ratings in _parts_with_stars(shards.shuffled(seed, epoch)):
                 yield inputs_and_targets(ratings, recipe)
 
     def to_batches(*arrays: Any) -> tf.data.Dataset:
@@ -413,7 +421,7 @@ def _streamed_batches(
 
 
 def _steps_per_epoch(ratings: Ratings | Shards, batch_size: int) -> int:
-    sizes = [len(ratings)] if isinstance(ratings, Ratings) else ratings.sizes
+    sizes = [len(ratings)] if isinstance(ratings, Ratings) else ratings.star_sizes
     return sum(-(-size // batch_size) for size in sizes)
 
 # %% ../nbs/08_training.ipynb #94c0db6b
@@ -450,7 +458,7 @@ def train_net(
     Parameters
     ----------
     ratings : Ratings or Shards
-        To fit to.
+        To fit to, but for pairs without stars.
     recipe : str or Recipe
         A name in `RECIPES`, or settings of your own.
     valid : Ratings
@@ -474,6 +482,8 @@ def train_net(
     ------
     ValueError
         If a setting makes no sense, or the checkpoint belongs to another fit.
+    RatingsError
+        If the ratings are counts.
     FloatingPointError
         If training diverges.
 
@@ -486,6 +496,9 @@ def train_net(
         raise ValueError('patience needs a validation part: give `valid`')
     if patience is not None:
         check_int('patience', patience, 0)
+    refuse_counts(ratings.kind)
+    if isinstance(ratings, Ratings):
+        ratings = keep_stars(ratings)
     recipe = _checked_recipe(recipe)
     seed = check_int('seed', seed, 0, 2**32 - 1)
     net = _untrained_net(ratings, recipe, seed)

@@ -492,6 +492,66 @@ def test_numbers_can_be_taken_for_another_kind():
     assert unrated.as_kind('likes').has_stars is None
 
 
+# A file in shards
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('kind', ['auto', 'stars', 'counts', 'likes'])
+def test_shards_of_a_file_mean_what_the_file_means(tmp_path, shape, kind):
+    pytest.importorskip('pyarrow')
+    numbers = np.asarray(SHAPES[shape], float)[:600]
+    if shape == 'a slip':
+        numbers[7] = 11
+    frame = pd.DataFrame({'user': range(len(numbers)), 'item': 1, 'rating': numbers})
+    path = tmp_path / 'r.csv'
+    frame.to_csv(path, index=False)
+    for number, more in enumerate(
+        ({}, {'missing': -1}, {'negative': 'drop'}, {'negative': 'dislike'})
+    ):
+        results = []
+        folder = tmp_path / f's{number}'
+        for read in (
+            lambda: load_ratings(path, say=None, kind=kind, **more),
+            lambda: shard_file(path, folder, 2, kind=kind, **more).load(),
+        ):
+            try:
+                r = read()
+            except RatingsError as e:
+                results.append((str(e), e.argument))
+                continue
+            by_user = dict(zip(r.users.decode(r.user_ix).tolist(), r.rating.tolist()))
+            stars = r.has_stars if r.has_stars is not None else np.ones(len(r), bool)
+            unrated = sorted(r.users.decode(r.user_ix[~stars]).tolist())
+            results.append((r.kind, sorted(by_user.items()), unrated, len(r)))
+        if shape == 'sevens' and kind == 'auto':
+            # Likes are likes, whatever number says so.
+            assert results[0][::3] == results[1][::3] == ('likes', 300)
+            continue
+        assert results[0] == results[1]
+
+
+def test_shards_know_their_stars(tmp_path):
+    pytest.importorskip('pyarrow')
+    frame = opinions()
+    frame.loc[::3, 'rating'] = -1
+    frame.to_csv(tmp_path / 'r.csv', index=False)
+    shards = shard_file(tmp_path / 'r.csv', tmp_path / 's', 3, missing=-1)
+    whole = load_ratings(tmp_path / 'r.csv', say=None, missing=-1)
+    stars = keep_stars(whole)
+    assert shards.scale == whole.scale == (1, 5)
+    assert sum(shards.star_sizes) == len(stars) < len(shards) == len(whole)
+    assert np.isclose(shards.mean, stars.mean)
+    for part, n_stars in zip(shards, shards.star_sizes):
+        assert part.has_stars.sum() == n_stars
+    again = write_shards(whole, tmp_path / 'w', 100)
+    assert sum(again.star_sizes) == len(stars)
+    assert np.isclose(again.mean, stars.mean)
+    assert shards.load().fingerprint != stars.fingerprint
+    with pytest.raises(RatingsError, match='stands for none'):
+        frame.assign(rating=-1).to_csv(tmp_path / 'n.csv', index=False)
+        shard_file(tmp_path / 'n.csv', tmp_path / 'n', missing=-1)
+
+
 # Several numbers for one pair
 
 TWICE = pd.DataFrame(

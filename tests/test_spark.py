@@ -238,6 +238,68 @@ def small_table(**columns):
     return pd.DataFrame(table | columns)
 
 
+def numbers_table(rating, **columns):
+    """A table in which each of 60 users has rated each of 20 items."""
+    pairs = {'user': np.repeat(np.arange(60), 20), 'item': np.tile(np.arange(20), 60)}
+    return pd.DataFrame(pairs | {'rating': rating} | columns)
+
+
+RNG = np.random.default_rng(0)
+STARS = RNG.choice([1, 2, 3, 4, 5], 1200, p=[0.06, 0.11, 0.27, 0.34, 0.22])
+KINDS_TABLES = {
+    'stars': (STARS, 'stars'),
+    'few pieces': (RNG.choice([1, 2, 3], 1200, p=[0.7, 0.2, 0.1]), 'kind'),
+    'plays': (RNG.lognormal(3, 1.5, 1200).round() + 1, 'goal='),
+    'likes': (np.ones(1200), 'likes are all equal'),
+    'a slip': (np.r_[STARS[:-1], 11], 'that of user 59 and item 19 is 11'),
+    'no stars': (np.r_[STARS[:-300], np.full(300, -1)], 'missing=-1'),
+    'moments': (1.6e9 + np.arange(1200), 'or a moment, 2020'),
+}
+
+
+@pytest.mark.parametrize('shape', KINDS_TABLES)
+def test_numbers_mean_in_spark_what_they_mean_in_a_frame(cluster, tmp_path, shape):
+    rating, expected = KINDS_TABLES[shape]
+    table = numbers_table(rating)
+    path = tmp_path / 'a.csv'
+    table.to_csv(path, index=False)
+    settings = dict(n_factors=2, n_blocks=2, n_iterations=1)
+    if expected == 'stars':
+        assert fit_spark(path, cluster, **settings).factors.scale == (1, 5)
+        return
+    with pytest.raises(RatingsError, match=expected) as caught:
+        fit_spark(path, cluster, **settings)
+    if shape not in ('plays', 'likes'):
+        with pytest.raises(RatingsError) as of_frame:
+            Ratings.from_frame(table)
+        assert caught.value.argument == of_frame.value.argument
+    if shape == 'no stars':
+        model = fit_spark(path, cluster, missing=-1, **settings)
+        assert model.factors.scale == (1, 5)
+        assert abs(model.factors.mu - rating[rating > 0].mean()) < 1e-5
+    if shape == 'few pieces':
+        assert fit_spark(path, cluster, kind='stars', **settings).factors.scale == (
+            1,
+            3,
+        )
+        with pytest.raises(RatingsError, match='goal='):
+            fit_spark(path, cluster, kind='counts', **settings)
+    with pytest.raises(ValueError, match="kind='x'"):
+        fit_spark(path, cluster, kind='x')
+
+
+def test_encoded_numbers_keep_their_meaning_in_spark(cluster, tmp_path):
+    rating = np.r_[STARS[:-300], np.full(300, -1)]
+    ratings = Ratings.from_frame(numbers_table(rating), missing=-1)
+    counts = ratings.as_kind('counts')
+    for source in (ratings, write_shards(ratings, tmp_path / 's')):
+        model = fit_spark(source, cluster, n_factors=2, n_blocks=2, n_iterations=1)
+        assert abs(model.factors.mu - rating[rating > 0].mean()) < 1e-5
+    for source in (counts, write_shards(counts, tmp_path / 'c')):
+        with pytest.raises(RatingsError, match='goal='):
+            fit_spark(source, cluster)
+
+
 @pytest.mark.parametrize(
     'table, message',
     [

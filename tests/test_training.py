@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mf_movielens.encoding import Ratings, RatingsError, keep_stars
 from mf_movielens.factors import Factors
 
 TRAIN = """
@@ -75,6 +78,32 @@ def test_killed_and_resumed_training_gives_the_same_factors(tmp_path, kill_and_r
     with np.load(resumed) as a, np.load(uninterrupted) as b:
         for name in ('mu', 'user_bias', 'item_bias', 'user_factors', 'item_factors'):
             assert np.allclose(a[name], b[name], atol=1e-5), name
+
+
+def test_pairs_without_stars_are_left_out(tmp_path):
+    """In memory and from shards; counts are refused."""
+    pytest.importorskip('pyarrow')
+    from mf_movielens.shards import write_shards
+    from mf_movielens.training import RECIPES, train_net
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({'user': np.repeat(range(40), 10), 'item': [*range(10)] * 40})
+    frame['rating'] = rng.integers(1, 6, 400)
+    frame.loc[rng.random(400) < 0.3, 'rating'] = -1
+    ratings = Ratings.from_frame(frame, scale=(1, 5), missing=-1)
+    stars = keep_stars(ratings)
+    recipe = replace(RECIPES['tuned'], n_iterations=3, n_factors=2, batch_size=2**10)
+    shards = write_shards(ratings, tmp_path / 's', seed=0)
+    alone, filtered, streamed = (
+        train_net(source, recipe) for source in (stars, ratings, shards)
+    )
+    assert np.array_equal(alone.factors.user_factors, filtered.factors.user_factors)
+    # One batch an epoch: the order does not matter.
+    assert np.allclose(alone.factors.user_bias, streamed.factors.user_bias, atol=1e-5)
+    counts = Ratings.from_frame(frame, kind='counts', negative='drop')
+    for source in (counts, write_shards(counts, tmp_path / 'c', seed=0)):
+        with pytest.raises(RatingsError, match="kind='stars'"):
+            train_net(source, recipe)
 
 
 def test_the_network_opens_in_a_fresh_process(tmp_path):
