@@ -270,16 +270,19 @@ class _Search:
         trial_s = own[-1] if own else 0.0
         return trial_s + max(trial_s, self.best.seconds if self.best else 0.0)
 
-    def has_time_for(self, solver: Solver) -> bool:
-        """Whether the first trial of a solver, and a fit at the end, fit in."""
+    def has_time_for(self, solver: Solver, share: float = 1.0) -> bool:
+        """Whether a first trial and a fit at the end take at most a share of the time.
+
+        A solver that is not searched step by step takes long.
+        """
         is_known = any(trial.solver == solver.name for trial in self.known.values())
         if is_known or solver.seconds is None:
-            return True
+            return is_known or bool(solver.steps) or share == 1
         fit_s = solver.seconds(self.cases[0].train)
         left = self.budget.seconds_left
         if left is None:
-            return fit_s <= _LONGEST_FIT
-        return (len(self.cases) + 1) * fit_s <= left
+            return fit_s <= share * _LONGEST_FIT
+        return (len(self.cases) + 1) * fit_s <= share * left
 
     def _measure(
         self,
@@ -396,19 +399,21 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
             )
 
 # %% ../nbs/27_tuning.ipynb #dd3fd8c5
-# What is tried first, and after the walk of the first one of them.
-_CANDIDATES: dict[Goal, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    'ranking': (('ials', 'knn', 'blend'), ('ease', 'blend')),
-    'rating': (('als',), ('bayes',)),
+_CANDIDATES: dict[Goal, tuple[str, ...]] = {
+    'ranking': ('ials', 'knn', 'ease', 'blend'),
+    'rating': ('als', 'bayes'),
 }
+# What takes at most this share of the time is tried before the first walk.
+_QUICK = 0.1
 
 
 _BLEND_WEIGHTS = (0.25, 0.5, 0.75)
 
 
-def _start(search: _Search, solver: Solver, is_first: bool) -> bool:
+def _start(search: _Search, solver: Solver, share: float) -> bool:
     """Try what follows from the data; False if that fails, or would take too long."""
-    if not is_first and not search.has_time_for(solver):
+    is_first = not search.best_of
+    if not is_first and not search.has_time_for(solver, share):
         return False
     try:
         return search.attempt(solver, {}, 'start') is not None
@@ -443,28 +448,30 @@ def _try_blends(search: _Search, solver: Solver) -> None:
                 search.attempt(solver, settings, change, make)
 
 
-def _start_all(search: _Search, names: tuple[str, ...]) -> list[Solver]:
-    """Try what follows from the data by each solver; those that were possible."""
+def _start_all(
+    search: _Search, names: tuple[str, ...], share: float = 1.0
+) -> list[Solver]:
+    """Try solvers that were not tried, each in a share of the time; those possible."""
     started = []
     for name in names:
         solver = SOLVERS[name]
         if name == 'blend' and search.best_of:
             _try_blends(search, solver)
-        elif _start(search, solver, is_first=not search.best_of):
+        elif name not in search.best_of and _start(search, solver, share):
             started.append(solver)
     return started
 
 
-def _try_all(search: _Search, first: tuple[str, ...], then: tuple[str, ...]) -> None:
+def _try_all(search: _Search, names: tuple[str, ...]) -> None:
     """Try all candidates until nothing helps, or the budget is spent."""
-    walking = _start_all(search, first)
+    walking = _start_all(search, names, _QUICK)
     _walk(search, walking[0])
-    walking += _start_all(search, then)
+    walking += _start_all(search, names)
     for solver in filter(search.can_win, walking[1:]):
         _walk(search, solver)
     for solver in filter(search.can_win, walking):
         _walk(search, solver, 0.5)
-    if 'blend' in then:
+    if len(names) > 1 and 'blend' in names:
         _try_blends(search, SOLVERS['blend'])
 
 # %% ../nbs/27_tuning.ipynb #a93ca593
@@ -609,7 +616,7 @@ def tune_settings(
     if choice.goal == 'rating':
         ratings = keep_stars(ratings)
     check_seed(seed)
-    candidates = _CANDIDATES[goal] if solver == 'auto' else ((choice.name,), ())
+    names = _CANDIDATES[goal] if solver == 'auto' else (choice.name,)
     budget = _Budget(seconds, trials)
     options = {'n_threads': n_threads, 'progress': False}
     with _progress(budget, goal, progress) as on_trial:
@@ -617,7 +624,7 @@ def tune_settings(
         if checkpoint is not None:
             search.use_checkpoint(Path(checkpoint))
         try:
-            _try_all(search, *candidates)
+            _try_all(search, names)
         except _BudgetSpent:
             pass
         except KeyboardInterrupt:

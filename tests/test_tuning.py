@@ -136,9 +136,24 @@ def test_what_is_far_behind_is_not_searched_further(likes, monkeypatch, lag, has
 
 
 def test_what_is_quick_comes_first(likes):
-    trials = tune_settings(likes, trials=5).trials
-    assert trials.solver.tolist() == ['ials', 'knn', 'blend', 'blend', 'blend']
-    assert trials.weight.tolist()[2:] == [0.25, 0.5, 0.75]
+    trials = tune_settings(likes, trials=9).trials
+    assert trials.solver.tolist() == ['ials', 'knn', 'ease', *6 * ['blend']]
+    assert trials.pairs.tolist()[3:] == 3 * ['knn'] + 3 * ['ease']
+    assert trials.weight.tolist()[3:] == 2 * [0.25, 0.5, 0.75]
+
+
+def test_what_takes_long_comes_after_the_first_walk(likes, monkeypatch):
+    slow = replace(SOLVERS['ease'], seconds=lambda ratings: 100.0)
+    monkeypatch.setattr(tuning, 'SOLVERS', {**SOLVERS, 'ease': slow})
+    solvers = tune_settings(likes).trials.solver.tolist()
+    assert solvers[:6] == ['ials', 'knn', 'blend', 'blend', 'blend', 'ials']
+    assert 'ease' in solvers
+
+
+def test_the_bayesian_model_comes_last(stars):
+    solvers = tune_settings(stars, goal='rating').trials.solver.tolist()
+    assert solvers.index('bayes') > solvers.count('als') / 2
+    assert solvers[:2] == ['als', 'als']
 
 
 def test_the_fits_never_see_what_judges_them(likes, monkeypatch):
