@@ -8,7 +8,14 @@ from __future__ import annotations
 import io
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
@@ -63,6 +70,8 @@ from mf_movielens.values import (
     Notation,
     Origin,
     align_titles,
+    bare_numbers,
+    check_marks,
     check_not_missing,
     declared_notation,
     first_rows,
@@ -137,6 +146,8 @@ class ReadOptions:
         Whether each column but the first holds the ratings of one item.
     adjacency : bool, optional
         Whether each line of a text file is a user and the items they like.
+    marks : str or sequence of str, optional
+        If ratings are words: the words from the lowest to the highest.
 
     Examples
     --------
@@ -160,9 +171,12 @@ class ReadOptions:
     thousands: str | None = None
     wide: bool = False
     adjacency: bool | None = None
+    marks: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         declared_notation(self.decimal, self.thousands)
+        # One that is frozen is set so.
+        object.__setattr__(self, 'marks', check_marks(self.marks))
 
     @property
     def notation(self) -> Notation | None:
@@ -1189,7 +1203,8 @@ def typed_chunks(
     notation = table.options.notation
     for chunk, is_only in _mark_only(c for c in read(columns) if len(c['user'])):
         is_text = 'rating' in chunk and not is_numeric_dtype(chunk['rating'])
-        if is_text and notation is None and not is_only:
+        is_settled = notation is not None or table.options.marks is not None
+        if is_text and not (is_settled or is_only):
             notation = _settle_for_table(table, columns['rating'])
         yield _to_typed(chunk, table, notation)
 
@@ -1212,7 +1227,8 @@ def _settle_for_table(table: Table, column: Hashable) -> Notation:
     """The notation of the numbers of a column, by all of its rows."""
     rows: dict[str, Hashable] = {}
     for chunk in table.careful_chunks({'rating': column}):
-        rows = first_rows(chunk['rating'], table.origin) | rows
+        bare = bare_numbers(chunk['rating'], table.origin)
+        rows = first_rows(bare, table.origin) | rows
     return settle_notation(rows, column, table.origin)
 
 
@@ -1224,7 +1240,7 @@ def _to_typed(chunk: Columns, table: Table, notation: Notation | None) -> Column
         typed[role] = strip_ids(chunk[role], origin)
         check_not_missing(typed[role], 'an id', origin)
     if 'rating' in chunk:
-        rating = to_ratings(chunk['rating'], origin, notation)
+        rating = to_ratings(chunk['rating'], origin, notation, table.options.marks)
     else:
         rating = np.ones(len(index), 'float32')
     typed['rating'] = pd.Series(rating, index=index, copy=False)
@@ -1477,6 +1493,7 @@ def load_ratings(
     query: str | None = None,
     users: Iterable[Any] | None = None,
     items: Iterable[Any] | None = None,
+    marks: str | Sequence[str] | None = None,
 ) -> Ratings:
     """Load ratings from a file, frame or matrix of any sensible shape.
 
@@ -1553,6 +1570,9 @@ def load_ratings(
     users, items : iterable, optional
         Of a sparse matrix: (n_users,) and (n_items,) ids of its rows and columns. If
         not given, ids are their numbers, from 0.
+    marks : str or sequence of str, optional
+        If ratings are words, such as ``'bad,fair,good'``: all of them from the lowest
+        to the highest, which count 1, 2, 3 and so on.
 
     Returns
     -------
@@ -1583,6 +1603,7 @@ def load_ratings(
     of_kinds = (sheet, query, users, items, _is_zero_told(told.scale, missing))
     of_text: Any = (header, quoting, skip, comment, decimal, thousands, wide, adjacency)
     options = ReadOptions(sep, encoding, min_columns, *of_kinds, *of_text)
+    options = replace(options, marks=marks)
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp)
     table = open_named_table(source, options, named)
     own_titles, elsewhere = _divide_titles(titles, table)

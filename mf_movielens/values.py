@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -18,8 +18,9 @@ import pandas as pd
 
 # %% auto #0
 __all__ = ['Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'strip_ids', 'plain_ids', 'to_ids', 'Notation',
-           'ambiguous_texts', 'settle_notation', 'declared_notation', 'shows_decimal_point', 'to_numbers', 'to_ratings',
-           'first_rows', 'narrow', 'units_per_second', 'to_unix_seconds', 'titles_by_id', 'align_titles']
+           'ambiguous_texts', 'settle_notation', 'declared_notation', 'shows_decimal_point', 'bare_numbers',
+           'to_numbers', 'to_ratings', 'check_marks', 'first_rows', 'narrow', 'units_per_second', 'to_unix_seconds',
+           'titles_by_id', 'align_titles']
 
 # %% ../nbs/97_values.ipynb #5038cbed
 from .encoding import RatingsError
@@ -31,6 +32,8 @@ __all__ = [
     'Origin',
     'align_titles',
     'ambiguous_texts',
+    'bare_numbers',
+    'check_marks',
     'check_not_missing',
     'declared_notation',
     'distinct_values',
@@ -521,6 +524,69 @@ def shows_decimal_point(texts: npt.ArrayLike) -> bool:
         for text in np.asarray(texts, object)
     )
 
+# %% ../nbs/97_values.ipynb #5af94853
+_WITH_UNIT = re.compile(
+    r"\s*(?P<number>[-+]?[0-9](?:[0-9.,' \xa0\u202f]*[0-9])?)\s*"
+    r'(?P<unit>/\s*[0-9]+|[^\s0-9.,][^0-9]*)'
+)
+_DRAWN = re.compile('(?P<full>[★⭐🌟*♥❤\ufe0f]*)(?P<half>½?)[☆✩♡]*')
+
+
+def bare_numbers(column: pd.Series, origin: Origin) -> pd.Series:
+    """A column of texts without what all of them have behind the number.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        (n,) texts or other values.
+    origin : Origin
+
+    Returns
+    -------
+    pandas.Series
+        (n,) texts of numbers; the same column if a value is a number by itself, or if
+        two have different words behind it.
+
+    Examples
+    --------
+    >>> bare_numbers(pd.Series(['4/5', '3/5']), Origin('a.csv')).tolist()
+    ['4', '3']
+    >>> bare_numbers(pd.Series(['★★★☆☆', '★½']), Origin('a.csv')).tolist()
+    ['3', '1.5']
+    >>> bare_numbers(pd.Series(['4/5', '8/10']), Origin('a.csv')).tolist()
+    ['4/5', '8/10']
+    """
+    codes, values = distinct_values(column, origin)
+    texts = [value for value in values if isinstance(value, str) and value.strip()]
+    if not texts or len(texts) < len(values):
+        return column
+    plain = _without_unit(texts) or _count_drawn(texts)
+    if plain is None:
+        return column
+    bare = np.append(np.array(plain, object), np.nan)[codes]
+    return pd.Series(bare, index=column.index, name=column.name, dtype=object)
+
+
+def _without_unit(texts: Sequence[str]) -> list[str] | None:
+    found = [_WITH_UNIT.fullmatch(text) for text in texts]
+    matches = [match for match in found if match is not None]
+    # One star, two stars.
+    units = {re.sub(r's$|[\s.]', '', m['unit'].strip().lower()) for m in matches}
+    if len(matches) < len(texts) or len(units) > 1:
+        return None
+    return [match['number'] for match in matches]
+
+
+def _count_drawn(texts: Sequence[str]) -> list[str] | None:
+    """How many stars are filled in; None if anything else is there, or no star is."""
+    found = [_DRAWN.fullmatch(text.replace(' ', '')) for text in texts]
+    matches = [match for match in found if match is not None]
+    full = [len(match['full'].replace('\ufe0f', '')) for match in matches]
+    if len(matches) < len(texts) or not any(full):
+        return None
+    halves = ['.5' if match['half'] else '' for match in matches]
+    return [f'{n}{half}' for n, half in zip(full, halves)]
+
 # %% ../nbs/97_values.ipynb #05d06f6c
 def to_numbers(
     column: pd.Series, origin: Origin, notation: Notation = Notation()
@@ -560,7 +626,10 @@ def to_numbers(
 
 
 def to_ratings(
-    column: pd.Series, origin: Origin, notation: Notation | None = None
+    column: pd.Series,
+    origin: Origin,
+    notation: Notation | None = None,
+    marks: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Ratings of a column, all of them finite numbers.
 
@@ -571,6 +640,9 @@ def to_ratings(
     origin : Origin
     notation : Notation, optional
         Of texts. If not given, the column has to tell it.
+    marks : sequence of str, optional
+        If ratings are words: the words from the lowest to the highest, which count 1,
+        2, 3 and so on.
 
     Returns
     -------
@@ -587,15 +659,18 @@ def to_ratings(
     >>> to_ratings(pd.Series(['4,5', '3']), Origin('a.csv')).tolist()
     [4.5, 3.0]
     """
+    if marks:
+        return _to_places(column, marks, origin)
     if column.dtype == np.float32:
         numbers = column.to_numpy()
     elif pd.api.types.is_numeric_dtype(column):
         numbers = to_numbers(column, origin)
     else:
+        bare = bare_numbers(column, origin)
         notation = notation or settle_notation(
-            first_rows(column, origin), column.name, origin
+            first_rows(bare, origin), column.name, origin
         )
-        numbers = to_numbers(column, origin, notation)
+        numbers = to_numbers(bare, origin, notation)
     expected = 'a rating'
     wrong = ~np.isfinite(numbers)
     if notation is not None and wrong.any():
@@ -603,8 +678,77 @@ def to_ratings(
         if ambiguous_texts([first])[0]:
             signs = ' and '.join(repr(sign) for sign in notation.decimal)
             expected = f'a rating in a column with {signs} before the decimals'
+    _refuse_words(column, wrong, origin)
     refuse_values(column, wrong, expected, origin)
     return narrow(numbers)
+
+
+_MAX_MARKS = 12
+
+
+def _refuse_words(
+    column: pd.Series, wrong: npt.NDArray[np.bool_], origin: Origin
+) -> None:
+    """Ask for the order of the marks if a column has the same few words again."""
+    if column.dtype.kind in 'bifmM' or wrong.sum() < len(wrong) / 2:
+        return
+    words = [w for w in distinct_values(column[wrong], origin)[1] if isinstance(w, str)]
+    if not 2 <= len(words) <= _MAX_MARKS or len(words) > wrong.sum() / 2:
+        return
+    listed = ', '.join(map(repr, sorted(word[:40] for word in words)))
+    place = origin.place(column.index[int(np.argmax(wrong))])
+    raise RatingsError(
+        f'{origin.name}, {place}, column {_as_python(column.name)!r}: there are words '
+        f'in place of numbers: {listed}. If these are marks, say them from the lowest '
+        "to the highest, with commas between: marks='lowest,…,highest'",
+        argument='marks',
+    )
+
+
+def _to_places(column: pd.Series, marks: Sequence[str], origin: Origin) -> np.ndarray:
+    """The place of each value among some marks, from 1."""
+    codes, values = distinct_values(column, origin)
+    place_of = {mark: place for place, mark in enumerate(marks, start=1)}
+    places = [place_of.get(str(value).strip(), np.nan) for value in values]
+    numbers = np.append(np.array(places, float), np.nan)[codes]
+    expected = f'one of the marks {", ".join(map(repr, marks))}'
+    refuse_values(column, np.isnan(numbers), expected, origin)
+    return narrow(numbers)
+
+
+def check_marks(marks: str | Sequence[str] | None) -> list[str] | None:
+    """Marks as a list of words, if there are any.
+
+    Parameters
+    ----------
+    marks : str or sequence of str, optional
+        Words from the lowest to the highest; a text has commas between them.
+
+    Returns
+    -------
+    list of str or None
+
+    Raises
+    ------
+    RatingsError
+        If it is one word, or a word comes twice.
+
+    Examples
+    --------
+    >>> check_marks('bad, fair, good')
+    ['bad', 'fair', 'good']
+    """
+    if marks is None:
+        return None
+    parts = marks.split(',') if isinstance(marks, str) else marks
+    words = [str(word).strip() for word in parts]
+    if len(words) < 2 or len(set(words)) < len(words) or '' in words:
+        raise RatingsError(
+            f'marks={marks!r} has to be two words or more, each of them once, from the '
+            "lowest to the highest, such as 'bad,fair,good'",
+            argument='marks',
+        )
+    return words
 
 
 def first_rows(column: pd.Series, origin: Origin) -> dict[str, Hashable]:
