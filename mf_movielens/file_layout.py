@@ -1086,7 +1086,7 @@ def _check_named(
 
 # %% ../nbs/96_file_layout.ipynb #3efa4b8f
 def _roles_by_place(
-    table_name: str, n_columns: int, named: Mapping[str, Hashable | None]
+    table_name: str, n_columns: int, named: Mapping[str, Hashable | None], hint: str
 ) -> dict[str, Hashable | None]:
     """What the columns of a file without a header are, as far as it is known."""
     n_usual = 2 if named['rating'] is False else 3
@@ -1094,7 +1094,8 @@ def _roles_by_place(
     if not is_usual and any(named[role] is None for role in _REQUIRED_ROLES):
         raise RatingsError(
             f'{table_name} has no header and {n_columns} columns. Name their places, '
-            'from 0: user=0, item=1, rating=2',
+            'from 0: user=0, item=1, rating=2; or rating=False, if there is none'
+            f'{hint}',
             argument='user',
         )
     usual: dict[str, Hashable] = {}
@@ -1157,7 +1158,7 @@ def find_roles(
     columns = list(columns)
     named = dict.fromkeys(ROLES) | dict(named)
     if not has_header:
-        named = _roles_by_place(table_name, len(columns), named)
+        named = _roles_by_place(table_name, len(columns), named, hint)
     titles = columns_named_like(columns, 'titles')
     has_item = named['item'] is not None or columns_named_like(columns, 'item')
     if not has_item and len(titles) == 1:

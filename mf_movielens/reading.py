@@ -81,6 +81,7 @@ from mf_movielens.values import (
     strip_ids,
     titles_by_id,
     to_ids,
+    to_numbers,
     to_ratings,
     to_unix_seconds,
 )
@@ -378,12 +379,22 @@ class TextTable(Table):
     @property
     def hint(self) -> str:
         """What to add to the question for a column."""
-        if not self.has_header or self.options.header:
+        if not self.has_header:
+            _, values = next(self.layout.rows())
+            row = ', '.join(f'{j}: {value[:30]!r}' for j, value in enumerate(values))
+            return f'. The first line has {row}'
+        if self.options.header:
             return ''
-        hint = (
-            '. If the first line is a row and no header, say header=False; if it does '
-            'not belong to the table, skip=1'
-        )
+        head = list(islice(self.layout.rows(), _N_HEAD_ROWS))
+        heading = next((row[0] for _, row in head if _is_heading(row)), None)
+        if heading is not None:
+            named = dict(heading=heading, name=self.origin.name)
+            return _SECTIONS_HINT.format(sign=self.layout.separator, **named)
+        hint = '. If the first line is a row and no header, say header=False; '
+        if line := _find_header(head):
+            hint += f'if line {line} is the header, skip={line - 1}'
+        else:
+            hint += 'if it does not belong to the table, skip=1'
         first = str(self.columns[0])
         if first.startswith(('#', '%')):
             hint += f", or comment='{first[0]}' for all lines of its kind"
@@ -527,6 +538,39 @@ class TextTable(Table):
         return not is_like_ascii or _has_padded_numbers(self.layout.path)
 
 # %% ../nbs/16_reading.ipynb #84b3f8fc
+_SECTIONS_HINT = (
+    '. Lines such as {heading!r} seem to be headings. If each names the item of the '
+    'lines below, write it behind the user in these: '
+    """awk '/:$/ {{sub(/:$/, ""); item = $0; next}} """
+    """{{sub(/{sign}/, "{sign}" item "{sign}"); print}}' {name} > rows.csv"""
+)
+
+
+def _is_heading(row: Sequence[str]) -> bool:
+    """Whether a line is like '17:', as in the files of the Netflix prize."""
+    filled = [value for value in row if value.strip()]
+    return (
+        len(filled) == 1 and filled[0].strip()[:-1].isalnum() and filled[0][-1] == ':'
+    )
+
+
+def _find_header(head: Sequence[tuple[int, list[str]]]) -> int | None:
+    """The line of what looks like a header below other lines; None if there is none.
+
+    It has known names, or more values than the first line, as many as most rows have.
+    """
+    filled = [sum(bool(value.strip()) for value in row) for _, row in head]
+    usual = sorted(filled)[len(filled) // 2]
+    for (line, row), n_filled in [*zip(head, filled)][1:]:
+        known = [role for role in ROLES if columns_named_like(row, role)]
+        is_fuller = filled[0] < usual <= n_filled
+        if len(known) > 1 or (is_fuller and not any(map(is_number, row))):
+            return line
+        if is_fuller:
+            return None
+    return None
+
+
 def _to_quick_column(role: str, column: pd.Series, is_numeric: bool) -> pd.Series:
     """Numbers or categories; `ValueError` for what must be read with more care."""
     if is_numeric:
@@ -847,6 +891,23 @@ class WideTable(Table):
             long = self._to_long(chunk)
             yield {key: long[str(name)] for key, name in columns.items()}
 
+    def _refuse_totals(self, ratings: list[pd.Series]) -> None:
+        """Refuse what a spreadsheet computed beside or below the ratings."""
+        texts = [rating.astype(object) for rating in ratings]
+        numbers = np.array([to_numbers(text, self.origin) for text in texts])
+        is_column = len(numbers) > 2 and _is_summary(numbers.T)
+        is_row = len(numbers.T) > 2 and _is_summary(numbers)
+        if is_column or is_row:
+            place = self.origin.place(ratings[0].index[-1])
+            items = [c for c in self.table.columns if c != self._users]
+            name = f'column {items[-1]!r}' if is_column else place
+            raise RatingsError(
+                f'{self.origin.name}: {name} holds the means, sums or counts of the '
+                'others, and no ratings. Leave it out of the file'
+                + (', and a row of such values, if there is one' if is_column else ''),
+                argument='wide',
+            )
+
     def _to_long(self, chunk: Columns) -> Columns:
         users = chunk[str(self.table.columns.index(self._users))]
         check_not_missing(users, 'an id', self.origin)
@@ -856,6 +917,7 @@ class WideTable(Table):
         row = np.concatenate(given)
         place = np.repeat(np.arange(len(items)), [len(rows) for rows in given])
         values = pd.concat([r.iloc[rows] for r, rows in zip(ratings, given)])
+        self._refuse_totals(ratings)
         order = np.lexsort((place, row))
         names = pd.Index([str(self.table.columns[j]) for j in items], dtype=object)
         long = {
@@ -865,6 +927,27 @@ class WideTable(Table):
         }
         index = users.index[row[order]]
         return {key: pd.Series(x, index=index, name=key) for key, x in long.items()}
+
+
+def _is_summary(numbers: np.ndarray) -> bool:
+    """Whether the last column holds the means, sums or counts of the others."""
+    values, last = numbers[:, :-1], numbers[:, -1]
+    n_values = (~np.isnan(values)).sum(axis=1)
+    # A row of equal values tells nothing.
+    rows = [row[~np.isnan(row)] for row in values]
+    differs = np.array([len(row) > 1 and np.ptp(row) > 0 for row in rows], bool)
+    shown = differs & ~np.isnan(last)
+    if shown.sum() < 3:
+        return False
+    sums, n_values, last = (
+        np.nansum(values[shown], axis=1),
+        n_values[shown],
+        last[shown],
+    )
+    return any(
+        np.allclose(last, expected, rtol=0, atol=0.06)
+        for expected in (sums / n_values, sums, n_values)
+    )
 
 
 def _without_categories(column: pd.Series) -> pd.Series:
@@ -924,6 +1007,17 @@ class AdjacencyTable(Table):
                 raise
             raise explain_read_error(self._path, e) from e
 
+    def _refuse_pairs(self, items: list[str], line: int) -> None:
+        """Refuse items with a rating behind them, as in 12:5."""
+        pairs = [item.rpartition(':') for item in items]
+        if items and all(item and is_number(rating) for item, _, rating in pairs):
+            raise RatingsError(
+                f'{self.origin.name}, line {line}: {items[0]!r} seems to be an item '
+                'and its rating. Lists hold items alone; write a line with user, item '
+                'and rating for each',
+                argument='adjacency',
+            )
+
     def _lists(self) -> Iterator[Columns]:
         separator, comment = self.options.separator, self.options.comment
         lines: list[int] = []
@@ -938,6 +1032,7 @@ class AdjacencyTable(Table):
                 if number <= self.options.skip or is_comment:
                     continue
                 user, *liked = line.split(separator) or ['']
+                self._refuse_pairs(liked, number)
                 lines += [number] * len(liked)
                 users += [user.strip()] * len(liked)
                 items += [item.strip() for item in liked]
