@@ -28,9 +28,9 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
-           'CommentOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument',
-           'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info', 'evaluate',
-           'rate', 'main']
+           'CommentOption', 'MarksOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES',
+           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info',
+           'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -239,6 +239,14 @@ SkipOption = Annotated[
 CommentOption = Annotated[
     str | None, _option('--comment', help='Leave out lines that begin with it.')
 ]
+MarksOption = Annotated[
+    str | None,
+    _option(
+        '--marks',
+        help='If ratings are words: all of them from the lowest to the highest, such '
+        'as bad,fair,good.',
+    ),
+]
 WideOption = Annotated[
     bool | None,
     _option('--wide', help='Each column but the first holds the ratings of one item.'),
@@ -318,7 +326,7 @@ def _with_option(message: str) -> str:
 _SAME_NAME = (
     *('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal'),
     *('liked', 'sheet', 'query'),
-    *('quoting', 'decimal', 'thousands', 'comment', 'skip'),
+    *('quoting', 'decimal', 'thousands', 'comment', 'skip', 'marks'),
 )
 # Those that tell how a table of text is written.
 _TEXT_ARGUMENTS = (
@@ -891,6 +899,7 @@ def train(
     comment: CommentOption = None,
     wide: WideOption = None,
     adjacency: AdjacencyOption = None,
+    marks: MarksOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -954,6 +963,7 @@ def train(
             sep=separator,
             sheet=sheet,
             query=query,
+            marks=marks,
             **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
         chosen, reason = choose_solver(read.ratings, solver, wanted)
@@ -1353,6 +1363,7 @@ def evaluate(
     comment: CommentOption = None,
     wide: WideOption = None,
     adjacency: AdjacencyOption = None,
+    marks: MarksOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on other ratings.
@@ -1376,6 +1387,7 @@ def evaluate(
             sep=separator,
             sheet=sheet,
             query=query,
+            marks=marks,
             **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
     wanted: Any = unknown

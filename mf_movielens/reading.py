@@ -62,6 +62,7 @@ from mf_movielens.records import (
     RecordSource,
     detect_ending,
     open_database,
+    open_json_array,
     open_json_lines,
     open_workbook,
 )
@@ -1053,6 +1054,10 @@ def _json_table(path: Path, options: ReadOptions) -> Table:
     return RecordTable(open_json_lines(path, options.encoding))
 
 
+def _array_table(path: Path, options: ReadOptions) -> Table:
+    return RecordTable(open_json_array(path, options.encoding))
+
+
 def _workbook_table(path: Path, options: ReadOptions) -> Table:
     return RecordTable(open_workbook(path, options.sheet, options.header, options.skip))
 
@@ -1068,12 +1073,13 @@ FORMATS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     '.pq': ParquetTable,
     '.jsonl': _json_table,
     '.ndjson': _json_table,
+    '.json': _array_table,
     '.xlsx': _workbook_table,
     '.sqlite': _database_table,
     '.duckdb': _database_table,
 }
 # Of these, the content alone decides.
-_BY_CONTENT = ('.xlsx', '.sqlite', '.duckdb')
+_BY_CONTENT = ('.json', '.xlsx', '.sqlite', '.duckdb')
 
 
 def open_table(source: Any, options: ReadOptions | None = None) -> Table:
@@ -1595,7 +1601,7 @@ def load_ratings(
     Parameters
     ----------
     source : path, pandas.DataFrame, table that speaks Arrow, or sparse matrix
-        A file of CSV, TSV or JSON Lines, perhaps packed by gzip, bzip2, xz, zstd or
+        A file of CSV, TSV or JSON, perhaps packed by gzip, bzip2, xz, zstd or
         zip; a parquet file, a workbook (``.xlsx``), or a database of SQLite or DuckDB;
         a frame of pandas or polars, or another table that speaks Arrow; or a sparse
         matrix of scipy, users × items, whose stored values are ratings.

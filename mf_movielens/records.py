@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Reading', 'RecordSource', 'is_sound', 'to_series', 'detect_ending', 'open_json_lines', 'open_workbook',
-           'open_database']
+__all__ = ['Reading', 'RecordSource', 'is_sound', 'to_series', 'detect_ending', 'open_json_lines', 'open_json_array',
+           'open_workbook', 'open_database']
 
 # %% ../nbs/96b_records.ipynb #f2ab496b
 from .encoding import RatingsError
@@ -49,6 +49,7 @@ __all__ = [
     'detect_ending',
     'is_sound',
     'open_database',
+    'open_json_array',
     'open_json_lines',
     'open_workbook',
     'to_series',
@@ -214,8 +215,8 @@ def detect_ending(path: Path) -> str | None:
     Returns
     -------
     str or None
-        '.parquet', '.xlsx', '.sqlite', '.duckdb' or '.jsonl'; None if it is another
-        format, or text.
+        '.parquet', '.xlsx', '.sqlite', '.duckdb', '.jsonl', or '.json' for an array of
+        objects; None if it is another format, or text.
 
     Raises
     ------
@@ -239,7 +240,14 @@ def detect_ending(path: Path) -> str | None:
             return '.duckdb'
         if start.startswith(b'PAR1'):
             return '.parquet'
+    if re.match(r'\s*\[\s*\{', _as_text(start)):
+        return '.json'
     return '.jsonl' if _begins_with_object(start) else None
+
+
+def _as_text(start: bytes) -> str:
+    is_wide = start.startswith((b'\xff\xfe', b'\xfe\xff'))
+    return start.decode('utf-16' if is_wide else 'utf-8-sig', 'replace')
 
 
 def _is_workbook(path: Path) -> bool:
@@ -252,8 +260,7 @@ def _is_workbook(path: Path) -> bool:
 
 def _begins_with_object(start: bytes) -> bool:
     """Whether the first line that is not blank is an object of JSON."""
-    is_wide = start.startswith((b'\xff\xfe', b'\xfe\xff'))
-    text = start.decode('utf-16' if is_wide else 'utf-8-sig', 'replace').lstrip()
+    text = _as_text(start).lstrip()
     if not text.startswith('{'):
         return False
     line, end, _ = text.partition('\n')
@@ -338,9 +345,11 @@ def open_json_lines(path: Path, encoding: str | None = None) -> RecordSource:
     ['user', 'item', 'rating']
     """
     columns: dict[str, None] = {}
+    n_records = 0
     try:
         encoding = detect_encoding(path, encoding, is_json=True)
         for _, record in _json_records(path, encoding):
+            n_records += 1
             if not record.keys() <= columns.keys():
                 columns |= dict.fromkeys(record)
     except RatingsError:
@@ -349,8 +358,79 @@ def open_json_lines(path: Path, encoding: str | None = None) -> RecordSource:
         raise explain_read_error(path, e) from e
     if not columns:
         raise RatingsError(f'{path} is empty. {_ONE_OBJECT_A_LINE}')
+    lists = [key for key in record if isinstance(record[key], list)]
+    if n_records == 1 and lists:
+        raise RatingsError(
+            f'{path}: its only object holds a list, {lists[0]!r}. If these are the '
+            'ratings, write the list alone to a file, as an array of objects: '
+            f'pandas.DataFrame(json.load(open({str(path)!r}))[{lists[0]!r}])'
+            ".to_json('ratings.json', orient='records')"
+        )
     read = partial(_read_json, path, encoding, [*columns])
     return RecordSource(str(path), 'line', [*columns], 'JSON Lines', read)
+
+
+def open_json_array(path: Path, encoding: str | None = None) -> RecordSource:
+    """Open a file that is one array of objects of JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file is read into memory as a whole.
+    encoding : str, optional
+        Of the text; detected if not given.
+
+    Returns
+    -------
+    RecordSource
+
+    Raises
+    ------
+    RatingsError
+        If it is no such array, or has a key twice; or the file is damaged, or would
+        fill the memory.
+
+    Examples
+    --------
+    >>> open_json_array(Path('ratings.json')).columns  # doctest: +SKIP
+    ['user', 'item', 'rating']
+    """
+    decode = json.JSONDecoder(object_pairs_hook=_object_of).decode
+    try:
+        encoding = detect_encoding(path, encoding, is_json=True)
+        with open_binary(path) as file, io.TextIOWrapper(file, encoding) as text:
+            records = decode(text.read())
+    except RatingsError:
+        raise
+    except (*READ_ERRORS, RecursionError) as e:
+        raise explain_read_error(path, e) from e
+    if not isinstance(records, list):
+        raise RatingsError(f'{path} is no array of objects')
+    columns: dict[str, None] = {}
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise RatingsError(
+                f'{path}, record {number}: {repr(record)[:_SHOWN_LETTERS]} is no object'
+            )
+        columns |= dict.fromkeys(record)
+    if not columns:
+        raise RatingsError(f'{path} is empty')
+    read = partial(_read_array, f'{path}, record', records, [*columns])
+    return RecordSource(str(path), 'record', [*columns], 'an array of JSON', read)
+
+
+def _read_array(
+    source: str,
+    records: list[dict[str, Any]],
+    columns: list[str],
+    places: Sequence[int],
+) -> Iterator[list[pd.Series]]:
+    keys = [columns[place] for place in places]
+    rows = (
+        (number, [record.get(key) for key in keys])
+        for number, record in enumerate(records, start=1)
+    )
+    yield from _series_of(rows, keys, source)
 
 
 def _read_json(

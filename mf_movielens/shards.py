@@ -874,7 +874,7 @@ def shard_file(
         or leave them out.
     **written
         How the file is written: `header`, `quoting`, `skip`, `comment`, `decimal`,
-        `thousands`, `wide` and `adjacency`, as in `load_ratings`.
+        `thousands`, `wide`, `adjacency` and `marks`, as in `load_ratings`.
 
     Returns
     -------

@@ -206,7 +206,7 @@ def test_a_zip_that_hides_more_than_it_says(tmp_path):
         (gzip.compress(b'r.csv'.ljust(257, b'\0') + b'ustar  '), 'archive of files'),
         (gzip.compress(b'PAR1'), 'parquet file inside'),
         (b'ARROW1\0\0', 'read_feather'),
-        (b'[{"user": 1}]', 'Write one object a line'),
+        (b'[["user", 1]]', 'Write one object a line'),
         (b'{\n"user": 1\n}\n', 'Write one object a line'),
         (zipped({'mimetype': b'x', 'content.xml': b''}), 'LibreOffice'),
         (zipped({'xl/workbook.bin': b'x'}), 'binary workbook'),
@@ -362,6 +362,37 @@ def test_a_long_file_of_json_is_read_in_pieces(tmp_path, monkeypatch):
 
     (tmp_path / 'r.jsonl').write_text(json_lines(*rows))
     assert len(shard_file(tmp_path / 'r.jsonl', tmp_path / 's', 2)) == 50
+
+
+@pytest.mark.parametrize('name', ['r.json', 'r.txt', 'r'])
+@pytest.mark.parametrize('packing', [None, *PACK])
+def test_an_array_of_objects_is_read(tmp_path, name, packing):
+    records = [dict(user=u, item=i, rating=r) for u, i, r in EXPECTED]
+    for indent in (None, 2):
+        content = json.dumps(records, indent=indent).encode()
+        pack = PACK[packing] if packing else bytes
+        (tmp_path / name).write_bytes(pack(content))
+        assert triples(load_ratings(tmp_path / name, say=None)) == EXPECTED
+    content = json.dumps([*records, dict(user='c', item='d', rating='good')])
+    (tmp_path / name).write_text(content)
+    assert "record 3, column 'rating': 'good'" in str(refusal(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        ('[{"user": 1}, 2]', 'record 2: 2 is no object'),
+        ('[{"user": 1}', "Expecting ',' delimiter"),
+        ('[{"user": 1, "user": 2}]', "the key 'user' occurs twice"),
+        ('[{}]', 'is empty'),
+        ('[{"user": [1], "item": 2, "rating": 3}]', 'is no single value'),
+        ('[{' + '"a":[{' * 10**5, 'r.json'),
+        ('{"ratings": [{"user": 1}]}', "holds a list, 'ratings'"),
+    ],
+)
+def test_what_is_no_array_of_objects_is_refused(tmp_path, content, words):
+    (tmp_path / 'r.json').write_text(content)
+    assert words in str(refusal(tmp_path / 'r.json'))
 
 
 # Workbooks

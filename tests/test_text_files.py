@@ -488,6 +488,141 @@ def test_options_are_kept_in_one_place():
         ReadOptions(decimal='x')
 
 
+# Ratings that are no plain numbers
+
+
+@pytest.mark.parametrize(
+    'values, numbers',
+    [
+        (['4/5', '3/5', '5 / 5'], [4, 3, 5]),
+        (['80%', '62,5 %'], [80, 62.5]),
+        (['1 star', '4 stars', '3.5 Stars'], [1, 4, 3.5]),
+        (['1.234 Stk.', '1.234.567 Stk.'], [1234, 1234567]),
+        (['★★★☆☆', '★☆☆☆☆', '☆☆☆☆☆'], [3, 1, 0]),
+        (['★★★½', '½', '★ ★'], [3.5, 0.5, 2]),
+        (['***', '*'], [3, 1]),
+        (['⭐️⭐️', '⭐️'], [2, 1]),
+    ],
+)
+def test_a_unit_is_left_out_and_drawn_stars_are_counted(read, values, numbers):
+    ratings = read(plays(*values, rating='rating'), kind='stars')
+    assert ratings.rating.tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        ['4/5', '8/10'],
+        ['4 kg', '4 g'],
+        ['4/5', '4'],
+        ['4 stars', 'good'],
+        ['☆☆☆', '☆'],
+        ['★★★', '4'],
+        ['2005-09-04', '2005-09-05'],
+        ['12:30', '12:31'],
+    ],
+)
+def test_units_that_differ_are_refused(refused, values):
+    assert "column 'rating'" in refused(plays(*values, rating='rating'))
+    assert 'is not a rating' in refused(plays(*values, rating='rating'))
+
+
+def test_a_unit_does_not_hide_a_question(read, refused, monkeypatch):
+    values = ['1,234 pts', '12 pts', '7 pts']
+    assert "decimal=','" in refused(plays(*values, rating='rating'))
+    monkeypatch.setattr(reading, 'CHUNK_ROWS', 2)
+    assert "decimal=','" in refused(plays(*values, rating='rating'))
+    values = [*values[1:], '2 pts', '1,234 pts', '0,5 pts']
+    ratings = read(plays(*values, rating='rating'), kind='counts')
+    assert ratings.rating.tolist()[3:] == [float(np.float32(1.234)), 0.5]
+
+
+WORDS = ['good', 'bad', 'fair', 'good', 'good', 'bad', 'fair']
+
+
+def test_words_are_put_in_order(read, refused, tmp_path):
+    text = plays(*WORDS, rating='rating')
+    message = refused(text)
+    assert "line 2, column 'rating'" in message
+    assert "'bad', 'fair', 'good'" in message
+    assert "marks='lowest,…,highest'" in message
+    for marks in ('bad, fair,good', ['bad', 'fair', 'good']):
+        ratings = read(text, marks=marks, kind='stars')
+        assert ratings.rating.tolist() == [3, 1, 2, 3, 3, 1, 2]
+    assert "line 4, column 'rating': 'fair' is not one of the marks" in refused(
+        text, marks='bad,good'
+    )
+    for wrong in ('good', 'good,good', 'good,,bad', ''):
+        assert 'marks=' in refused(text, marks=wrong)
+    shards = pytest.importorskip('mf_movielens.shards')
+    (tmp_path / 'r.csv').write_text(text)
+    written = shards.shard_file(
+        tmp_path / 'r.csv', tmp_path / 's', kind='stars', marks='bad,fair,good'
+    )
+    assert sorted(written.load().rating) == [1, 1, 2, 2, 3, 3, 3]
+
+
+def test_texts_that_hardly_come_again_are_no_marks(refused):
+    values = ['good', 'so-so', 'bad', 'fine', 'odd', 'poor']
+    assert "'good' is not a rating" in refused(plays(*values, rating='rating'))
+
+
+# What the question for a column says besides
+
+
+@pytest.mark.parametrize(
+    'before, skip',
+    [('My books;;\n;;\n', 2), ('My books\n', 1), ('A;B;C\n\nby me;;\n', 3)],
+)
+def test_the_line_of_a_header_further_down_is_named(read, refused, before, skip):
+    text = before + 'member;book;score\n' + 'a;Momo;4\nb;Momo;3\n' * 3
+    message = refused(text)
+    assert f'if line {skip + 1} is the header, skip={skip}' in message
+    ratings = read(text, skip=skip, duplicates='last')
+    assert ratings.users.index.tolist() == ['a', 'b']
+
+
+def test_no_header_further_down_is_made_up(refused):
+    text = 'Mitglied;Titel;Note\n' + 'a;Momo;4\nb;Emma;3\n' * 3
+    assert 'if it does not belong to the table, skip=1' in refused(text)
+
+
+def test_headings_are_told_from_rows(refused):
+    text = '1:\n7,4,2005-09-04\n8,3,2005-09-05\n2:\n7,1,2005-09-06\n'
+    assert "Lines such as '1:' seem to be headings" in refused(text)
+
+
+def test_a_table_without_names_is_shown(refused):
+    message = refused('a - - 4 "x y" 7\nb - - 5 "z" 8\n')
+    assert "0: 'a', 1: '-', 2: '-', 3: '4', 4: 'x y', 5: '7'" in message
+
+
+def test_items_with_ratings_are_no_lists(refused):
+    lists = '0 5:1 7:3 9:2 11:5 13:1\n1 5:4\n'
+    message = refused(lists, adjacency=True)
+    assert "line 1: '5:1' seems to be an item and its rating" in message
+
+
+WIDE = [['who', 'x', 'y', 'z'], ['a', 4, 5, 1], ['b', 1, 3, 3], ['c', 2, 5, 4]]
+
+
+@pytest.mark.parametrize('total', [sum, lambda row: sum(row) / 3, len])
+def test_totals_of_a_wide_table_are_no_ratings(read, refused, total):
+    def text(rows):
+        return ''.join(';'.join(map(str, row)) + '\n' for row in rows)
+
+    assert len(read(text(WIDE), wide=True)) == 9
+    beside = [[*row, total(row[1:]) if j else 'All'] for j, row in enumerate(WIDE)]
+    assert "column 'All' holds the means, sums" in refused(text(beside), wide=True)
+    below = ['All', *(total(column) for column in list(zip(*WIDE[1:]))[1:])]
+    assert 'line 5 holds the means, sums' in refused(text([*WIDE, below]), wide=True)
+
+
+def test_people_who_like_all_the_same_are_no_totals(read):
+    rows = 'who;x;y;z\n' + ''.join(f'u{j};{j};{j};{j}\n' for j in range(1, 6))
+    assert len(read(rows, wide=True)) == 15
+
+
 # The same on the command line
 
 
