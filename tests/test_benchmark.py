@@ -514,3 +514,27 @@ def test_plays_are_likes_and_stars_are_stars(data, outside_file, monkeypatch):
         assert len(np.unique(file['rating'])) == 7
     monkeypatch.setattr(data, 'MOST_STARS', 5)
     assert (data.outside_arrays('plays-test')['rating'] == 1).all()
+
+
+def test_every_shape_of_numbers_is_read_as_the_table_says(programs):
+    """On synthetic stars: what is asked and taken, as it was on those of MovieLens."""
+    kinds = importlib.import_module('kinds')
+    table = pd.read_csv(kinds.RESULTS / 'kinds.csv', keep_default_na=False)
+    assert not table[['split', 'seed', 'shape']].duplicated().any()
+    assert table.groupby('split').seed.nunique().to_dict() == {
+        'test': kinds.N_TEST_FITS,
+        'validation': kinds.N_VALIDATION_PARTS,
+    }
+    assert table.recall.between(0.2, 0.35).all()
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({'user_id': np.arange(3000) % 300, 'item_id': range(3000)})
+    frame['rating'] = rng.choice([1, 2, 3, 4, 5], 3000, p=[0.1, 0.1, 0.3, 0.3, 0.2])
+    shapes = kinds.shapes_of(Ratings.from_frame(frame, scale=(1, 5)), 0)
+    assert list(shapes) == table['shape'].unique().tolist()
+    for name, shape in shapes.items():
+        ratings, asked = kinds.read(shape)
+        rows = table[table['shape'] == name]
+        assert set(rows.asked) == {asked}, name
+        assert set(rows.kind) == {ratings.kind}, name
+        if ratings.kind == 'stars':
+            assert set(rows[['low', 'high']].itertuples(index=False)) == {ratings.scale}
