@@ -96,6 +96,10 @@ TABLES = [
     ),
     lines('"user" "item" "rating"', '"1" "a b" "x" 4', '"2" "c" "x" 3'),
     lines('0 1 2 3 4 5', '1 2', '2 3 4'),
+    lines('My films,,', ',,', 'user,film,rating', 'a,x,4/5', 'b,y,3/5', 'c,y,1/5'),
+    'user;item;rating\na;x;★★★½\nb;x;★☆☆☆☆\n'.encode(),
+    lines('who,x,y,z', 'a,4,5,1', 'b,1,,3', 'c,2,5,4', 'all,7,10,8'),
+    lines('user,item,rating', 'a,x,good', 'b,x,bad', 'c,x,good', 'd,x,bad'),
 ]
 # fmt: off
 WORDS = [
@@ -322,6 +326,7 @@ READ_SETTINGS: list[dict[str, Any]] = [
     dict(skip=1, comment='#', thousands=' '),
     dict(wide=True),
     dict(adjacency=True),
+    dict(marks='bad,good'),
     dict(duplicates='last', timestamp=False),
 ]
 
@@ -393,6 +398,14 @@ def json_case(folder: Path) -> Case:
         lambda rows: lines(*map(json.dumps, rows))
     )
     return table_case(folder, 'r.jsonl', damaged(JSON_LINES, JSON_WORDS) | tables)
+
+
+def array_case(folder: Path) -> Case:
+    arrays = [
+        b'[' + b','.join(line for line in text.splitlines() if line[:1] == b'{') + b']'
+        for text in JSON_LINES
+    ]
+    return table_case(folder, 'r.json', damaged(arrays, JSON_WORDS))
 
 
 def workbook_case(folder: Path) -> Case:
@@ -665,6 +678,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     'text, packed otherwise': packed_case,
     'text, cut into shards': sharded_case,
     'JSON Lines': json_case,
+    'array of JSON': array_case,
     'workbook': workbook_case,
     'database of SQLite': database_case,
     'database of DuckDB': duckdb_case,
