@@ -96,10 +96,15 @@ TABLES = [
     ),
     lines('"user" "item" "rating"', '"1" "a b" "x" 4', '"2" "c" "x" 3'),
     lines('0 1 2 3 4 5', '1 2', '2 3 4'),
-    lines('My films,,', ',,', 'user,film,rating', 'a,x,4/5', 'b,y,3/5', 'c,y,1/5'),
+    lines('user,film,rating', 'a,x,4/5', 'b,y,3/5', 'c,y,1/5'),
     'user;item;rating\na;x;★★★½\nb;x;★☆☆☆☆\n'.encode(),
+]
+# They cannot be read without an answer.
+QUESTIONS = [
+    lines('My films,,', ',,', 'user,film,rating', 'a,x,4', 'b,y,3', 'c,y,1'),
     lines('who,x,y,z', 'a,4,5,1', 'b,1,,3', 'c,2,5,4', 'all,7,10,8'),
     lines('user,item,rating', 'a,x,good', 'b,x,bad', 'c,x,good', 'd,x,bad'),
+    lines('user,item,rating', 'a,x,4', 'b,x,NA', 'c,x,NA', 'd,x,3'),
 ]
 # fmt: off
 WORDS = [
@@ -327,6 +332,7 @@ READ_SETTINGS: list[dict[str, Any]] = [
     dict(wide=True),
     dict(adjacency=True),
     dict(marks='bad,good'),
+    dict(missing='NA'),
     dict(duplicates='last', timestamp=False),
 ]
 
@@ -343,7 +349,7 @@ def table_case(folder: Path, name: str, contents: Bytes) -> Case:
 
 
 def text_case(folder: Path) -> Case:
-    return table_case(folder, 'r.csv', damaged(TABLES))
+    return table_case(folder, 'r.csv', damaged([*TABLES, *QUESTIONS]))
 
 
 def gzip_case(folder: Path) -> Case:

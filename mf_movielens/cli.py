@@ -182,8 +182,10 @@ KindOption = Annotated[
     ),
 ]
 MissingOption = Annotated[
-    float | None,
-    _option('--missing', help='A number that means that no stars were given.'),
+    str | None,
+    _option(
+        '--missing', help='A number or a word that means that no stars were given.'
+    ),
 ]
 NegativeOption = Annotated[
     str,
@@ -301,12 +303,12 @@ def _with_options(error: RatingsError) -> str:
             return f'--no-{name}' if word == 'False' else f'--{name}'
         if pair:
             return f'{_option_name(name)} {pair.replace(",", "")}'
-        if text:
+        if text is not None:
             return f'{_option_name(name)} {shlex.quote(text)}'
         return f'{_option_name(name)} {"none" if word == "False" else word}'
 
     names = '|'.join((*_SAME_NAME, *_SWITCHES, *_OPTION_OF_ARGUMENT))
-    pattern = rf"\b({names})=(?:'([^']+)'|\(([^()]+)\)|(-?\w+|…))"
+    pattern = rf"\b({names})=(?:'([^']*)'|\(([^()]+)\)|(-?\w+|…))"
     return re.sub(pattern, to_option, str(error))
 
 
@@ -333,13 +335,15 @@ _TEXT_ARGUMENTS = (
     *('header', 'quoting', 'decimal', 'thousands', 'skip', 'comment', 'wide'),
     'adjacency',
 )
+# Those whose value may be the word none.
+_WORDS = ('quoting', 'missing')
 _DEFAULTS = {'duplicates': 'auto', 'kind': 'auto', 'negative': 'raise'}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, as arguments of `load_ratings`."""
     return {
-        name: False if value == 'none' and name != 'quoting' else value
+        name: False if value == 'none' and name not in _WORDS else value
         for name, value in options.items()
         if value is not None and value != _DEFAULTS.get(name)
     }

@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from os import PathLike
@@ -68,6 +68,7 @@ from mf_movielens.records import (
 )
 from .unpacking import check_unpacked_size, open_binary
 from mf_movielens.values import (
+    NO_RATING,
     Notation,
     Origin,
     align_titles,
@@ -79,6 +80,7 @@ from mf_movielens.values import (
     narrow,
     settle_notation,
     shows_decimal_point,
+    stands_for_none,
     strip_ids,
     titles_by_id,
     to_ids,
@@ -150,6 +152,8 @@ class ReadOptions:
         Whether each line of a text file is a user and the items they like.
     marks : str or sequence of str, optional
         If ratings are words: the words from the lowest to the highest.
+    missing : float or str, optional
+        A number or a word that stands for no rating; nothing, if it is empty.
 
     Examples
     --------
@@ -174,6 +178,7 @@ class ReadOptions:
     wide: bool = False
     adjacency: bool | None = None
     marks: str | Sequence[str] | None = None
+    missing: float | str | None = None
 
     def __post_init__(self) -> None:
         declared_notation(self.decimal, self.thousands)
@@ -327,6 +332,8 @@ class FrameTable(Table):
 # %% ../nbs/16_reading.ipynb #84bcf9ef
 CHUNK_ROWS = 2**20
 _N_HEAD_ROWS = 200
+# What stands where there is no number.
+_BLANK_WORDS = ('', '-', '?', '.', 'NA', 'N/A', 'NaN', 'nan', 'null', 'NULL')
 # What tells that a file has to be read with care.
 _UNEXPECTED = (*READ_ERRORS, RuntimeWarning, pd.errors.ParserWarning)
 
@@ -383,7 +390,8 @@ class TextTable(Table):
         if not self.has_header:
             _, values = next(self.layout.rows())
             row = ', '.join(f'{j}: {value[:30]!r}' for j, value in enumerate(values))
-            return f'. The first line has {row}'
+            is_wide = len(values) > 5 and all(map(is_number, values[1:]))
+            return f'. The first line has {row}' + (_WIDE_HINT if is_wide else '')
         if self.options.header:
             return ''
         head = list(islice(self.layout.rows(), _N_HEAD_ROWS))
@@ -420,7 +428,7 @@ class TextTable(Table):
         rows = [values for _, values in islice(self.layout.rows(), 1, _N_HEAD_ROWS)]
         columns = list(zip_longest(*rows, fillvalue=''))
         return [
-            all(not value or is_number(value) for value in column)
+            all(value in _BLANK_WORDS or is_number(value) for value in column)
             if any(column)
             else None
             for column in columns
@@ -892,6 +900,16 @@ class WideTable(Table):
             long = self._to_long(chunk)
             yield {key: long[str(name)] for key, name in columns.items()}
 
+    def _is_given(self, ratings: pd.Series) -> npt.NDArray[np.bool_]:
+        """Where there is a rating; in a wide table, the others are no likes either."""
+        missing = self.options.missing
+        is_given: npt.NDArray[np.bool_] = ratings.notna().to_numpy(bool)
+        if isinstance(missing, str):
+            return is_given & ~stands_for_none(ratings, missing)
+        if missing is not None:
+            return is_given & (to_numbers(ratings, self.origin) != missing)
+        return is_given
+
     def _refuse_totals(self, ratings: list[pd.Series]) -> None:
         """Refuse what a spreadsheet computed beside or below the ratings."""
         texts = [rating.astype(object) for rating in ratings]
@@ -914,7 +932,7 @@ class WideTable(Table):
         check_not_missing(users, 'an id', self.origin)
         items = [j for j, c in enumerate(self.table.columns) if c != self._users]
         ratings = [_without_categories(chunk[str(j)]) for j in items]
-        given = [np.flatnonzero(rating.notna()) for rating in ratings]
+        given = [np.flatnonzero(self._is_given(rating)) for rating in ratings]
         row = np.concatenate(given)
         place = np.repeat(np.arange(len(items)), [len(rows) for rows in given])
         values = pd.concat([r.iloc[rows] for r, rows in zip(ratings, given)])
@@ -1162,8 +1180,7 @@ def _open_text(path: Path, options: ReadOptions) -> Table:
             argument='wide',
         )
     if options.wide:
-        header = True if options.header is None else options.header
-        return TextTable(path, replace(options, header=header, min_columns=2))
+        return _open_wide_text(path, options)
     has_lists = options.adjacency
     nothing_said = options.separator is None and options.header is None
     if has_lists is None and nothing_said:
@@ -1171,6 +1188,22 @@ def _open_text(path: Path, options: ReadOptions) -> Table:
             path, options.encoding, options.skip, options.comment
         )
     return AdjacencyTable(path, options) if has_lists else TextTable(path, options)
+
+
+def _open_wide_text(path: Path, options: ReadOptions) -> Table:
+    """A text file whose first line, as a rule, has the ids of the items."""
+    header = True if options.header is None else options.header
+    table = TextTable(path, replace(options, header=header, min_columns=2))
+    _, names = next(table.layout.rows())
+    twice = [name for name in names if names.count(name) > 1]
+    if options.header is None and twice:
+        raise RatingsError(
+            f'{path}: the first line has {twice[0]!r} twice, so it may not hold the '
+            'ids of the items. If it is a row, say header=False; if it holds them, '
+            'header=True',
+            argument='header',
+        )
+    return table
 
 
 def open_named_table(
@@ -1341,7 +1374,9 @@ def _to_typed(chunk: Columns, table: Table, notation: Notation | None) -> Column
         typed[role] = strip_ids(chunk[role], origin)
         check_not_missing(typed[role], 'an id', origin)
     if 'rating' in chunk:
-        rating = to_ratings(chunk['rating'], origin, notation, table.options.marks)
+        options = table.options
+        word = options.missing if isinstance(options.missing, str) else None
+        rating = to_ratings(chunk['rating'], origin, notation, options.marks, word)
     else:
         rating = np.ones(len(index), 'float32')
     typed['rating'] = pd.Series(rating, index=index, copy=False)
@@ -1588,7 +1623,7 @@ def load_ratings(
     adjacency: bool | None = None,
     say: Callable[[str], object] | None = print,
     kind: Kind | Literal['auto'] = 'auto',
-    missing: float | None = None,
+    missing: float | str | None = None,
     negative: Literal['raise', 'dislike', 'drop'] = 'raise',
     sheet: str | None = None,
     query: str | None = None,
@@ -1656,8 +1691,9 @@ def load_ratings(
         What kind of number a rating is: marks on a scale; plays, pieces and other
         weights, of which more is more; or nothing but the pair counts. 'auto' goes by
         all values, and refuses those that can be read in two ways.
-    missing : float, optional
-        A number that stands for "no stars given", such as -1. Such a pair is left out
+    missing : float or str, optional
+        A number or a word that stands for "no stars given", such as -1 or 'NA'; ''
+        if nothing stands there. Such a pair is left out
         to predict ratings, and is a like to rank items.
     negative : {'raise', 'dislike', 'drop'}
         Of counts, 0 or less in all, such as returns: refuse them, take them for
@@ -1699,12 +1735,15 @@ def load_ratings(
     the frame: a frame; user from 'reader', item from 'book', rating from 'stars'.
     2 ratings from 0.5 to 5 of 1 items by 2 users
     """
+    # Words in an order are marks.
+    kind = 'stars' if marks and kind == 'auto' else kind
     told = _what_was_told(kind, scale, duplicates)
     min_columns = 2 if rating is False else 3
     of_kinds = (sheet, query, users, items, _is_zero_told(told.scale, missing))
     of_text: Any = (header, quoting, skip, comment, decimal, thousands, wide, adjacency)
     options = ReadOptions(sep, encoding, min_columns, *of_kinds, *of_text)
-    options = replace(options, marks=marks)
+    options = replace(options, marks=marks, missing=_number_or_word(missing))
+    missing = NO_RATING if isinstance(options.missing, str) else options.missing
     named = dict(user=user, item=item, rating=rating, timestamp=timestamp)
     table = open_named_table(source, options, named)
     own_titles, elsewhere = _divide_titles(titles, table)
@@ -1732,9 +1771,20 @@ def load_ratings(
     return ratings
 
 # %% ../nbs/16_reading.ipynb #db592dad
-def _is_zero_told(scale: tuple[float, float] | None, missing: float | None) -> bool:
+def _number_or_word(missing: float | str | None) -> float | str | None:
+    """What stands for no rating; a number that is a text becomes one."""
+    if isinstance(missing, str):
+        with suppress(ValueError):
+            return float(missing.replace(',', '.'))
+        return missing.strip()
+    return missing
+
+
+def _is_zero_told(
+    scale: tuple[float, float] | None, missing: float | str | None
+) -> bool:
     """Whether it was said what a zero is: a rating, or none."""
-    return missing == 0 or (scale is not None and scale[0] <= 0)
+    return missing in (0, '0') or (scale is not None and scale[0] <= 0)
 
 
 def _divide_titles(titles: _TitleSource, table: Table) -> tuple[Any, _TitleSource]:

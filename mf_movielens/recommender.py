@@ -67,6 +67,29 @@ from mf_movielens.validation import (
 # %% ../nbs/17_recommender.ipynb #9874ca25
 __all__ = ['Recommender']
 
+# %% ../nbs/17_recommender.ipynb #d7a77b2e
+def _as_ratings(
+    caller: str,
+    data: Any,
+    kind: str,
+    users: Iterable[Any] | None = None,
+    items: Iterable[Any] | None = None,
+) -> Ratings:
+    """Ratings of this kind; of a frame or a matrix as by `load_ratings`."""
+    told: Any = kind
+    if issparse(data):
+        return load_ratings(data, users=users, items=items, kind=told)
+    if users is not None or items is not None:
+        raise TypeError('users and items are ids for a sparse matrix')
+    if isinstance(data, Ratings):
+        return data if check_kind(kind) is None else data.as_kind(told)
+    if speaks_arrow(data):
+        return load_ratings(data, kind=told)
+    raise TypeError(
+        f'{caller} takes Ratings, a frame or a sparse matrix, not '
+        f'{type(data).__name__}; make them with load_ratings or Ratings.from_frame'
+    )
+
 # %% ../nbs/17_recommender.ipynb #fcdfa10a
 @dataclass(frozen=True, eq=False)
 class Recommender:
@@ -948,29 +971,6 @@ class Recommender:
         return pd.Series(size | self.settings, dtype=object)
 
 # %% ../nbs/17_recommender.ipynb #275766bb
-def _as_ratings(
-    caller: str,
-    data: Any,
-    kind: str,
-    users: Iterable[Any] | None = None,
-    items: Iterable[Any] | None = None,
-) -> Ratings:
-    """Ratings of this kind; of a frame or a matrix as by `load_ratings`."""
-    told: Any = kind
-    if issparse(data):
-        return load_ratings(data, users=users, items=items, kind=told)
-    if users is not None or items is not None:
-        raise TypeError('users and items are ids for a sparse matrix')
-    if isinstance(data, Ratings):
-        return data if check_kind(kind) is None else data.as_kind(told)
-    if speaks_arrow(data):
-        return load_ratings(data, kind=told)
-    raise TypeError(
-        f'{caller} takes Ratings, a frame or a sparse matrix, not '
-        f'{type(data).__name__}; make them with load_ratings or Ratings.from_frame'
-    )
-
-
 def _is_history(value: Any) -> bool:
     """Whether this is what a new user has rated: ratings by item."""
     if isinstance(value, pd.Series):

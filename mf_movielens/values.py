@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'strip_ids', 'plain_ids', 'to_ids', 'Notation',
-           'ambiguous_texts', 'settle_notation', 'declared_notation', 'shows_decimal_point', 'bare_numbers',
-           'to_numbers', 'to_ratings', 'check_marks', 'first_rows', 'narrow', 'units_per_second', 'to_unix_seconds',
-           'titles_by_id', 'align_titles']
+__all__ = ['NO_RATING', 'Origin', 'refuse_values', 'check_not_missing', 'distinct_values', 'strip_ids', 'plain_ids', 'to_ids',
+           'Notation', 'ambiguous_texts', 'settle_notation', 'declared_notation', 'shows_decimal_point', 'bare_numbers',
+           'to_numbers', 'stands_for_none', 'to_ratings', 'check_marks', 'first_rows', 'narrow', 'units_per_second',
+           'to_unix_seconds', 'titles_by_id', 'align_titles']
 
 # %% ../nbs/97_values.ipynb #5038cbed
 from .encoding import RatingsError
@@ -28,6 +28,7 @@ from .validation import to_float32
 
 # %% ../nbs/97_values.ipynb #4260131e
 __all__ = [
+    'NO_RATING',
     'Notation',
     'Origin',
     'align_titles',
@@ -43,6 +44,7 @@ __all__ = [
     'refuse_values',
     'settle_notation',
     'shows_decimal_point',
+    'stands_for_none',
     'strip_ids',
     'titles_by_id',
     'to_ids',
@@ -625,11 +627,42 @@ def to_numbers(
     return with_nan[codes]
 
 
+# What becomes of a word that stands for no rating.
+NO_RATING = -(2.0**100)
+
+
+def stands_for_none(column: pd.Series, missing: str) -> npt.NDArray[np.bool_]:
+    """Where a column has a word that stands for no rating.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        (n,) values.
+    missing : str
+        The word; an empty one for missing values.
+
+    Returns
+    -------
+    ndarray of bool
+        (n,)
+
+    Examples
+    --------
+    >>> stands_for_none(pd.Series(['4', 'NA', None]), 'NA').tolist()
+    [False, True, False]
+    """
+    if not missing.strip():
+        return column.isna().to_numpy(bool)
+    is_word = column.astype(object).map(lambda value: str(value).strip() == missing)
+    return is_word.to_numpy(bool)
+
+
 def to_ratings(
     column: pd.Series,
     origin: Origin,
     notation: Notation | None = None,
     marks: Sequence[str] | None = None,
+    missing: str | None = None,
 ) -> np.ndarray:
     """Ratings of a column, all of them finite numbers.
 
@@ -643,6 +676,9 @@ def to_ratings(
     marks : sequence of str, optional
         If ratings are words: the words from the lowest to the highest, which count 1,
         2, 3 and so on.
+    missing : str, optional
+        A word that stands for no rating, and becomes `NO_RATING`; an empty one stands
+        for missing values.
 
     Returns
     -------
@@ -659,6 +695,12 @@ def to_ratings(
     >>> to_ratings(pd.Series(['4,5', '3']), Origin('a.csv')).tolist()
     [4.5, 3.0]
     """
+    if missing is not None:
+        given = ~stands_for_none(column, missing)
+        numbers = np.full(len(column), NO_RATING)
+        if given.any():
+            numbers[given] = to_ratings(column[given], origin, notation, marks)
+        return narrow(numbers)
     if marks:
         return _to_places(column, marks, origin)
     if column.dtype == np.float32:
@@ -679,6 +721,7 @@ def to_ratings(
             signs = ' and '.join(repr(sign) for sign in notation.decimal)
             expected = f'a rating in a column with {signs} before the decimals'
     _refuse_words(column, wrong, origin)
+    _refuse_blanks(column, wrong, origin)
     refuse_values(column, wrong, expected, origin)
     return narrow(numbers)
 
@@ -703,6 +746,36 @@ def _refuse_words(
         "to the highest, with commas between: marks='lowest,…,highest'",
         argument='marks',
     )
+
+
+def _refuse_blanks(
+    column: pd.Series, wrong: npt.NDArray[np.bool_], origin: Origin
+) -> None:
+    """Ask for the word that stands for no rating, if all that is wrong is one word."""
+    n_wrong = int(wrong.sum())
+    if not 1 < n_wrong < len(wrong):
+        return
+    words = {
+        '' if _is_missing(value) else str(value).strip() for value in column[wrong]
+    }
+    if len(words) > 1 or len(word := words.pop()) > _MAX_WORD:
+        return
+    place = origin.place(column.index[int(np.argmax(wrong))])
+    found = f'there is {word!r} in place of a rating' if word else 'there is no value'
+    raise RatingsError(
+        f'{origin.name}, {place}, column {_as_python(column.name)!r}: {found}, and '
+        f'{n_wrong - 1:,} more such. If that means that no stars were given, say '
+        f'missing={word!r}',
+        argument='missing',
+    )
+
+
+# A longer word stands for something.
+_MAX_WORD = 12
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _to_places(column: pd.Series, marks: Sequence[str], origin: Origin) -> np.ndarray:

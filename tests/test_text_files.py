@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import mf_movielens.reading as reading
-from mf_movielens.encoding import RatingsError
+from mf_movielens.encoding import RatingsError, keep_stars
 from mf_movielens.reading import ReadOptions, load_ratings
 
 HEAD = 'user;item;plays\n'
@@ -552,6 +552,7 @@ def test_words_are_put_in_order(read, refused, tmp_path):
     assert "line 4, column 'rating': 'fair' is not one of the marks" in refused(
         text, marks='bad,good'
     )
+    assert read(text, marks='bad,fair,good').kind == 'stars'
     for wrong in ('good', 'good,good', 'good,,bad', ''):
         assert 'marks=' in refused(text, marks=wrong)
     shards = pytest.importorskip('mf_movielens.shards')
@@ -565,6 +566,45 @@ def test_words_are_put_in_order(read, refused, tmp_path):
 def test_texts_that_hardly_come_again_are_no_marks(refused):
     values = ['good', 'so-so', 'bad', 'fine', 'odd', 'poor']
     assert "'good' is not a rating" in refused(plays(*values, rating='rating'))
+
+
+@pytest.mark.parametrize('word', ['NA', '-', '', 'n/a', 'no idea'])
+def test_a_word_for_no_rating_is_asked_about(read, refused, word):
+    text = plays('4', word, '5', word, '3', rating='rating')
+    message = refused(text)
+    assert f'say missing={word!r}' in message
+    assert "line 3, column 'rating'" in message
+    ratings = read(text, missing=word)
+    assert len(ratings) == 5
+    known = keep_stars(ratings)
+    assert known.rating.tolist() == [4, 5, 3]
+    assert known.scale == (1, 5)
+
+
+def test_a_number_for_no_rating_may_be_a_text(read):
+    text = plays('4', '-1', '5', '-1', '3', rating='rating')
+    for missing in (-1, '-1', '-1,0'):
+        assert keep_stars(read(text, missing=missing)).rating.tolist() == [4, 5, 3]
+
+
+def test_words_that_differ_are_no_word_for_no_rating(refused):
+    text = plays('4', 'NA', '5', 'none', '3', rating='rating')
+    assert "'NA' is not a rating" in refused(text)
+
+
+@pytest.mark.parametrize('word', ['NA', '99', '-'])
+def test_what_is_missing_in_a_wide_table_is_no_like(read, refused, word):
+    rows = [['who', 'x', 'y', 'z'], ['a', 4, word, 1], ['b', word, 3, 5]]
+    text = ''.join(';'.join(map(str, row)) + '\n' for row in rows)
+    assert 'wide=True' in refused(text)
+    assert len(read(text, wide=True, missing=word)) == 4
+
+
+def test_a_wide_table_without_a_header_does_not_lose_a_row(read, refused):
+    text = '1;4;99;99\n2;99;3;5\n3;2;4;99\n'
+    assert "has '99' twice" in refused(text, wide=True)
+    assert len(read(text, wide=True, header=False, missing=99)) == 5
+    assert 'wide=True' in refused('1;4;5;2;3;3\n2;1;3;5;4;2\n')
 
 
 # What the question for a column says besides
