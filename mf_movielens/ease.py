@@ -19,7 +19,7 @@ __all__ = ['target_table', 'ease_work', 'ease_seconds', 'ease_settings', 'fit_ea
 
 # %% ../nbs/11_ease.ipynb #ab2fc33d
 from .compiled import compiled
-from .encoding import Ratings, check_preferences
+from .encoding import Ratings, RatingsError, check_preferences
 from mf_movielens.item_weights import (
     ItemWeights,
     TargetKind,
@@ -356,6 +356,28 @@ def ease_settings(
     return {'reg': given.get('reg', reg), 'kind': kind}
 
 # %% ../nbs/11_ease.ipynb #856d9d61
+# With fewer ratings, popularity may be all that can be known.
+_ENOUGH_TARGETS = 1000
+# Below a thousandth of the largest target, scores are those of no fit.
+_SMALLEST_SHARE = 1e-3
+
+
+def _check_scores_of(weights: np.ndarray, targets: csr_array, reg: float) -> None:
+    """Refuse a fit that scores nothing, whose order would be that of popularity."""
+    if targets.nnz < _ENOUGH_TARGETS or not weights.any():
+        # Without weights, no two items have a user in common.
+        return
+    # A thousand users tell.
+    some = targets[:: max(1, targets.shape[0] // 1000)]
+    largest = float(np.abs(some @ weights).max())
+    if largest < _SMALLEST_SHARE * targets.data.max():
+        raise RatingsError(
+            f'all scores are about 0, {largest:.1g} at most, so everybody would be '
+            'recommended the most popular items. The regularization is too large: '
+            f'reg={reg:g}'
+        )
+
+
 def fit_ease(
     ratings: Ratings,
     reg: float | None = None,
@@ -411,4 +433,5 @@ def fit_ease(
     by_users = _uses_users(n_users, n_items)
     find_weights = _weights_by_users if by_users else _weights_by_items
     weights = find_weights(targets, reg)
+    _check_scores_of(weights, targets, reg)
     return ItemWeights.for_ratings(ratings, weights, targets, kind)

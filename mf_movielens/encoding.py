@@ -1017,6 +1017,8 @@ def _find_meaning(
         return f'row {int(np.argmax(values == value))}'
 
     found = interpret_levels(Levels.of(given), column.name, kind, first_place)
+    if found.scale is not None:
+        check_scale(found.scale)
     return told._replace(**found._asdict())
 
 
@@ -1456,6 +1458,11 @@ def keep_stars(ratings: Ratings) -> Ratings:
     return replace(ratings.take(ratings.has_stars), has_stars=None)
 
 
+# Of many ratings, one is further up the scale than this.
+_LEAST_LIKED = 0.05
+_ENOUGH_FOR_ENDS = 1000
+
+
 def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
     """Refuse ratings from which nobody can tell what is liked.
 
@@ -1469,7 +1476,7 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
     Raises
     ------
     RatingsError
-        If no target is above 0, or stars look like counts.
+        If no target is above 0, or nearly so of many, or stars look like counts.
 
     Examples
     --------
@@ -1487,6 +1494,13 @@ def check_preferences(preference: np.ndarray, ratings: Ratings) -> None:
         )
     if ratings.kind == 'counts':
         return
+    if len(ratings) >= _ENOUGH_FOR_ENDS and preference.max() < _LEAST_LIKED:
+        raise RatingsError(
+            f'the scale, {low:g} to {high:g}, is not that of these ratings: none is '
+            f'above {ratings.rating.max():g}, so all of them count as disliked. Leave '
+            'it out, or say scale=(lowest, highest)',
+            'scale',
+        )
     if np.median(preference) < 0.1 and len(np.unique(ratings.rating)) > 20:
         raise RatingsError(
             f'half of these ratings lie at {np.median(ratings.rating):g} or below, the '

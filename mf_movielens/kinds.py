@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 # %% auto #0
 __all__ = ['SCALES', 'Kind', 'KINDS', 'detect_scale', 'check_kind', 'Levels', 'detect_kind', 'find_missing_sign', 'Outliers',
@@ -162,7 +163,10 @@ class Levels(NamedTuple):
     @classmethod
     def of(cls, rating: npt.ArrayLike) -> Levels:
         """Count the numbers of a column."""
-        return cls(*np.unique(np.asarray(rating, 'float64'), return_counts=True))
+        # Counting by a hash table takes a tenth of the time of sorting.
+        counts = pd.Series(np.asarray(rating, 'float64')).value_counts(sort=False)
+        counts = counts.sort_index()
+        return cls(counts.index.to_numpy(), counts.to_numpy())
 
     def join(self, other: Levels) -> Levels:
         """The numbers of two columns together."""

@@ -894,10 +894,10 @@ def ratings_csv(tmp_path):
 @pytest.mark.parametrize(
     'options, reason',
     [
-        ('--reg nan', 'reg=nan'),
-        ('--reg inf --solver als', 'reg=inf'),
-        ('--reg 1e12', 'reg=1000000000000.0'),
-        ('--reg 0', 'reg=0'),
+        ('--reg nan', '--reg nan'),
+        ('--reg inf --solver als', '--reg inf'),
+        ('--reg 1e12', '--reg 1000000000000.0'),
+        ('--reg 0', '--reg 0'),
         ('--reg 0.1 --solver bayes', '--reg'),
         ('--scale nan nan', 'scale'),
         ('--scale 5 1', 'lowest must come first'),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from mf_movielens import Ratings, Recommender, load_ratings
 from mf_movielens.als import fit_als
@@ -794,8 +794,101 @@ def test_a_fit_whose_scores_are_all_about_zero_is_an_error():
     assert len(ratings) > 1000
     with pytest.raises(RatingsError, match='all scores are about 0'):
         fit_ials(ratings, reg=100.0)
-    with pytest.raises(RatingsError, match='not that of these ratings'):
-        fit_ials(Ratings.from_frame(frame, scale=(1, 1000)))
+    wide = Ratings.from_frame(frame, scale=(1, 1000))
+    for solver in ('ials', 'blend', 'ease', 'knn'):
+        with pytest.raises(RatingsError, match='not that of these ratings') as caught:
+            Recommender.fit(wide, solver)
+        assert caught.value.argument == 'scale'
+    with pytest.raises(RatingsError, match='regularization is too large: reg=1e'):
+        fit_ease(ratings, reg=1e8)
+    # Where no two items have a user in common, nothing else can be known.
+    alone = pd.DataFrame({'user': range(2000), 'item': np.arange(2000) % 9})
+    Recommender.fit(Ratings.from_frame(alone.assign(rating=1.0)), 'ease')
+
+
+# From everywhere
+
+
+def run_cli(capsys, monkeypatch, *words):
+    """The exit code of the command line, and what it says."""
+    from mf_movielens.cli import main
+
+    monkeypatch.setattr('sys.argv', ['mf-movielens', *map(str, words)])
+    code = 0
+    try:
+        main()
+    except SystemExit as e:
+        code = e.code
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'fault, places, message, way_out, option',
+    [
+        (
+            lambda f: f.rating.where(f.index != 7, 11),
+            ('line 9', 'row 7', 'row 0, column 39'),
+            '1 of 3,405 ratings is above 5: {place} is 11',
+            'scale=(1, 11)',
+            '--scale 1 11',
+        ),
+        (
+            lambda f: 1.6e9 + f.index,
+            ('line 2', 'row 0', 'row 0, column 8'),
+            "{place}, column 'rating': 1600000000 may be a rating or a moment, 2020",
+            'rating=…',
+            '--rating-column …',
+        ),
+    ],
+    ids=['a slip', 'moments'],
+)
+def test_a_fault_is_named_with_its_place_from_everywhere(
+    tmp_path, capsys, monkeypatch, fault, places, message, way_out, option
+):
+    frame = opinions().assign(rating=fault)
+    matrix = coo_array((frame.rating, (frame.user, frame.item))).tocsr()
+    path = tmp_path / 'r.csv'
+    frame.to_csv(path, index=False)
+    in_line, in_row, in_matrix = (message.format(place=place) for place in places)
+    for call, expected in (
+        (lambda: load_ratings(path, say=None), in_line),
+        (lambda: load_ratings(frame, say=None), in_row),
+        (lambda: Ratings.from_frame(frame), in_row),
+        (lambda: Recommender.fit(frame), in_row),
+        (lambda: load_ratings(matrix, say=None), in_matrix),
+        (lambda: Recommender.fit(matrix), in_matrix),
+    ):
+        with pytest.raises(RatingsError) as caught:
+            call()
+        assert expected in str(caught.value)
+        assert way_out in str(caught.value)
+    for kind in ('stars', 'counts'):
+        # Who says what they are has the last word, but for a slip.
+        if kind == 'counts' or 'moment' in message:
+            assert Ratings.from_frame(frame, kind=kind).kind == kind
+    out = tmp_path / 'out'
+    code, said = run_cli(capsys, monkeypatch, 'train', path, '--out', out)
+    assert code == 2
+    assert in_line in said and option in said and way_out not in said
+
+
+def test_a_fit_that_found_nothing_ends_the_command(tmp_path, capsys, monkeypatch):
+    path, out = tmp_path / 'r.csv', tmp_path / 'out'
+    opinions().to_csv(path, index=False)
+    words = 'train', path, '--scale', 1, 1000, '--out', out
+    code, said = run_cli(capsys, monkeypatch, *words)
+    assert code == 2
+    assert 'the scale, 1 to 1000, is not that of these' in said and '--scale' in said
+    assert not (out / 'model.npz').exists()
+
+
+def test_levels_are_counted_in_order():
+    rng = np.random.default_rng(0)
+    for numbers in ([], [3, 1, 3], [-0.0, 0.0, -1], rng.integers(0, 9, 999) / 7):
+        levels = Levels.of(numbers)
+        values, counts = np.unique(np.asarray(numbers, float), return_counts=True)
+        assert np.array_equal(levels.values, values)
+        assert np.array_equal(levels.counts, counts)
 
 
 # On the command line
