@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['target_table', 'ease_work', 'ease_seconds', 'ease_settings', 'fit_ease']
+__all__ = ['target_table', 'ease_seconds', 'ease_settings', 'fit_ease']
 
 # %% ../nbs/11_ease.ipynb #ab2fc33d
 from .compiled import compiled
@@ -33,7 +33,6 @@ from .validation import check_value
 __all__ = [
     'ease_seconds',
     'ease_settings',
-    'ease_work',
     'fit_ease',
     'target_table',
 ]
@@ -251,7 +250,7 @@ def _check_memory(n_users: int, n_items: int, n_ratings: int) -> None:
         raise MemoryError(
             f'weights between {n_items:,} items take {needed / 1e9:,.1f} GB while '
             f'they are fitted, and {free / 1e9:,.1f} GB are free. Latent factors take '
-            "far less: solver='ials', or --solver ials"
+            "far less: solver='ials', or --solver ials; nearest neighbors also: 'knn'"
         )
 
 # %% ../nbs/11_ease.ipynb #f0b3611a
@@ -261,26 +260,8 @@ _TIMED_ROWS = 2_000
 _WORK_PER_RATING = 50
 
 
-def ease_work(ratings: Ratings) -> float:
-    """Estimate the multiplications of `fit_ease`.
-
-    Parameters
-    ----------
-    ratings : Ratings
-
-    Returns
-    -------
-    float
-        The cube of the number of items; where users are inverted, that of the users,
-        and some for each rating and item.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 1})
-    >>> ease_work(Ratings.from_frame(frame))
-    8.0
-    """
+def _work(ratings: Ratings) -> float:
+    """About as many multiplications as a fit takes."""
     n_users, n_items = float(len(ratings.users)), float(len(ratings.items))
     if _uses_users(len(ratings.users), len(ratings.items)):
         return n_users**3 + _WORK_PER_RATING * len(ratings) * n_items
@@ -312,7 +293,7 @@ def ease_seconds(ratings: Ratings) -> float:
     start = time.perf_counter()
     _invert(table, 1.0)
     seconds = time.perf_counter() - start
-    return seconds * ease_work(ratings) / _TIMED_ROWS**3
+    return seconds * _work(ratings) / _TIMED_ROWS**3
 
 
 _REG_PER_ACTIVITY = 2.5

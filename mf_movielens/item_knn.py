@@ -150,7 +150,7 @@ def fit_item_knn(
         How many items each item keeps.
     kind : {'graded', 'binary'}
         Target of a rating: its place on the scale; or 1 if the item was liked, else 0.
-        Counts are taken for likes.
+        Counts above 0 are likes.
 
     Returns
     -------

@@ -105,7 +105,10 @@ def target_kind(ratings: Ratings, kind: TargetKind) -> TargetKind:
     >>> target_kind(Ratings.from_frame(frame, kind='counts'), 'graded')
     'counts'
     """
-    return 'counts' if ratings.kind == 'counts' else kind
+    if ratings.kind == 'counts':
+        return 'counts'
+    check_choice('kind', kind, ['graded', 'binary'])
+    return kind
 
 # %% ../nbs/11b_item_weights.ipynb #a8374413
 @compiled

@@ -139,10 +139,12 @@ class Trial:
     def is_better_than(self, other: Trial) -> bool:
         """Whether the mean gain over the same users exceeds its standard error.
 
-        A blend that takes the place of another solver is better if it gains at all.
+        For a blend in the place of its parts, or with another weight, any gain counts.
         """
         gain = self.scores - other.scores
-        if self.solver == 'blend' != other.solver:
+        no_weight = {'weight': None}
+        has_same_parts = self.settings | no_weight == other.settings | no_weight
+        if self.solver == 'blend' and (other.solver != 'blend' or has_same_parts):
             return bool(gain.mean() > 0)
         spread = float(gain.std(ddof=1)) if len(gain) > 1 else 0.0
         return bool(gain.mean() > spread / math.sqrt(len(gain)))
@@ -239,11 +241,11 @@ class _Search:
 
         None if that would take longer than the time that is left.
         """
+        self.budget.check(len(self.trials))
         resolved = solver.resolve(self.cases[0].train, settings)
         trial = self.known.get(_json_key(solver.name, resolved))
         predictors: list[Predictor] = []
         if trial is None:
-            self.budget.check(len(self.trials))
             if not self.budget.has_time(self._expected_seconds(solver)):
                 return None
             trial, predictors = self._measure(solver, resolved, change, make)
@@ -580,15 +582,17 @@ def tune_settings(
     solver : str
         Name of a solver, to search its settings alone.
     seconds : float, optional
-        Start no trial that would, with the fit at the end, probably take longer.
+        For the search and the fit at the end: no trial begins that would probably take
+        longer. Without a limit, the search goes on until no step helps.
     trials : int, optional
-        Make at most so many trials. The same seed and number give the same result.
+        Make at most so many trials. Without `seconds`, the same seed and number give
+        the same result, unless EASE takes about as long as is allowed for it.
     seed : int
         Of what is held out.
     checkpoint : path, optional
         A file that keeps all trials, and from which a search goes on.
     n_threads : int, optional
-        As many as there are cores, if not given.
+        Of the fits by least squares; as many as there are cores, if not given.
     progress : bool, optional
         Show a progress bar; if not given, in a terminal only.
 

@@ -94,7 +94,7 @@ def test_settings_follow_the_data_for_each_part(ratings):
 def test_neighbors_take_the_place_of_a_solution_that_takes_too_long(
     monkeypatch, ratings
 ):
-    monkeypatch.setattr(blend_module, '_MOST_WORK', 30**3 - 1)
+    monkeypatch.setattr(blend_module, '_MOST_ITEMS', 29)
     model = Recommender.fit(ratings, 'blend', n_factors=4, n_neighbors=5)
     assert model.settings['pairs'] == 'knn'
     assert model.settings['item_reg'] is None
@@ -109,8 +109,8 @@ def test_neighbors_take_the_place_of_a_solution_that_takes_too_long(
     'given, pairs', [({'n_neighbors': 5}, 'knn'), ({'item_reg': 5.0}, 'ease')]
 )
 def test_a_setting_of_one_kind_of_pairs_chooses_it(monkeypatch, ratings, given, pairs):
-    for most_work in (0, np.inf):
-        monkeypatch.setattr(blend_module, '_MOST_WORK', most_work)
+    for most_items in (0, 30):
+        monkeypatch.setattr(blend_module, '_MOST_ITEMS', most_items)
         assert blend_settings(ratings, given)['pairs'] == pairs
 
 
@@ -122,6 +122,11 @@ def test_a_setting_of_other_pairs_is_refused(ratings, given):
         fit_blend(ratings, **given)
     with pytest.raises(ValueError, match='=5.*is no setting of pairs='):
         Recommender.fit(ratings, 'blend', **given)
+
+
+def test_settings_of_both_kinds_of_pairs_are_refused(ratings):
+    with pytest.raises(ValueError, match='give one of them'):
+        fit_blend(ratings, n_neighbors=5, item_reg=5.0)
 
 
 def test_another_kind_of_pairs_is_refused(ratings):
@@ -144,11 +149,15 @@ def test_parts_that_do_not_go_together_are_refused(ratings, blend):
         Blend(fewer, blend.item_weights, 0.5)
 
 
+@pytest.fixture(scope='module')
+def found(ratings):
+    return tune_settings(ratings, trials=12)
+
+
 @pytest.mark.parametrize(
     'pairs, own', [('ease', {'item_reg': float}), ('knn', {'n_neighbors': int})]
 )
-def test_the_search_blends_the_best_of_both(ratings, pairs, own):
-    found = tune_settings(ratings)
+def test_the_search_blends_the_best_of_both(ratings, found, pairs, own):
     blends = found.trials[found.trials.solver == 'blend']
     blends = blends[blends.pairs == pairs]
     assert {0.25, 0.5, 0.75} <= {*blends.weight}
@@ -175,7 +184,7 @@ def tune_settings_once(ratings, n_factors, settings):
 
 
 def test_a_search_for_blends_alone_changes_what_their_pairs_have(monkeypatch, ratings):
-    monkeypatch.setattr(blend_module, '_MOST_WORK', 0)
+    monkeypatch.setattr(blend_module, '_MOST_ITEMS', 0)
     trials = tune_settings(ratings, solver='blend', trials=12).trials
     assert {*trials.pairs} == {'knn'}
     assert trials.item_reg.isna().all()

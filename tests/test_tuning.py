@@ -121,9 +121,11 @@ def test_a_blend_takes_the_place_of_its_parts_if_it_gains_at_all():
     assert Trial('blend', {}, '', scores + gains, 1.0).is_better_than(old)
     assert not Trial('ease', {}, '', scores + gains, 1.0).is_better_than(old)
     assert not Trial('blend', {}, '', scores - gains, 1.0).is_better_than(old)
-    # Between two blends there is nothing to average out.
-    blend = Trial('blend', {}, '', scores, 1.0)
-    assert not Trial('blend', {}, '', scores + gains, 1.0).is_better_than(blend)
+    # Of two blends of the same parts, the better one; others must be surely better.
+    blend = Trial('blend', {'reg': 1, 'weight': 0.25}, '', scores, 1.0)
+    for settings, is_enough in (({'reg': 1}, True), ({'reg': 2}, False)):
+        other = Trial('blend', settings | {'weight': 0.5}, '', scores + gains, 1.0)
+        assert other.is_better_than(blend) == is_enough
 
 
 @pytest.mark.parametrize('lag, has_walk', [(-1.0, False), (10.0, True)])
@@ -277,6 +279,13 @@ def test_a_search_goes_on_where_it_stopped(likes, planted, tmp_path):
     assert resumed.trials.ndcg.equals(at_once.trials.ndcg)
 
 
+def test_trials_of_a_file_count(likes, tmp_path):
+    path = tmp_path / 'tuning.npz'
+    six = tune_settings(likes, solver='knn', trials=3, checkpoint=path)
+    two = tune_settings(likes, solver='knn', trials=2, checkpoint=path)
+    pd.testing.assert_frame_equal(two.trials, six.trials[:2])
+
+
 def test_the_file_of_another_search_is_refused(likes, stars, tmp_path):
     path = tmp_path / 'tuning.npz'
     tune_settings(likes, solver='ials', trials=1, checkpoint=path)
@@ -327,7 +336,7 @@ def test_a_fit_that_takes_too_long_is_not_begun(
 ):
     slow = replace(SOLVERS['ease'], seconds=lambda ratings: estimate)
     monkeypatch.setattr(tuning, 'SOLVERS', {**SOLVERS, 'ease': slow})
-    found = tune_settings(likes, seconds=limit, trials=60)
+    found = tune_settings(likes, seconds=limit, trials=25)
     assert ('ease' in set(found.trials.solver)) == is_tried
     # Who asks for it gets it.
     asked = tune_settings(likes, solver='ease', seconds=limit, trials=1)
