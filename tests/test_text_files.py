@@ -699,6 +699,11 @@ def train(tmp_path, monkeypatch):
         ('reader,Momo,Emma\nanna,4,\nben,3,5\n', ['--wide'], 3),
         ('anna Momo Emma\nben Momo\n', ['--adjacency'], 3),
         (LIKES.replace(',', ' '), ['--rating-column', 'none'], 3),
+        (plays(*WORDS, rating='rating'), ['--marks', 'bad,fair,good'], 7),
+        (plays('4', 'NA', 'NA', rating='rating'), ['--missing', 'NA'], 3),
+        (plays('4', '', '', rating='rating'), ['--missing', ''], 3),
+        (plays('4', '-1', '-1', rating='rating'), ['--missing', '-1'], 3),
+        (plays('4', 'none', 'none', rating='rating'), ['--missing', 'none'], 3),
     ],
 )
 def test_the_command_line_has_the_options(train, text, words, n):
@@ -716,6 +721,10 @@ def test_the_command_line_has_the_options(train, text, words, n):
         ('r,a,b,c\n1,4,4,4\n', [], ['--wide']),
         ('anna Momo Emma\nben Momo\n', [], ['--adjacency']),
         ('1,2,880000001\n', [], ['--rating-column none', '--kind counts']),
+        (plays(*WORDS, rating='rating'), [], ["--marks 'lowest,…,highest'"]),
+        (plays('4', '-', '-', rating='rating'), [], ['--missing -']),
+        (plays('4', '', '', rating='rating'), [], ["--missing ''"]),
+        ('Mine,,\nuser,item,rating\na,x,4\nb,x,3\n', [], ['--skip 1']),
     ],
 )
 def test_a_question_names_the_options(train, capsys, text, words, answers):
