@@ -160,8 +160,6 @@ class _BudgetSpent(Exception):
 # %% ../nbs/27_tuning.ipynb #d28f1c65
 # Seconds of a fit with a solver that is left out where there is no limit of time.
 _LONGEST_FIT = 600.0
-# A solver that is farther behind the best, as a share of it, is not searched further.
-_LARGEST_LAG = 0.1
 
 
 class _Budget:
@@ -309,14 +307,6 @@ class _Search:
             # There is one trial of these, which takes long.
             options['on_iteration'] = self.budget.check_long_fit
         return [solver.fit(case.train, **settings, **options) for case in self.cases]
-
-    def can_win(self, solver: Solver) -> bool:
-        """Whether the best trial of a solver is close to the best of all."""
-        if self.best is None:
-            return True
-        best = _metric_of(self.best.scores, self.goal)
-        own = _metric_of(self.best_of[solver.name].scores, self.goal)
-        return abs(own - best) <= _LARGEST_LAG * best
 
     def best_fitted(self, name: str) -> list[Predictor]:
         """The predictors of the best trial of a solver."""
@@ -469,9 +459,9 @@ def _try_all(search: _Search, names: tuple[str, ...]) -> None:
     walking = _start_all(search, names, _QUICK)
     _walk(search, walking[0])
     walking += _start_all(search, names)
-    for solver in filter(search.can_win, walking[1:]):
+    for solver in walking[1:]:
         _walk(search, solver)
-    for solver in filter(search.can_win, walking):
+    for solver in walking:
         _walk(search, solver, 0.5)
     if len(names) > 1 and 'blend' in names:
         _try_blends(search, SOLVERS['blend'])

@@ -128,15 +128,6 @@ def test_a_blend_takes_the_place_of_its_parts_if_it_gains_at_all():
         assert other.is_better_than(blend) == is_enough
 
 
-@pytest.mark.parametrize('lag, has_walk', [(-1.0, False), (10.0, True)])
-def test_what_is_far_behind_is_not_searched_further(likes, monkeypatch, lag, has_walk):
-    monkeypatch.setattr(tuning, '_LARGEST_LAG', lag)
-    trials = tune_settings(likes).trials
-    for solver in ('knn', 'ease'):
-        own = trials[trials.solver == solver]
-        assert (len(own) > 1) == has_walk
-
-
 def test_what_is_quick_comes_first(likes):
     trials = tune_settings(likes, trials=9).trials
     assert trials.solver.tolist() == ['ials', 'knn', 'ease', *6 * ['blend']]
