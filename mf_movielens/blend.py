@@ -18,11 +18,12 @@ __all__ = ['PairsKind', 'Blend', 'blend_settings', 'fit_blend']
 
 # %% ../nbs/12b_blend.ipynb #13e4e337
 from .ease import ease_settings, fit_ease
-from .encoding import Kind, Ratings
+from .encoding import Ratings
 from .factors import Factors, Goal, PointPredictor, ScoreOrder
 from .ials import fit_ials, ials_settings
 from .item_knn import fit_item_knn
 from .item_weights import ItemWeights, TargetKind
+from .kinds import Kind
 from .validation import check_choice, check_value
 
 # %% ../nbs/12b_blend.ipynb #8777451a

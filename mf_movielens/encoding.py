@@ -44,7 +44,6 @@ __all__ = [
     'ID_COLUMNS',
     'KINDS',
     'Duplicates',
-    'Kind',
     'Ratings',
     'RatingsError',
     'UnknownIdError',

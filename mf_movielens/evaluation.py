@@ -18,7 +18,6 @@ __all__ = ['AlignedRatings', 'rows_of_ids', 'align_ratings', 'Judgement', 'find_
 
 # %% ../nbs/19_evaluation.ipynb #e4d1c78a
 from mf_movielens.encoding import (
-    Kind,
     Ratings,
     RatingsError,
     Vocabulary,
@@ -26,6 +25,7 @@ from mf_movielens.encoding import (
     parse_id,
 )
 from .factors import Goal, Predictor
+from .kinds import Kind
 from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
     catalog_coverage,

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
-    from mf_movielens.encoding import Kind, Ratings
+    from mf_movielens.encoding import Ratings
+    from mf_movielens.kinds import Kind
 
 # %% ../nbs/05_factors.ipynb #74162955
 __all__ = [

@@ -20,7 +20,7 @@ __all__ = ['TargetKind', 'preference_targets', 'target_kind', 'ItemWeights']
 
 # %% ../nbs/11b_item_weights.ipynb #7bf25547
 from .compiled import compiled
-from .encoding import Kind, Ratings, check_scale, to_preference
+from .encoding import Ratings, check_scale, to_preference
 from mf_movielens.factors import (
     Goal,
     PointPredictor,
@@ -29,6 +29,7 @@ from mf_movielens.factors import (
     popularity_bias,
     refuse_request,
 )
+from .kinds import Kind
 from .ranking import relevance_threshold
 from mf_movielens.validation import (
     check_choice,

@@ -24,9 +24,10 @@ __all__ = ['Likelihood', 'MAX_TIMESTAMP', 'MAX_RATING_VALUES', 'POSTERIOR_FORMAT
            'Posterior', 'coverage_table', 'log_score']
 
 # %% ../nbs/15_posterior.ipynb #d496b63d
-from .encoding import Kind, Ratings, RatingsError
+from .encoding import Ratings, RatingsError
 from .factors import Factors, Goal, ScoreOrder
 from .gibbs import DayIndex, sample_gaussians, sample_truncated_normal
+from .kinds import Kind
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
     MAX_MAGNITUDE,

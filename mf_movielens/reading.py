@@ -37,7 +37,6 @@ __all__ = ['Columns', 'Result', 'CHUNK_ROWS', 'FORMATS', 'ReadOptions', 'Table',
 # %% ../nbs/16_reading.ipynb #6a415642
 from mf_movielens.encoding import (
     Duplicates,
-    Kind,
     Ratings,
     RatingsError,
     check_kind,
@@ -56,7 +55,7 @@ from mf_movielens.file_layout import (
     is_number,
     list_names,
 )
-from .kinds import Levels, interpret_levels
+from .kinds import Kind, Levels, interpret_levels
 from .python_tables import open_arrow, open_sparse, speaks_arrow
 from mf_movielens.records import (
     RecordSource,

@@ -25,7 +25,6 @@ from .blend import Blend
 from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
     KINDS,
-    Kind,
     Ratings,
     Vocabulary,
     check_kind,
@@ -39,6 +38,7 @@ from mf_movielens.evaluation import (
 )
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
 from .item_weights import ItemWeights, TargetKind
+from .kinds import Kind
 from mf_movielens.model_file import (
     ModelParts,
     load_model_parts,

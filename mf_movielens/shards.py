@@ -24,7 +24,6 @@ __all__ = ['is_shard_folder', 'write_shards', 'Shards', 'load_cached', 'shard_fi
 # %% ../nbs/22_shards.ipynb #e1d4a307
 from .archives import data_home
 from mf_movielens.encoding import (
-    Kind,
     Ratings,
     RatingsError,
     Vocabulary,
@@ -32,7 +31,7 @@ from mf_movielens.encoding import (
     check_scale,
     keep_stars,
 )
-from .kinds import Levels, ask_about_negative, interpret_levels
+from .kinds import Kind, Levels, ask_about_negative, interpret_levels
 from mf_movielens.reading import (
     Columns,
     ReadOptions,

@@ -27,7 +27,6 @@ __all__ = ['SparkError', 'get_spark', 'fit_spark', 'SparkModel', 'load_spark']
 
 # %% ../nbs/23_spark.ipynb #50107b90
 from mf_movielens.encoding import (
-    Kind,
     Ratings,
     RatingsError,
     Vocabulary,
@@ -39,7 +38,7 @@ from mf_movielens.encoding import (
 )
 from .factors import Factors
 from .file_layout import find_roles
-from .kinds import Levels, interpret_levels
+from .kinds import Kind, Levels, interpret_levels
 from .recommender import Recommender
 from .shards import Shards
 from .validation import check_choice, check_int, check_list_length
