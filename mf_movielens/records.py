@@ -805,7 +805,7 @@ def open_database(path: Path, query: str | None = None) -> RecordSource:
     if query is None:
         table = _only_table(path, engine)
         name = f'{path}, table {table!r}'
-        query = f'SELECT * FROM {_quoted(table)}'
+        query = _query_for_all_of(table)
     with _database_errors(path, given):
         answer = engine.answer(path, query, n_rows=1)
         with closing(answer):
@@ -819,6 +819,12 @@ def open_database(path: Path, query: str | None = None) -> RecordSource:
 
 # Names that occur, and that SQL knows for something else.
 _SQL_WORDS = ('order', 'group', 'table', 'index', 'values', 'select', 'from', 'check')
+
+
+def _query_for_all_of(table: str) -> str:
+    """The query that gives all rows of a table."""
+    # The name is quoted, so that it ends where it should.
+    return f'SELECT * FROM {_quoted(table)}'  # nosec B608
 
 
 def _quoted(table: str) -> str:
@@ -838,7 +844,7 @@ def _only_table(path: Path, engine: _Engine) -> str:
     raise RatingsError(
         f'{path} is a database of these tables and views: {list_names(names)}. Which '
         'holds the ratings? Say it by a query, such as '
-        f"query='SELECT * FROM {_quoted(names[0])}'",
+        f"query='{_query_for_all_of(names[0])}'",
         argument='query',
     )
 
