@@ -15,7 +15,7 @@ __all__ = ['fit_item_knn']
 from .compiled import compiled
 from .ease import target_table
 from .encoding import Ratings
-from .item_weights import ItemWeights, TargetKind, target_kind
+from .item_weights import ItemWeights, TargetKind, csr_parts, target_kind
 from .least_squares import worker_threads
 from .validation import check_int
 
@@ -96,7 +96,7 @@ def _nearest(targets: csr_array, n_neighbors: int) -> csr_array:
     """(n_items, n_items) similarities; in each column those of the nearest items."""
     by_user = _normalized(targets)
     n_items = by_user.shape[1]
-    parts = (*_loop_arrays(by_user.T.tocsr()), *_loop_arrays(by_user))
+    parts = (*csr_parts(by_user.T.tocsr()), *csr_parts(by_user))
     shape = n_items, min(n_neighbors, n_items)
     nearest, similar = np.zeros(shape, 'int32'), np.zeros(shape, 'float32')
 
@@ -112,12 +112,6 @@ def _nearest(targets: csr_array, n_neighbors: int) -> csr_array:
     )
     rows.eliminate_zeros()
     return rows.T.tocsr()
-
-
-def _loop_arrays(table: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The arrays of a sparse table, of the types that the loop is compiled for."""
-    start, columns = (x.astype('int64') for x in (table.indptr, table.indices))
-    return start, columns, table.data
 
 # %% ../nbs/11c_item_knn.ipynb #af1a1785
 _USERS_TO_SCALE = 2_000

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['TargetKind', 'preference_targets', 'target_kind', 'ItemWeights']
+__all__ = ['TargetKind', 'preference_targets', 'target_kind', 'ItemWeights', 'csr_parts']
 
 # %% ../nbs/11b_item_weights.ipynb #7bf25547
 from .compiled import compiled
@@ -39,7 +39,13 @@ from mf_movielens.validation import (
 )
 
 # %% ../nbs/11b_item_weights.ipynb #3434943f
-__all__ = ['ItemWeights', 'TargetKind', 'preference_targets', 'target_kind']
+__all__ = [
+    'ItemWeights',
+    'TargetKind',
+    'csr_parts',
+    'preference_targets',
+    'target_kind',
+]
 
 # %% ../nbs/11b_item_weights.ipynb #eb63143b
 TargetKind = Literal['graded', 'binary', 'counts']
@@ -356,7 +362,7 @@ class ItemWeights(PointPredictor):
         bias = self.item_bias[first:stop]
         scores = np.zeros((rows.shape[0], len(bias)), 'float32')
         add: Any = _add_sparse_rows if self._is_sparse else _add_weighted_rows
-        add(*_parts_of(rows), *self._weight_parts, first, scores)
+        add(*csr_parts(rows), *self._weight_parts, first, scores)
         scores += bias
         return scores.reshape(*user.shape, len(bias))
 
@@ -396,7 +402,7 @@ class ItemWeights(PointPredictor):
         scores = self.item_bias[item.ravel()]
         user_rows = user.ravel().astype('int64')
         item_rows = item.ravel().astype('int64')
-        parts = _parts_of(self.targets)
+        parts = csr_parts(self.targets)
         add: Any = _add_sparse_pairs if self._is_sparse else _add_pairs
         add(*parts, *self._weight_parts, user_rows, item_rows, scores)
         return scores.reshape(user.shape) if user.ndim else scores[0]
@@ -484,7 +490,7 @@ class ItemWeights(PointPredictor):
     def _weight_parts(self) -> tuple[np.ndarray, ...]:
         """The arrays of the weights, as the compiled loops take them."""
         if isinstance(self.weights, csr_array):
-            return _parts_of(self.weights)
+            return csr_parts(self.weights)
         return (self.weights,)
 
     def _column(self, item_ix: int) -> np.ndarray:
@@ -538,13 +544,28 @@ class ItemWeights(PointPredictor):
         )
 
 # %% ../nbs/11b_item_weights.ipynb #949ea5fc
-def _parts_of(targets: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three arrays of a sparse table, of the types that the loops are compiled for.
+def csr_parts(table: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The arrays of a sparse table, of the types that loops are compiled for.
 
     The loops are compiled anew for every other type.
+
+    Parameters
+    ----------
+    table : csr_array
+        (n, m) numbers.
+
+    Returns
+    -------
+    start, columns, values : ndarray
+        (n + 1,) where each row begins and ends; column and value of each entry.
+
+    Examples
+    --------
+    >>> csr_parts(csr_array(np.array([[0, 2.0], [0, 0]])))[0].tolist()
+    [0, 1, 1]
     """
-    start, items = (x.astype('int64') for x in (targets.indptr, targets.indices))
-    return start, items, targets.data
+    start, columns = (x.astype('int64') for x in (table.indptr, table.indices))
+    return start, columns, table.data
 
 
 def _targets_for(
