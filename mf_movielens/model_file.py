@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +23,14 @@ __all__ = ['MODEL_FORMAT', 'MODEL_VERSION', 'ModelParts', 'with_regularization',
 from .blend import Blend
 from .encoding import Ratings, Vocabulary
 from .factors import Factors, Predictor
+from mf_movielens.features import (
+    FeatureTable,
+    features_from_arrays,
+    features_to_arrays,
+)
 from .item_weights import ItemWeights
 from .least_squares import Regularization
-from .storage import load_arrays, save_arrays
+from .storage import load_arrays, pack_texts, save_arrays, unpack_texts
 
 # %% ../nbs/95_model_file.ipynb #a7e251b0
 __all__ = [
@@ -55,46 +59,29 @@ class ModelParts(NamedTuple):
     """How it was fitted: the solver and its settings, numbers and words."""
     titles: np.ndarray | None
     """(n_items,) what people call the items, or None."""
+    item_features: FeatureTable | None = None
+    """What is known of the items, or None."""
+    user_features: FeatureTable | None = None
+    """What is known of the users, or None."""
 
 # %% ../nbs/95_model_file.ipynb #844e8584
-def _pack_texts(name: str, texts: Iterable[str]) -> dict[str, np.ndarray]:
-    """Two arrays that hold any texts: all bytes, and where each text ends."""
-    parts = [text.encode('utf-8', 'surrogatepass') for text in texts]
-    ends = np.cumsum([len(part) for part in parts], dtype='int64')
-    return {
-        f'{name}_text': np.frombuffer(b''.join(parts), 'uint8'),
-        f'{name}_ends': ends,
-    }
-
-
-def _unpack_texts(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The texts, as an array of objects."""
-    content = arrays[f'{name}_text'].tobytes()
-    ends = [0, *arrays[f'{name}_ends'].tolist()]
-    if ends != sorted(ends) or ends[-1] > len(content):
-        raise ValueError(f'its {name}s overlap')
-    texts = [
-        content[start:end].decode('utf-8', 'surrogatepass')
-        for start, end in pairwise(ends)
-    ]
-    return np.array(texts, object)
-
-
 def _pack_vocabulary(name: str, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     if vocabulary.is_text:
-        return _pack_texts(name, vocabulary.index)
+        return pack_texts(name, vocabulary.index)
     return {f'{name}_ids': vocabulary.index.to_numpy('int64')}
 
 
 def _unpack_vocabulary(name: str, arrays: Mapping[str, np.ndarray]) -> Vocabulary:
     ids = arrays.get(f'{name}_ids')
-    return Vocabulary(_unpack_texts(name, arrays) if ids is None else ids, name)
+    return Vocabulary(unpack_texts(name, arrays) if ids is None else ids, name)
 
 # %% ../nbs/95_model_file.ipynb #c0553afb
 MODEL_FORMAT = 'mf_movielens recommender'
-MODEL_VERSION = 5
+MODEL_VERSION = 6
 # The first version that knows of counts, and of sparse tables of item weights.
 _VERSION_OF_COUNTS = 5
+# The first one that knows of features of items and users.
+_VERSION_OF_FEATURES = 6
 
 _Arrays = Mapping[str, np.ndarray]
 
@@ -258,11 +245,16 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     is_of_counts = parts.predictor.rating_kind == 'counts'
     has_sparse_weights = any(name.endswith('weight_start') for name in predictor)
     is_newer = is_of_counts or has_sparse_weights
-    titles = {} if parts.titles is None else _pack_texts('title', parts.titles)
+    features = _pack_features(parts)
+    titles = {} if parts.titles is None else pack_texts('title', parts.titles)
     return save_arrays(
         path,
         format=MODEL_FORMAT,
-        version=max(kind.version, _VERSION_OF_COUNTS * is_newer),
+        version=max(
+            kind.version,
+            _VERSION_OF_COUNTS * is_newer,
+            _VERSION_OF_FEATURES * bool(features),
+        ),
         settings=json.dumps(parts.settings),
         **predictor,
         seen_start=parts.seen.indptr.astype('int64'),
@@ -271,7 +263,17 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
         **_pack_vocabulary('user', parts.users),
         **_pack_vocabulary('item', parts.items),
         **titles,
+        **features,
     )
+
+
+def _pack_features(parts: ModelParts) -> dict[str, np.ndarray]:
+    tables = {'item': parts.item_features, 'user': parts.user_features}
+    arrays: dict[str, np.ndarray] = {}
+    for role, table in tables.items():
+        if table is not None:
+            arrays |= features_to_arrays(f'{role}_features', table)
+    return arrays
 
 # %% ../nbs/95_model_file.ipynb #fc3b9966
 class ModelFileError(ValueError):
@@ -315,12 +317,16 @@ def _unpack_parts(arrays: _Arrays) -> ModelParts:
     predictor = _unpack_predictor(arrays)
     users = _unpack_vocabulary('user', arrays)
     items = _unpack_vocabulary('item', arrays)
-    titles = _unpack_texts('title', arrays) if 'title_text' in arrays else None
+    titles = unpack_texts('title', arrays) if 'title_text' in arrays else None
     seen = _unpack_seen(arrays, predictor, users, items, titles)
     settings = _unpack_settings(arrays)
     predictor = with_regularization(predictor, settings)
     predictor = _with_item_weights(predictor, settings)
-    return ModelParts(predictor, users, items, seen, settings, titles)
+    features = (
+        features_from_arrays('item_features', items, arrays),
+        features_from_arrays('user_features', users, arrays),
+    )
+    return ModelParts(predictor, users, items, seen, settings, titles, *features)
 
 # %% ../nbs/95_model_file.ipynb #047eebec
 def load_model_parts(path: str | os.PathLike[str]) -> ModelParts:

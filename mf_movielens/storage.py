@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['MAX_GROWTH', 'SMALL_FILE_BYTES', 'write_file', 'write_folder', 'save_arrays', 'is_decompression_bomb', 'load_arrays',
-           'save_checkpoint', 'load_checkpoint']
+           'pack_texts', 'unpack_texts', 'save_checkpoint', 'load_checkpoint']
 
 # %% ../nbs/91_storage.ipynb #30df3277
 from .validation import is_numeric_and_bounded
@@ -32,8 +33,10 @@ __all__ = [
     'is_decompression_bomb',
     'load_arrays',
     'load_checkpoint',
+    'pack_texts',
     'save_arrays',
     'save_checkpoint',
+    'unpack_texts',
     'write_file',
     'write_folder',
 ]
@@ -249,6 +252,68 @@ def load_arrays(
         is_something_else = isinstance(e, KeyError) or 'pickle' in str(e)
         reason = 'it holds something else' if is_something_else else e
         raise ValueError(f'{path} is not {description}, or is damaged: {reason}') from e
+
+# %% ../nbs/91_storage.ipynb #69069547
+def pack_texts(name: str, texts: Iterable[str]) -> dict[str, np.ndarray]:
+    """Make two arrays that hold any texts: all bytes, and where each text ends.
+
+    Parameters
+    ----------
+    name : str
+        What the names of the arrays begin with.
+    texts : iterable of str
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Examples
+    --------
+    >>> pack_texts('title', ['tea', 'rum'])['title_ends']
+    array([3, 6])
+    """
+    parts = [text.encode('utf-8', 'surrogatepass') for text in texts]
+    ends = np.cumsum([len(part) for part in parts], dtype='int64')
+    return {
+        f'{name}_text': np.frombuffer(b''.join(parts), 'uint8'),
+        f'{name}_ends': ends,
+    }
+
+
+def unpack_texts(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Find the texts that `pack_texts` put in arrays.
+
+    Parameters
+    ----------
+    name : str
+        What the names of the arrays begin with.
+    arrays : mapping of str to ndarray
+        Others may stand beside them.
+
+    Returns
+    -------
+    ndarray of str
+        (n,) as objects.
+
+    Raises
+    ------
+    ValueError
+        If they overlap.
+
+    Examples
+    --------
+    >>> unpack_texts('title', pack_texts('title', ['tea', 'rum'])).tolist()
+    ['tea', 'rum']
+    """
+    content = arrays[f'{name}_text'].tobytes()
+    ends = [0, *arrays[f'{name}_ends'].tolist()]
+    if ends != sorted(ends) or ends[-1] > len(content):
+        raise ValueError(f'its {name}s overlap')
+    texts = [
+        content[start:end].decode('utf-8', 'surrogatepass')
+        for start, end in pairwise(ends)
+    ]
+    return np.array(texts, object)
 
 # %% ../nbs/91_storage.ipynb #39bd6d73
 def save_checkpoint(

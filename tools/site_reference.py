@@ -54,6 +54,7 @@ GROUPS = {
         'unpacking',
         'values',
         'kinds',
+        'features',
         'shards',
         'data',
         'frames',
