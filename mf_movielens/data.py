@@ -429,6 +429,21 @@ class MovieLens:
         """Titles by `movie_id`."""
         return self.movies.set_index('movie_id').title
 
+    @property
+    def item_features(self) -> pd.DataFrame:
+        """`movie_id`, `title`, `genres` (a list for each film) and `year`."""
+        names = self.genres.genre.to_numpy(object)
+        has_genre = self.movies[names.tolist()].to_numpy(bool)
+        features = self.movies[['movie_id', 'title', 'year']].copy()
+        features.insert(2, 'genres', [[*names[row]] for row in has_genre])
+        return features
+
+    @property
+    def user_features(self) -> pd.DataFrame:
+        """`user_id`, and `age`, `sex` and `occupation` if they are published."""
+        names = [name for name in self.users if name != 'zip_code']
+        return self.users[names].copy()
+
     def __repr__(self) -> str:
         return (
             f'{self.name}: {len(self.ratings):,} ratings of {len(self.movies):,} films '

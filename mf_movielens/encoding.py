@@ -623,6 +623,43 @@ class Ratings:
         values = _interpret(column, told)
         return _without_negative(replace(self, **values._asdict()), negative)
 
+    def with_items(
+        self, ids: Iterable[Any], titles: Mapping[Any, str] | None = None
+    ) -> Ratings:
+        """Add items that nobody has rated yet, behind the others.
+
+        Parameters
+        ----------
+        ids : iterable
+            Ids of items. Those that are there already change nothing.
+        titles : mapping, optional
+            What people call the new items, by id; by default their ids.
+
+        Returns
+        -------
+        Ratings
+            The same ratings, with a longer vocabulary of items.
+
+        Raises
+        ------
+        RatingsError
+            If the ids are of another type than those that are there.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 4], 'rating': [2, 4]})
+        >>> Ratings.from_frame(frame).with_items([4, 5]).items.index.tolist()
+        [3, 4, 5]
+        """
+        known = self.items.index
+        new = [id for id in dict.fromkeys(ids) if id not in known]
+        items = Vocabulary([*known.tolist(), *new], self.items.name)
+        if self.titles is None:
+            return replace(self, items=items)
+        called = [str((titles or {}).get(id, id)) for id in new]
+        named = np.append(self.titles, np.array(called, object))
+        return replace(self, items=items, titles=named)
+
     @property
     def mean(self) -> float:
         """The mean rating."""

@@ -37,6 +37,7 @@ from mf_movielens.evaluation import (
     find_judgement,
 )
 from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
+from .features import FeatureTable, read_features
 from .item_weights import ItemWeights, TargetKind
 from .kinds import Kind
 from mf_movielens.model_file import (
@@ -90,6 +91,38 @@ def _as_ratings(
         f'{type(data).__name__}; make them with load_ratings or Ratings.from_frame'
     )
 
+# %% ../nbs/17_recommender.ipynb #fcddced4
+_FeatureTables = tuple[FeatureTable | None, FeatureTable | None]
+
+
+def _read_feature_tables(
+    ratings: Ratings, of_items: Any, of_users: Any
+) -> _FeatureTables:
+    """The tables of items and of users, if they are given."""
+    return (
+        None if of_items is None else read_features(of_items, 'item', ratings.items),
+        None if of_users is None else read_features(of_users, 'user', ratings.users),
+    )
+
+
+def _features_to_fit(
+    solver: Solver, ratings: Ratings, tables: _FeatureTables
+) -> tuple[Ratings, dict[str, Any]]:
+    """Ratings with the items of a table, and the features that the solver takes."""
+    of_items, of_users = tables
+    inputs: dict[str, Any] = {}
+    if of_items is not None and 'item_features' in solver.options:
+        titles = {name: of_items[name] for name in of_items.names if name == 'title'}
+        called = (
+            titles['title'].to_series().to_numpy() if titles else of_items.ids.index
+        )
+        by_id = dict(zip(of_items.ids.index, called))
+        ratings = ratings.with_items(of_items.ids.index, by_id)
+        inputs['item_features'] = of_items.for_ids(ratings.items).matrix()
+    if of_users is not None and 'user_features' in solver.options:
+        inputs['user_features'] = of_users.for_ids(ratings.users).matrix()
+    return ratings, inputs
+
 # %% ../nbs/17_recommender.ipynb #fcdfa10a
 @dataclass(frozen=True, eq=False)
 class Recommender:
@@ -111,6 +144,8 @@ class Recommender:
         (n_items,) what people call the items.
     trials : DataFrame, optional
         All that `tune` tried. It is not saved.
+    item_features, user_features : FeatureTable, optional
+        What else is known of the items and of the users, in their order.
 
     Examples
     --------
@@ -131,6 +166,8 @@ class Recommender:
     settings: dict[str, Any]
     titles: np.ndarray | None = None
     trials: pd.DataFrame | None = None
+    item_features: FeatureTable | None = None
+    user_features: FeatureTable | None = None
 
     @classmethod
     def fit(
@@ -142,6 +179,8 @@ class Recommender:
         users: Iterable[Any] | None = None,
         items: Iterable[Any] | None = None,
         kind: str = 'auto',
+        item_features: Any = None,
+        user_features: Any = None,
         **settings: Any,
     ) -> Recommender:
         """Fit a model to ratings.
@@ -166,6 +205,11 @@ class Recommender:
             What kind of number a rating is, as in `load_ratings`. `Ratings` of another
             kind are turned into it by `Ratings.as_kind`. A word of the solver's own
             setting ``kind``, such as 'binary' of 'ease', goes to the solver.
+        item_features, user_features : path, frame or FeatureTable, optional
+            What else is known of the items and users, such as genres, as by
+            `read_features`. It is kept for rules such as ``where=``. A solver that
+            takes features is fitted to them as well, and then items that are in the
+            table alone can be recommended.
         **settings
             Settings of the solver, such as ``n_factors`` and ``seed``; those of
             'als' are the arguments of `fit_als`, and so on.
@@ -198,10 +242,13 @@ class Recommender:
         choice.check_settings(settings)
         if choice.goal == 'rating':
             ratings = keep_stars(ratings)
+        tables = _read_feature_tables(ratings, item_features, user_features)
+        ratings, inputs = _features_to_fit(choice, ratings, tables)
         resolved = choice.resolve(ratings, settings)
-        predictor = choice.fit(ratings, **(settings | resolved))
+        predictor = choice.fit(ratings, **(settings | inputs | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
-        return cls.of(predictor, ratings, **how, **resolved)
+        model = cls.of(predictor, ratings, **how, **resolved)
+        return model.with_features(*tables)
 
     @classmethod
     def tune(
@@ -315,6 +362,45 @@ class Recommender:
             ratings.titles,
         )
 
+    def with_features(
+        self, item_features: Any = None, user_features: Any = None
+    ) -> Recommender:
+        """Keep a table of items or users with the model, for rules.
+
+        The predictor stays as it is: to fit it to features, hand them to `fit`.
+
+        Parameters
+        ----------
+        item_features, user_features : path, frame or FeatureTable, optional
+            As by `read_features`. Rows of ids that the model does not know are left
+            out, and what is not given stays as it is.
+
+        Returns
+        -------
+        Recommender
+
+        Raises
+        ------
+        RatingsError
+            If none of the ids is known, or the table cannot be read.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [7, 8], 'rating': [5, 4]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=1)
+        >>> films = pd.DataFrame({'item': [7, 8, 9], 'genre': ['a|b', 'a', 'b']})
+        >>> model.with_features(films).item_features
+        2 items with genre (category)
+        """
+        tables: dict[str, Any] = {}
+        if item_features is not None:
+            table = read_features(item_features, 'item', self.items)
+            tables['item_features'] = table.for_ids(self.items)
+        if user_features is not None:
+            table = read_features(user_features, 'user', self.users)
+            tables['user_features'] = table.for_ids(self.users)
+        return replace(self, **tables)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recommender:
         """Load a recommender from a file that `save` wrote.
@@ -343,7 +429,7 @@ class Recommender:
         ...     Recommender.load(model.save(Path(folder, 'model.npz')))
         Recommender (ranking by ials): 1 factors, 2 ratings of 2 items by 2 users
         """
-        return cls(*load_model_parts(path))
+        return cls(**load_model_parts(path)._asdict())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save everything in one file, in one step.
@@ -376,6 +462,8 @@ class Recommender:
             self.seen,
             self.settings,
             self.titles,
+            self.item_features,
+            self.user_features,
         )
         return save_model_parts(path, parts)
 

@@ -1,0 +1,115 @@
+"""Tables of items and users: what columns are, how they are kept and numbered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mf_movielens.data import synthetic
+from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
+from mf_movielens.features import read_features
+from mf_movielens.recommender import Recommender
+
+BOOKS = pd.DataFrame(
+    {
+        'item': ['momo', 'krabat', 'emma'],
+        'title': ['Momo', 'Krabat', 'Emma'],
+        'genre': ['Fantasy|Children', 'Fantasy', 'Novel'],
+        'year': [1973, 1971, 1815],
+        'bought': ['2020-01-01', '2021-02-03', None],
+    }
+)
+
+
+@pytest.fixture
+def ratings() -> Ratings:
+    frame = pd.DataFrame(
+        {
+            'user': ['ann', 'ann', 'ben', 'ben', 'cleo'],
+            'item': ['emma', 'momo', 'momo', 'faust', 'emma'],
+            'rating': [5, 3, 4, 2, 1],
+        }
+    )
+    return Ratings.from_frame(frame, scale=(1, 5))
+
+
+def test_formats_agree(tmp_path):
+    BOOKS.to_csv(tmp_path / 'books.csv', index=False)
+    BOOKS.to_csv(tmp_path / 'books.tsv', index=False, sep='\t')
+    BOOKS.to_json(tmp_path / 'books.jsonl', orient='records', lines=True)
+    BOOKS.to_parquet(tmp_path / 'books.parquet')
+    expected = read_features(BOOKS).to_frame()
+    assert expected['genre'].tolist()[0] == ('Fantasy', 'Children')
+    for path in tmp_path.iterdir():
+        found = read_features(path)
+        pd.testing.assert_frame_equal(found.to_frame(), expected, check_names=False)
+        assert [f.kind for f in found.features] == [
+            *('text', 'category', 'number', 'date')
+        ]
+
+
+def test_ids_are_matched_by_the_type_of_the_ratings():
+    numbers = pd.DataFrame({'item': [1, 2], 'year': [1973, 1971]})
+    as_text = read_features(numbers, known=Vocabulary(['2', 'x']))
+    assert as_text.ids.index.tolist() == ['1', '2']
+    padded = pd.DataFrame({'item': ['01', '02'], 'year': [1973, 1971]})
+    with pytest.raises(RatingsError, match=r"none of the 2 ids, such as '01'"):
+        read_features(padded, known=Vocabulary([1, 2]))
+
+
+def test_a_table_is_put_in_the_order_of_the_model(ratings, tmp_path):
+    model = Recommender.fit(ratings, 'ease', item_features=BOOKS)
+    assert len(model.items) == 3
+    assert model.item_features.ids == model.items
+    assert model.item_features['year'].numbers[:2].tolist() == [1815, 1973]
+    assert np.isnan(model.item_features['year'].numbers[2])
+    again = Recommender.load(model.save(tmp_path / 'model.npz'))
+    assert again.item_features.to_frame().equals(model.item_features.to_frame())
+    assert again.user_features is None
+    users = pd.DataFrame({'user': ['ben', 'cleo'], 'age': [30, 40]})
+    both = again.with_features(user_features=users)
+    assert both.item_features is again.item_features
+    kept = Recommender.load(both.save(tmp_path / 'model.npz'))
+    assert kept.user_features['age'].numbers.tolist()[1:] == [30, 40]
+
+
+def test_a_file_without_features_keeps_its_version(ratings, tmp_path):
+    model = Recommender.fit(ratings, n_factors=1)
+    with np.load(model.save(tmp_path / 'model.npz')) as file:
+        assert int(file['version']) < 6
+    with_table = model.with_features(BOOKS)
+    with np.load(with_table.save(tmp_path / 'model.npz')) as file:
+        assert int(file['version']) == 6
+
+
+def test_movielens_has_tables():
+    data = synthetic()
+    films = read_features(data.item_features)
+    assert [f.kind for f in films.features] == ['text', 'category', 'number']
+    people = read_features(data.user_features, 'user')
+    assert {f.name: f.kind for f in people.features} == {
+        'age': 'number',
+        'sex': 'category',
+        'occupation': 'category',
+    }
+    names = films.matrix(['genres', 'year']).names
+    assert 'genres: Drama' in names
+    assert sum(name.startswith('year: ') for name in names) == 10
+
+
+def test_items_without_ratings_come_behind_the_others(ratings):
+    longer = ratings.with_items(['krabat', 'momo'])
+    assert longer.items.index.tolist() == [*ratings.items.index, 'krabat']
+    with pytest.raises(RatingsError, match='must all be'):
+        ratings.with_items([7])
+
+
+def test_one_wrong_cell_names_its_line(tmp_path):
+    path = tmp_path / 'books.csv'
+    path.write_text('id,year\n7,1973\n7,1971\n')
+    with pytest.raises(RatingsError, match=r'books\.csv, line 3.*7'):
+        read_features(path)
+    path.write_text('id,year\n7,1973\n,1971\n')
+    with pytest.raises(RatingsError, match=r'line 3'):
+        read_features(path)
