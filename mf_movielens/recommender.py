@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial, singledispatch
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,7 +21,6 @@ from scipy.sparse import csr_array, issparse
 __all__ = ['Recommender']
 
 # %% ../nbs/17_recommender.ipynb #3e436660
-from .blend import Blend
 from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
     KINDS,
@@ -36,9 +35,9 @@ from mf_movielens.evaluation import (
     evaluate_predictor,
     find_judgement,
 )
-from .factors import Factors, Goal, PointPredictor, Predictor, ScoreOrder
+from .factors import Goal, PointPredictor, Predictor, ScoreOrder
 from .features import FeatureTable, read_features
-from .item_weights import ItemWeights, TargetKind
+from .item_weights import TargetKind
 from .kinds import Kind
 from mf_movielens.model_file import (
     ModelParts,
@@ -55,14 +54,20 @@ from mf_movielens.new_users import (
 from .python_tables import speaks_arrow
 from .ranking import RankedBlock, rank_blocks, top_k
 from .reading import load_ratings
+from mf_movielens.similarity import (
+    count_in_common,
+    fewest_ratings,
+    item_similarities,
+    user_similarities,
+)
 from .solvers import Solver, choose_solver
 from .tuning import tune_settings
 from mf_movielens.validation import (
     MAX_MAGNITUDE,
     check_choice,
     check_fraction,
+    check_int,
     check_list_length,
-    check_value,
 )
 
 # %% ../nbs/17_recommender.ipynb #9874ca25
@@ -794,14 +799,14 @@ class Recommender:
         """
         k = check_list_length('k', k)
         row = self.find(item)
-        similarity = _similarities(self.predictor, row)
+        similarity = item_similarities(self.predictor, row)
         if similarity is None:
             raise ValueError(
                 f'nothing is known about item {self.catalog.describe(row)}: '
                 'nobody rated it, or the model has no factors'
             )
         similarity[row] = -np.inf
-        least = _min_count(self.item_counts, row, min_ratings)
+        least = fewest_ratings(self.item_counts, row, min_ratings)
         has_few = (similarity > -np.inf) & (self.item_counts < least)
         similarity[has_few] = -np.inf
         rows = top_k(similarity[None], k)[0]
@@ -814,6 +819,61 @@ class Recommender:
         if say:
             say(_describe_similar(self.catalog.describe(row), least, n_left_out))
         return found
+
+    def similar_users(
+        self,
+        user: Any,
+        k: int = 10,
+        min_ratings: int = 10,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+    ) -> pd.DataFrame:
+        """Find users who like what this one likes.
+
+        Parameters
+        ----------
+        user : id or dict
+            A known user, or the ratings of a new one by item.
+        k : int
+            At most so many users.
+        min_ratings : int
+            Leave out users with fewer ratings, whose factors are mostly chance.
+        unknown : {'raise', 'ignore'}
+            Of a new user: whether unknown items are an error, or are left out.
+
+        Returns
+        -------
+        DataFrame
+            rank (from 1), user, similarity, from -1 to 1, most similar first, and
+            in_common, the number of items that both have rated. Its ``attrs`` hold
+            min_ratings and left_out, the number of users with fewer ratings.
+
+        Raises
+        ------
+        UnknownIdError
+            If there is no such user.
+        ValueError
+            If nothing is known about the user, or an argument makes no sense.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2, 3], 'item': [7, 8, 7, 8, 9],
+        ...                       'rating': [5, 4, 5, 4, 5]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> model.similar_users(1, k=1, min_ratings=1)[['user', 'in_common']]
+           user  in_common
+        0     2          2
+        """
+        k = check_list_length('k', k)
+        least = check_int('min_ratings', min_ratings, 0)
+        if _is_history(user):
+            predictor, own = _new_user_row(self, user, unknown)
+            similarity = user_similarities(self.predictor, 0, predictor)
+        else:
+            row = _user_row(self, user)
+            own = _known_history(self.seen, row).item_ix
+            similarity = user_similarities(self.predictor, row)
+            similarity[row] = -np.inf
+        return _like_minded(self, similarity, own, k, least)
 
     def find(self, item: Any) -> int:
         """Find the row of an item by its id or title.
@@ -1058,6 +1118,44 @@ class Recommender:
         }
         return pd.Series(size | self.settings, dtype=object)
 
+# %% ../nbs/17_recommender.ipynb #bd9079b0
+def _describe_similar(name: str, min_ratings: float, n_left_out: int) -> str:
+    """A line that tells how a question was understood."""
+    if not n_left_out:
+        return f'similar to {name}'
+    items = '1 item' if n_left_out == 1 else f'{n_left_out:,} items'
+    return (
+        f'similar to {name}; {items} with fewer than {min_ratings:g} ratings left out'
+    )
+
+# %% ../nbs/17_recommender.ipynb #4b42ad0b
+def _new_user_row(
+    model: Recommender, ratings: Any, unknown: Literal['raise', 'ignore']
+) -> tuple[Predictor, np.ndarray]:
+    """A predictor with the row of a new user, and the rows of what they have rated."""
+    accepted = model._accepted_ratings
+    own = read_histories(ratings, model.catalog, accepted, unknown).ratings
+    return model.predictor.fold_in(own), own.indices
+
+
+def _like_minded(
+    model: Recommender, similarity: np.ndarray, own: np.ndarray, k: int, least: int
+) -> pd.DataFrame:
+    """The most similar users, without those who have rated too little."""
+    has_few = (np.diff(model.seen.indptr) < least) & (similarity > -np.inf)
+    similarity = np.where(has_few, -np.inf, similarity)
+    rows = top_k(similarity[None], k)[0]
+    rows = rows[similarity[rows] > -np.inf]
+    columns = {
+        'rank': np.arange(1, len(rows) + 1),
+        'user': model.users.index.to_numpy()[rows],
+        'similarity': similarity[rows],
+        'in_common': count_in_common(model.seen, rows, own),
+    }
+    found = pd.DataFrame(columns)
+    found.attrs = {'min_ratings': least, 'left_out': int(has_few.sum())}
+    return found
+
 # %% ../nbs/17_recommender.ipynb #275766bb
 def _is_history(value: Any) -> bool:
     """Whether this is what a new user has rated: ratings by item."""
@@ -1258,63 +1356,3 @@ def _recommend(
     frame = pd.DataFrame(columns)
     frame.attrs['unknown_items'] = [*options.unknown_items]
     return frame
-
-# %% ../nbs/17_recommender.ipynb #1c49858f
-def _similarity_vectors(predictor: Predictor) -> np.ndarray:
-    """(n_items, d) vectors whose cosines say how much one item speaks for another."""
-    if isinstance(predictor, Blend):
-        predictor = predictor.factors
-    vectors = predictor.item_factors
-    weights = predictor.regularization if isinstance(predictor, Factors) else None
-    if weights is None or weights.alpha is None or not predictor.n_factors:
-        return vectors
-    # The damping, delta above, must not vanish, or the matrix has no inverse.
-    diagonal = max(weights.damping, 1e-9) * np.eye(predictor.n_factors)
-    gram = weights.alpha * vectors.T.astype('float64') @ vectors + diagonal
-    root = np.linalg.inv(np.linalg.cholesky(gram))
-    return (vectors @ root.T).astype('float32')
-
-
-@singledispatch
-def _similarities(predictor: Predictor, row: int) -> np.ndarray | None:
-    """(n_items,) similarities to one item, -inf for items without factors.
-
-    None if nothing is known about the item itself. By default these are cosines.
-    """
-    vectors = _similarity_vectors(predictor)
-    lengths = np.linalg.norm(vectors, axis=1)
-    if not lengths[row]:
-        return None
-    products = np.maximum(lengths * lengths[row], np.float32(1e-37))
-    cosines: np.ndarray = vectors @ vectors[row] / products
-    cosines[lengths == 0] = -np.inf
-    return cosines
-
-
-@_similarities.register(ItemWeights)
-def _similarities_by_weights(predictor: ItemWeights, row: int) -> np.ndarray | None:
-    similarity = predictor.similarities(row)
-    return similarity if similarity[row] > 0 else None
-
-
-# Of items with fewer ratings, little is known.
-_MIN_RATINGS = 10
-
-
-def _min_count(item_counts: np.ndarray, row: int, min_ratings: float | None) -> float:
-    """The least number of ratings that items need to be similar to that of a row."""
-    if min_ratings is None:
-        return min(_MIN_RATINGS, int(item_counts[row]))
-    requirement = 'it must be a number, 0 or more'
-    check_value(lambda x: x >= 0, 'min_ratings', min_ratings, requirement)
-    return min_ratings
-
-
-def _describe_similar(name: str, min_ratings: float, n_left_out: int) -> str:
-    """A line that tells how a question was understood."""
-    if not n_left_out:
-        return f'similar to {name}'
-    items = '1 item' if n_left_out == 1 else f'{n_left_out:,} items'
-    return (
-        f'similar to {name}; {items} with fewer than {min_ratings:g} ratings left out'
-    )

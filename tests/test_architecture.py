@@ -58,6 +58,7 @@ FLOORS = {
     'tuning': 5,
     'features': 3.3,
     'catalog': 4.3,
+    'similarity': 4.3,
     'new_users': 5,
     'evaluation': 5,
     'model_file': 5,

@@ -25,6 +25,7 @@ GROUPS = {
     'Recommenders': [
         'recommender',
         'catalog',
+        'similarity',
         'new_users',
         'evaluation',
         'model_file',
