@@ -50,7 +50,7 @@ from .recommender import Recommender
 from .shards import Shards, is_shard_folder, load_cached
 from .solvers import SOLVERS, Solver, choose_solver
 from .splits import random_split
-from .storage import write_file
+from .storage import check_table_path, write_file, write_table
 from .tuning import Tuning, tune_settings
 from .validation import check_choice
 from mf_movielens.workflow import (
@@ -318,7 +318,7 @@ def _with_option(message: str) -> str:
     For instance, `kind='plays': use …` becomes `--kind plays: use …`.
     """
     found = re.match(r"(\w+)=(?:'([^']*)'|(\S+)): ", message)
-    if not found or found[1] not in (*_SAME_NAME, *_SETTING_NAMES, 'by'):
+    if not found or found[1] not in (*_SAME_NAME, *_SETTING_NAMES, 'by', 'folded_in'):
         return message
     value = found[3] if found[2] is None else shlex.quote(found[2])
     return f'{_option_name(found[1])} {value}: {message[found.end() :]}'
@@ -1301,6 +1301,8 @@ def _notes_on_evaluation(
     model: Recommender, test: Ratings, found: pd.Series
 ) -> Iterator[str]:
     """What has to be known of a test to understand its figures."""
+    if found.get('left_out'):
+        yield f'{found.left_out:,} users have too few ratings, and are left out'
     if found.seen:
         effect = 'they are left out, because they are not recommended'
         if model.goal == 'rating':
@@ -1324,7 +1326,26 @@ def _four_decimals(value: object) -> str:
     return f'{value:.4f}' if isinstance(value, float) else str(value)
 
 
-@app.command(epilog='Example:  mf-movielens evaluate test.csv --unknown ignore')
+def _check_evaluation(
+    k: list[int],
+    folded_in: float | None,
+    seed: int | None,
+    per_user: Path | None,
+) -> None:
+    """Refuse options that make no sense, before anything is read."""
+    if seed is not None and folded_in is None:
+        raise UsageError('--seed is that of the draw of --folded-in; name both')
+    if len({*k}) < len(k):
+        raise UsageError('-k is given twice with the same number')
+    if per_user is not None:
+        check_table_path(per_user)
+
+
+@app.command(
+    epilog='Examples:  mf-movielens evaluate test.csv --unknown ignore  ·  '
+    'mf-movielens evaluate new-users.csv --folded-in 0.8 -k 5 -k 10 '
+    '--per-user users.csv'
+)
 def evaluate(
     test: Annotated[
         Path,
@@ -1333,6 +1354,33 @@ def evaluate(
         ),
     ],
     model: ModelOption = DEFAULT_MODEL,
+    k: Annotated[
+        list[int] | None,
+        _option(
+            '-k',
+            min=1,
+            help='How many recommendations for each user; again for several lengths. '
+            'By default 10.',
+        ),
+    ] = None,
+    folded_in: Annotated[
+        float | None,
+        _option(
+            '--folded-in',
+            help='The users are new: fold in this share of the ratings of each, such '
+            'as 0.8, or so many, such as 5, drawn at random; the rest are the test.',
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, _option('--seed', min=0, help='Of this draw. By default 0.')
+    ] = None,
+    per_user: Annotated[
+        Path | None,
+        _option(
+            '--per-user',
+            help='Also write a row for each user to this file, .parquet or .csv.',
+        ),
+    ] = None,
     unknown: Annotated[
         str,
         typer.Option(
@@ -1370,11 +1418,12 @@ def evaluate(
     marks: MarksOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a model on other ratings.
+    """Evaluate a model on other ratings, of its users or of new ones.
 
     A model that was fitted with time predicts for the timestamps of the file. Stars can
     judge a model of likes.
     """
+    _check_evaluation(k or [], folded_in, seed, per_user)
     loaded = _load_model(model)
     of_text: Any = (header, quoting, decimal, thousands, skip, comment, wide, adjacency)
     with _notes_to_stderr(as_json):
@@ -1395,12 +1444,16 @@ def evaluate(
             **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
     wanted: Any = unknown
+    lengths = k[0] if k and len(k) == 1 else (k or 10)
+    how: Any = dict(k=lengths, liked=liked, folded_in=folded_in, seed=seed or 0)
     try:
-        found = loaded.evaluate(ratings, wanted, liked=liked)
+        found = loaded.evaluate(ratings, wanted, **how)
     except UnknownIdError as e:
         raise UsageError(
             f'{e} With --unknown ignore, such pairs are left out and counted.'
         ) from e
+    if per_user is not None:
+        write_table(per_user, loaded.evaluate_users(ratings, wanted, **how))
     for note in _notes_on_evaluation(loaded, ratings, found):
         print(f'note: {note}', file=sys.stderr)
     if as_json:

@@ -5,7 +5,7 @@
 # %% ../nbs/19_evaluation.ipynb #91535c49
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 # %% auto #0
-__all__ = ['AlignedRatings', 'rows_of_ids', 'align_ratings', 'Judgement', 'find_judgement', 'evaluate_predictor']
+__all__ = ['AlignedRatings', 'rows_of_ids', 'align_ratings', 'Judgement', 'find_judgement', 'HeldOut', 'hold_out_of_known_users',
+           'fold_in_part', 'evaluate_predictor', 'evaluate_users']
 
 # %% ../nbs/19_evaluation.ipynb #e4d1c78a
 from mf_movielens.encoding import (
@@ -24,7 +25,7 @@ from mf_movielens.encoding import (
     keep_stars,
     parse_id,
 )
-from .factors import Goal, Predictor
+from .factors import Goal, PointPredictor, Predictor
 from .kinds import Kind
 from .metrics import error_interval, mae, mean_interval
 from mf_movielens.ranking import (
@@ -34,15 +35,23 @@ from mf_movielens.ranking import (
     ranking_metrics,
     relevance_threshold,
 )
-from .validation import check_list_length, check_value
+from mf_movielens.validation import (
+    check_list_length,
+    check_seed,
+    check_value,
+)
 
 # %% ../nbs/19_evaluation.ipynb #2fc91a67
 __all__ = [
     'AlignedRatings',
+    'HeldOut',
     'Judgement',
     'align_ratings',
     'evaluate_predictor',
+    'evaluate_users',
     'find_judgement',
+    'fold_in_part',
+    'hold_out_of_known_users',
     'rows_of_ids',
 ]
 
@@ -252,6 +261,176 @@ def find_judgement(
     threshold = _least_liked(test, scale) if liked is None else float(liked)
     return Judgement(scale, threshold)
 
+# %% ../nbs/19_evaluation.ipynb #af775381
+class HeldOut(NamedTuple):
+    """What a predictor is measured with."""
+
+    predictor: Predictor
+    seen: csr_array
+    """(n_users, n_items) ratings that it was fitted to or that were folded in, which
+    are not recommended."""
+    test: AlignedRatings
+    """Held-out ratings, in the rows of the predictor."""
+    liked_from: float
+    """The rating from which an item counts as liked."""
+    n_left_out: int | None = None
+    """New users with too few ratings to fold in a part; None for known users."""
+
+
+def hold_out_of_known_users(
+    predictor: Predictor,
+    seen: csr_array,
+    test: AlignedRatings,
+    liked_from: float | None = None,
+) -> HeldOut:
+    """Measure a predictor with ratings of its own users.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    seen : csr_array of shape (n_users, n_items)
+        The ratings that it was fitted to, which are not recommended.
+    test : AlignedRatings
+        Held-out ratings, in the rows of the predictor. If the predictor uses time, and
+        they have timestamps, it predicts for these.
+    liked_from : float, optional
+        The rating from which an item is relevant; by default `relevance_threshold` of
+        the scale, and of counts whatever is above 0.
+
+    Returns
+    -------
+    HeldOut
+
+    Examples
+    --------
+    >>> hold_out_of_known_users(predictor, train.to_csr(), aligned)  # doctest: +SKIP
+    """
+    if liked_from is None:
+        liked_from = _least_liked(test.ratings, test.ratings.scale)
+    return HeldOut(predictor, seen, test, liked_from)
+
+
+def _check_folded_in(folded_in: Any) -> float | int:
+    """A share below 1 as a float, or a number of ratings as an int."""
+    requirement = (
+        'give the share of the ratings to fold in, such as 0.8, or how many of each '
+        'user, such as 5'
+    )
+    check_value(
+        lambda x: 0 < x < 1 or int(x) == x >= 1, 'folded_in', folded_in, requirement
+    )
+    return float(folded_in) if folded_in < 1 else int(folded_in)
+
+
+def _ranks(vocabulary: Vocabulary) -> np.ndarray:
+    """(n,) the place of each id in their order."""
+    ranks = np.empty(len(vocabulary), int)
+    ranks[np.argsort(vocabulary.index)] = np.arange(len(vocabulary))
+    return ranks
+
+
+def _draw_histories(
+    ratings: Ratings, folded_in: float | int, seed: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) which ratings are folded in, and which are the test."""
+    # In the order of the ids, so that the order of the ratings changes nothing.
+    user_rank, item_rank = (
+        _ranks(v)[rows]
+        for v, rows in (
+            (ratings.users, ratings.user_ix),
+            (ratings.items, ratings.item_ix),
+        )
+    )
+    order = np.lexsort((item_rank, user_rank))
+    user_ix = ratings.user_ix[order]
+    draw = np.random.default_rng(check_seed(seed)).random(len(order))
+    by_user = np.lexsort((draw, user_ix))
+    n_of_user = np.bincount(user_ix, minlength=len(ratings.users))
+    first_of_user = n_of_user.cumsum() - n_of_user
+    position = np.arange(len(order)) - np.repeat(first_of_user, n_of_user)
+    n_folded = np.full(len(n_of_user), folded_in)
+    if isinstance(folded_in, float):
+        n_folded = np.clip(np.rint(folded_in * n_of_user), 1, n_of_user - 1)
+    has_both = (n_folded >= 1) & (n_folded < n_of_user)
+    is_history = np.zeros(len(order), bool)
+    is_history[order[by_user]] = position < np.repeat(n_folded, n_of_user)
+    is_used = has_both[ratings.user_ix]
+    return is_history & is_used, ~is_history & is_used
+
+
+def _take_users(ratings: Ratings, user_ix: np.ndarray) -> Ratings:
+    """The ratings of some users, who are then all users there are."""
+    new_ix = np.full(len(ratings.users), -1, 'int32')
+    new_ix[user_ix] = np.arange(len(user_ix))
+    ids = Vocabulary(ratings.users.index[user_ix], ratings.users.name)
+    return replace(ratings, users=ids, user_ix=new_ix[ratings.user_ix])
+
+
+def fold_in_part(
+    predictor: Predictor,
+    test: AlignedRatings,
+    folded_in: float | int = 0.8,
+    seed: int | None = 0,
+    liked_from: float | None = None,
+) -> HeldOut:
+    """Fold in a random part of the ratings of each new user, and hold out the rest.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        It must know all ratings on the scale of `test`.
+    test : AlignedRatings
+        Ratings of new users: the rows of items are those of the predictor, the rows of
+        users are their own.
+    folded_in : float or int
+        The share of each user's ratings, below 1, of which at least one is folded in
+        and one is held out; or a number of ratings, from 1 on.
+    seed : int, optional
+        Of the draw, which does not depend on the order of the ratings; None for
+        another draw at each call.
+    liked_from : float, optional
+        As in `hold_out_of_known_users`.
+
+    Returns
+    -------
+    HeldOut
+        Its predictor has a row for each user with enough ratings.
+
+    Raises
+    ------
+    RatingsError
+        If no user has enough ratings.
+    ValueError
+        If `folded_in` makes no sense, or the predictor folds nobody in.
+
+    Examples
+    --------
+    >>> fold_in_part(predictor, aligned, folded_in=5, seed=0)  # doctest: +SKIP
+    """
+    folded_in = _check_folded_in(folded_in)
+    ratings = test.ratings
+    if predictor.goal == 'rating':
+        ratings = keep_stars(ratings)
+    is_history, is_test = _draw_histories(ratings, folded_in, seed)
+    n_users = len(np.unique(ratings.user_ix))
+    if not is_test.any():
+        raise RatingsError(
+            f'none of the {n_users:,} users has enough ratings to fold in '
+            f'{folded_in:g} and to be judged by others'
+        )
+    used = np.unique(ratings.user_ix[is_test])
+    histories = _take_users(ratings.take(is_history), used).to_csr()
+    held_out = _take_users(ratings.take(is_test), used)
+    if liked_from is None:
+        liked_from = _least_liked(ratings, ratings.scale)
+    return HeldOut(
+        predictor.fold_in(histories),
+        histories,
+        AlignedRatings(held_out, test.n_unknown),
+        liked_from,
+        n_users - len(used),
+    )
+
 # %% ../nbs/19_evaluation.ipynb #9c39fa46
 _Metrics = dict[str, Any]
 
@@ -275,10 +454,31 @@ class _Task(NamedTuple):
     """Held-out ratings, in the rows of the model."""
     is_seen: np.ndarray
     """(n,) which of them are of pairs that the model was fitted to."""
-    k: int
-    """Number of recommendations for each user."""
+    suffixes: dict[int, str]
+    """Numbers of recommendations for each user, and what metrics by each are called."""
     liked_from: float
     """The rating from which an item counts as liked."""
+
+
+def _suffixes_of(k: int | Iterable[int]) -> dict[int, str]:
+    """What the names of metrics end in, by the number of recommendations."""
+    if not isinstance(k, Iterable) or isinstance(k, str):
+        return {check_list_length('k', k): ''}
+    lengths = [check_list_length('k', each) for each in k]
+    if not lengths or len({*lengths}) < len(lengths):
+        raise ValueError(
+            f'k={lengths}: give one number or several different ones, such as [5, 10]'
+        )
+    return {each: f'@{each}' for each in sorted(lengths)}
+
+
+def _task_of(held_out: HeldOut, k: int | Iterable[int]) -> _Task:
+    predictor, seen, test = held_out[:3]
+    ratings = test.ratings
+    is_seen = contains_pairs(seen, ratings.user_ix, ratings.item_ix)
+    return _Task(
+        predictor, seen, ratings, is_seen, _suffixes_of(k), held_out.liked_from
+    )
 
 
 def _rating_metrics(task: _Task) -> _Metrics:
@@ -293,23 +493,46 @@ def _rating_metrics(task: _Task) -> _Metrics:
     return errors | coverage(user_ix, item_ix, rating, timestamp=seconds)
 
 
+class _Judged(NamedTuple):
+    """Recommendations, and the metrics of each user by the number of them."""
+
+    items: np.ndarray
+    """(n, k) rows of the recommended items, for the largest k."""
+    by_k: dict[int, pd.DataFrame]
+    """What `ranking_metrics` tells, by user row."""
+
+
+def _judge_recommendations(task: _Task) -> _Judged | None:
+    """Recommend once, and look at the first of each k; None if nothing is new."""
+    if task.is_seen.all():
+        return None
+    held_out = task.test.take(~task.is_seen)
+    users = np.unique(held_out.user_ix)
+    items = rank_items(task.predictor.scores, users, task.seen, max(task.suffixes))
+    by_k = {
+        k: ranking_metrics(items, users, held_out, k, task.liked_from)
+        for k in task.suffixes
+    }
+    return _Judged(items, by_k)
+
+
 def _recommendation_metrics(task: _Task) -> _Metrics:
     """How good the top-N recommendations are, for users who liked something new."""
     names = ('ndcg', 'ndcg_low', 'ndcg_high', *_RANKING_MEANS, 'coverage')
-    nothing: _Metrics = {'liked_from': task.liked_from, 'users': 0}
-    nothing |= dict.fromkeys(names, np.nan)
-    if task.is_seen.all():
-        return nothing
-    held_out = task.test.take(~task.is_seen)
-    users = np.unique(held_out.user_ix)
-    recommended = rank_items(task.predictor.scores, users, task.seen, task.k)
-    by_user = ranking_metrics(recommended, users, held_out, task.k, task.liked_from)
-    if by_user.empty:
-        return nothing
-    means = [float(by_user[column].mean()) for column in _RANKING_MEANS.values()]
-    share = catalog_coverage(recommended, len(task.test.items))
-    values = [*mean_interval(by_user.ndcg), *means, share]
-    return nothing | {'users': len(by_user)} | dict(zip(names, values))
+    judged = _judge_recommendations(task)
+    found: _Metrics = {'liked_from': task.liked_from, 'users': 0}
+    for k, suffix in task.suffixes.items():
+        values: list[float] = [np.nan] * len(names)
+        if judged is not None and not judged.by_k[k].empty:
+            by_user = judged.by_k[k]
+            found['users'] = len(by_user)
+            means = [
+                float(by_user[column].mean()) for column in _RANKING_MEANS.values()
+            ]
+            share = catalog_coverage(judged.items[:, :k], len(task.test.items))
+            values = [*mean_interval(by_user.ndcg), *means, share]
+        found |= {name + suffix: value for name, value in zip(names, values)}
+    return found
 
 
 _METRICS: dict[str, tuple[Callable[[_Task], _Metrics], ...]] = {
@@ -318,56 +541,124 @@ _METRICS: dict[str, tuple[Callable[[_Task], _Metrics], ...]] = {
 }
 
 # %% ../nbs/19_evaluation.ipynb #82ec7fa5
-def evaluate_predictor(
-    predictor: Predictor,
-    seen: csr_array,
-    test: AlignedRatings,
-    k: int = 10,
-    liked_from: float | None = None,
-) -> pd.Series:
+def evaluate_predictor(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.Series:
     """Measure a predictor with held-out ratings.
 
     Parameters
     ----------
-    predictor : Predictor
-    seen : csr_array of shape (n_users, n_items)
-        The ratings that it was fitted to, which are not recommended.
-    test : AlignedRatings
-        Held-out ratings, in the rows of the predictor. If the predictor uses time, and
-        they have timestamps, it predicts for these.
-    k : int
-        Number of recommendations for each user.
-    liked_from : float, optional
-        The rating from which an item is relevant; by default `relevance_threshold` of
-        the scale, and of counts whatever is above 0.
+    held_out : HeldOut
+        The predictor, and what it is measured with.
+    k : int or iterable of int
+        Number of recommendations for each user; or several, and then the metrics by
+        each of them have names such as ndcg@5.
 
     Returns
     -------
     Series
-        ratings, unknown and seen (numbers of ratings); with the goal 'rating' rmse,
-        low, high (its 95 % interval) and mae; with prediction intervals covered_90 and
-        nominal_90; liked_from; users (to whom something new is relevant), ndcg,
-        ndcg_low, ndcg_high (95 %), recall, precision, map, mrr, hit and coverage.
+        ratings, unknown and seen (numbers of ratings) and, of new users, left_out
+        (number of users); with the goal 'rating' rmse, low, high (its 95 % interval)
+        and mae; with prediction intervals covered_90 and nominal_90; liked_from; users
+        (to whom something new is relevant), ndcg, ndcg_low, ndcg_high (95 %), recall,
+        precision, map, mrr, hit and coverage.
 
     Raises
     ------
     ValueError
-        If `k` is below 1.
+        If `k` is below 1, or one of several occurs twice.
 
     Examples
     --------
-    >>> evaluate_predictor(predictor, train.to_csr(), aligned)  # doctest: +SKIP
+    >>> evaluate_predictor(held_out, k=[5, 10])  # doctest: +SKIP
     """
-    k = check_list_length('k', k)
-    is_seen = contains_pairs(seen, test.ratings.user_ix, test.ratings.item_ix)
-    if liked_from is None:
-        liked_from = _least_liked(test.ratings, test.ratings.scale)
-    task = _Task(predictor, seen, test.ratings, is_seen, k, liked_from)
+    task = _task_of(held_out, k)
     found: _Metrics = {
-        'ratings': len(test.ratings),
-        'unknown': test.n_unknown,
-        'seen': int(is_seen.sum()),
+        'ratings': len(task.test),
+        'unknown': held_out.test.n_unknown,
+        'seen': int(task.is_seen.sum()),
     }
-    for compute in _METRICS[predictor.goal]:
+    if held_out.n_left_out is not None:
+        found['left_out'] = held_out.n_left_out
+    for compute in _METRICS[task.predictor.goal]:
         found |= compute(task)
     return pd.Series(found, dtype=object)
+
+# %% ../nbs/19_evaluation.ipynb #4dd6248b
+_UserColumns = dict[str, pd.Series]
+
+
+def _rating_columns(task: _Task) -> _UserColumns:
+    """Errors of the predicted ratings of each user, and how many intervals hold."""
+    test = keep_stars(task.test)
+    user_ix, item_ix, rating = test.user_ix, test.item_ix, test.rating
+    seconds = test.timestamp if task.predictor.uses_time else None
+    predicted = task.predictor.predict(user_ix, item_ix, seconds)
+    error = (rating - predicted).astype('float64')
+    measured = {'rmse': error**2, 'mae': np.abs(error)}
+    if not isinstance(task.predictor, PointPredictor):
+        ends = task.predictor.prediction_intervals(user_ix, item_ix, seconds, level=0.9)
+        is_inside = (rating >= ends.low.to_numpy()) & (rating <= ends.high.to_numpy())
+        measured['covered_90'] = is_inside.astype('float64')
+    columns = pd.DataFrame(measured).groupby(user_ix).mean()
+    columns['rmse'] **= 0.5
+    return {name: columns[name] for name in columns}
+
+
+def _recommendation_columns(task: _Task) -> _UserColumns:
+    """How good the recommendations to each user are."""
+    judged = _judge_recommendations(task)
+    names = ('ndcg', *_RANKING_MEANS.values())
+    nothing = pd.Series(dtype='float64')
+    columns: _UserColumns = {}
+    for k, suffix in task.suffixes.items():
+        by_user = pd.DataFrame() if judged is None else judged.by_k[k]
+        columns['relevant'] = by_user.get('relevant', nothing)
+        columns |= {name + suffix: by_user.get(name, nothing) for name in names}
+    return columns
+
+
+_USER_COLUMNS: dict[str, tuple[Callable[[_Task], _UserColumns], ...]] = {
+    'rating': (_rating_columns, _recommendation_columns),
+    'ranking': (_recommendation_columns,),
+}
+
+
+def evaluate_users(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.DataFrame:
+    """Measure a predictor with the held-out ratings of each user.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        The predictor, and what it is measured with.
+    k : int or iterable of int
+        As in `evaluate_predictor`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each user with held-out ratings: user, ratings and seen (numbers of
+        ratings); with the goal 'rating' rmse and mae; with prediction intervals
+        covered_90; relevant (how many new items), ndcg, recall, precision, ap, rr and
+        hit, which are nan if nothing new is relevant.
+
+    Raises
+    ------
+    ValueError
+        As in `evaluate_predictor`.
+
+    Examples
+    --------
+    >>> evaluate_users(held_out, k=[5, 10])  # doctest: +SKIP
+    """
+    task = _task_of(held_out, k)
+    user_ix, n_ratings = np.unique(task.test.user_ix, return_counts=True)
+    n_seen = np.bincount(task.test.user_ix[task.is_seen], minlength=user_ix[-1] + 1)
+    columns = {
+        'user': task.test.users.decode(user_ix),
+        'ratings': n_ratings,
+        'seen': n_seen[user_ix],
+    }
+    for compute in _USER_COLUMNS[task.predictor.goal]:
+        for name, column in compute(task).items():
+            columns[name] = column.reindex(user_ix).to_numpy()
+    columns['relevant'] = np.nan_to_num(columns['relevant']).astype(int)
+    return pd.DataFrame(columns)

@@ -356,7 +356,7 @@ def time_split(ratings: Ratings, test_fraction: float = 0.1) -> Split:
     name = f'last {test_fraction:g} in time'
     return _hold_out(ratings, np.flatnonzero(is_test), name, 'nothing')
 
-# %% ../nbs/03_splits.ipynb #5a11e281
+# %% ../nbs/03_splits.ipynb #7f9fe08d
 def user_split(
     ratings: Ratings,
     test_fraction: float = 0.1,
@@ -411,6 +411,8 @@ def user_split(
             f'{name}: of {len(users):,} users it would hold out {n_users:,}, '
             'and one part would be empty'
         )
+    # In the order of the ids, so that the order of the ratings changes nothing.
+    users = users[np.argsort(ratings.users.index[users])]
     rng = np.random.default_rng(check_seed(seed))
     held_out = rng.permutation(users)[:n_users]
     test_rows = np.flatnonzero(np.isin(ratings.user_ix, held_out))
