@@ -261,7 +261,7 @@ def find_judgement(
     threshold = _least_liked(test, scale) if liked is None else float(liked)
     return Judgement(scale, threshold)
 
-# %% ../nbs/19_evaluation.ipynb #af775381
+# %% ../nbs/19_evaluation.ipynb #174b983c
 class HeldOut(NamedTuple):
     """What a predictor is measured with."""
 
@@ -582,11 +582,11 @@ def evaluate_predictor(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.Ser
         found |= compute(task)
     return pd.Series(found, dtype=object)
 
-# %% ../nbs/19_evaluation.ipynb #4dd6248b
-_UserColumns = dict[str, pd.Series]
+# %% ../nbs/19_evaluation.ipynb #4530c146
+_UserMetrics = dict[str, pd.Series]
 
 
-def _rating_columns(task: _Task) -> _UserColumns:
+def _rating_columns(task: _Task) -> _UserMetrics:
     """Errors of the predicted ratings of each user, and how many intervals hold."""
     test = keep_stars(task.test)
     user_ix, item_ix, rating = test.user_ix, test.item_ix, test.rating
@@ -603,12 +603,12 @@ def _rating_columns(task: _Task) -> _UserColumns:
     return {name: columns[name] for name in columns}
 
 
-def _recommendation_columns(task: _Task) -> _UserColumns:
+def _recommendation_columns(task: _Task) -> _UserMetrics:
     """How good the recommendations to each user are."""
     judged = _judge_recommendations(task)
     names = ('ndcg', *_RANKING_MEANS.values())
     nothing = pd.Series(dtype='float64')
-    columns: _UserColumns = {}
+    columns: _UserMetrics = {}
     for k, suffix in task.suffixes.items():
         by_user = pd.DataFrame() if judged is None else judged.by_k[k]
         columns['relevant'] = by_user.get('relevant', nothing)
@@ -616,7 +616,7 @@ def _recommendation_columns(task: _Task) -> _UserColumns:
     return columns
 
 
-_USER_COLUMNS: dict[str, tuple[Callable[[_Task], _UserColumns], ...]] = {
+_METRICS_OF_USERS: dict[str, tuple[Callable[[_Task], _UserMetrics], ...]] = {
     'rating': (_rating_columns, _recommendation_columns),
     'ranking': (_recommendation_columns,),
 }
@@ -657,7 +657,7 @@ def evaluate_users(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.DataFra
         'ratings': n_ratings,
         'seen': n_seen[user_ix],
     }
-    for compute in _USER_COLUMNS[task.predictor.goal]:
+    for compute in _METRICS_OF_USERS[task.predictor.goal]:
         for name, column in compute(task).items():
             columns[name] = column.reindex(user_ix).to_numpy()
     columns['relevant'] = np.nan_to_num(columns['relevant']).astype(int)
