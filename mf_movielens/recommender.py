@@ -25,15 +25,21 @@ from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
     KINDS,
     Ratings,
+    RatingsError,
     Vocabulary,
     check_kind,
     find_id_column,
     keep_stars,
 )
 from mf_movielens.evaluation import (
+    HeldOut,
     align_ratings,
     evaluate_predictor,
+    evaluate_users,
     find_judgement,
+    fold_in_part,
+    hold_out_of_known_users,
+    rows_of_ids,
 )
 from .factors import Goal, PointPredictor, Predictor, ScoreOrder
 from .features import FeatureTable, read_features
@@ -1028,11 +1034,13 @@ class Recommender:
         self,
         test: Any,
         unknown: Literal['raise', 'ignore'] = 'raise',
-        k: int = 10,
+        k: int | Iterable[int] = 10,
         liked: float | None = None,
         kind: str = 'auto',
+        folded_in: float | int | None = None,
+        seed: int | None = 0,
     ) -> pd.Series:
-        """Measure the model with held-out ratings.
+        """Measure the model with held-out ratings, of its users or of new ones.
 
         Parameters
         ----------
@@ -1041,8 +1049,9 @@ class Recommender:
             the model was fitted with time, it predicts for their timestamps.
         unknown : {'raise', 'ignore'}
             Whether pairs with an unknown id are an error, or are left out and counted.
-        k : int
-            Number of recommendations for each user.
+        k : int or iterable of int
+            Number of recommendations for each user; or several, and then the metrics by
+            each of them have names such as ndcg@5.
         liked : float, optional
             The rating from which an item counts as liked. By default three quarters up
             the scale, which is that of `test` if the model was fitted to likes. All
@@ -1051,11 +1060,17 @@ class Recommender:
             What kind of number the ratings of a frame are. By default what those of the
             model are; those for a model of likes may be stars, and are decided by all
             values. `Ratings` of another kind are turned into it.
+        folded_in : float or int, optional
+            The users are new, and of the ratings of each this random part is folded in:
+            a share, such as 0.8, or a number, such as 5. They are judged by the rest.
+        seed : int, optional
+            Of the draw of this part; None for another draw at each call.
 
         Returns
         -------
         Series
-            ratings, unknown and seen (numbers of ratings); if the model predicts
+            ratings, unknown and seen (numbers of ratings); left_out, the number of new
+            users with too few ratings to fold in a part; if the model predicts
             ratings, rmse, low, high (its 95 % interval) and mae; if it gives
             intervals, covered_90 and nominal_90 (how many ratings lie inside, and how
             many should); liked_from; users (to whom something new is relevant), ndcg,
@@ -1068,9 +1083,17 @@ class Recommender:
         RatingsError
             If a rating is outside the scale, or no pair is known. A model that ranks
             can be judged on another scale, if `liked` is given, and so can one of
-            counts by stars.
+            counts by stars. With `folded_in`, if the model was fitted to ratings of
+            one of the users, or to another kind of ratings.
         UnknownIdError
             If an id is unknown, and `unknown` is 'raise'.
+        ValueError
+            If `k` or `folded_in` makes no sense, or the model folds nobody in.
+
+        See Also
+        --------
+        evaluate_users : A row for each user.
+        mf_movielens.splits.user_split : Holds out users.
 
         Examples
         --------
@@ -1080,15 +1103,60 @@ class Recommender:
         >>> held_out = pd.DataFrame({'user': [1, 2], 'item': [9, 8], 'rating': [5, 5]})
         >>> model.evaluate(Ratings.from_frame(held_out))[['users', 'recall']].tolist()
         [2, 1.0]
+        >>> new = pd.DataFrame({'user': 3, 'item': [7, 8], 'rating': [5, 5]})
+        >>> new = Ratings.from_frame(new, scale=(3, 5))
+        >>> model.evaluate(new, k=[1, 2], folded_in=1)[['users', 'recall@2']].tolist()
+        [1, 1.0]
         """
-        if kind == 'auto' and self.kind != 'likes' and not isinstance(test, Ratings):
-            kind = self.kind
-        test = _as_ratings('evaluate', test, kind)
-        scale, least = find_judgement(
-            test, self.predictor.scale, self.goal, self.kind, liked
-        )
-        aligned = align_ratings(test, self.users, self.items, scale, unknown)
-        return evaluate_predictor(self.predictor, self.seen, aligned, k, least)
+        held_out = _held_out(self, test, unknown, liked, kind, folded_in, seed)
+        return evaluate_predictor(held_out, k)
+
+    def evaluate_users(
+        self,
+        test: Any,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+        k: int | Iterable[int] = 10,
+        liked: float | None = None,
+        kind: str = 'auto',
+        folded_in: float | int | None = None,
+        seed: int | None = 0,
+    ) -> pd.DataFrame:
+        """Measure the model with the held-out ratings of each user.
+
+        Parameters
+        ----------
+        test, unknown, k, liked, kind, folded_in, seed
+            As in `evaluate`, whose metrics are the means of the columns; the users and
+            what is folded in are the same.
+
+        Returns
+        -------
+        DataFrame
+            A row for each user: user, ratings and seen (numbers of held-out ratings);
+            if the model predicts ratings, rmse and mae; if it gives intervals,
+            covered_90; relevant (how many new items), ndcg, recall, precision, ap
+            (average precision), rr (reciprocal rank) and hit, which are nan if nothing
+            new is relevant.
+
+        Raises
+        ------
+        TypeError, RatingsError, UnknownIdError, ValueError
+            As in `evaluate`.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> held_out = pd.DataFrame({'user': [1, 2], 'item': [9, 8], 'rating': [5, 5]})
+        >>> held_out = Ratings.from_frame(held_out, scale=(1, 5))
+        >>> model.evaluate_users(held_out)[['user', 'relevant', 'recall']]
+           user  relevant  recall
+        0     1         1     1.0
+        1     2         1     1.0
+        """
+        held_out = _held_out(self, test, unknown, liked, kind, folded_in, seed)
+        return evaluate_users(held_out, k)
 
     def summary(self) -> pd.Series:
         """Say what this is and how it was fitted.
@@ -1356,3 +1424,57 @@ def _recommend(
     frame = pd.DataFrame(columns)
     frame.attrs['unknown_items'] = [*options.unknown_items]
     return frame
+
+# %% ../nbs/17_recommender.ipynb #ea1ce1ce
+def _check_new_users(
+    model: Recommender, test: Ratings, scale: tuple[float, float]
+) -> None:
+    """Refuse ratings that cannot be folded in, and users whom the model knows."""
+    if test.kind != model.kind:
+        raise RatingsError(
+            f'{test.kind} cannot be folded into a model of {model.kind}. If they can '
+            f"be read as {model.kind}, say kind='{model.kind}'",
+            argument='kind',
+        )
+    if model.kind != 'counts' and scale != model.predictor.scale:
+        ends = (*scale, *model.predictor.scale)
+        raise RatingsError(
+            'ratings from {:g} to {:g} cannot be folded into a model of ratings from '
+            '{:g} to {:g}; put them on its scale first'.format(*ends)
+        )
+    own_ix = np.unique(test.user_ix)
+    rows = rows_of_ids(model.users, test.users, 'ignore')[own_ix]
+    n_seen = np.where(rows >= 0, np.diff(model.seen.indptr)[rows], 0)
+    if n_seen.any():
+        first = int(np.flatnonzero(n_seen)[0])
+        name = test.users.decode(own_ix[[first]]).tolist()[0]
+        raise RatingsError(
+            f'user {name!r} is no new user: the model was fitted to {n_seen[first]:,} '
+            f'ratings of theirs. Of the {len(own_ix):,} users, '
+            f'{np.count_nonzero(n_seen):,} are in the model. Leave all ratings of a '
+            'user out of the fit, as user_split does, or judge them as known users'
+        )
+
+
+def _held_out(
+    model: Recommender,
+    test: Any,
+    unknown: Literal['raise', 'ignore'],
+    liked: float | None,
+    kind: str,
+    folded_in: float | int | None,
+    seed: int | None,
+) -> HeldOut:
+    """What measures a model: ratings of its users, or of new ones."""
+    if kind == 'auto' and model.kind != 'likes' and not isinstance(test, Ratings):
+        kind = model.kind
+    test = _as_ratings('evaluate', test, kind)
+    scale, least = find_judgement(
+        test, model.predictor.scale, model.goal, model.kind, liked
+    )
+    if folded_in is None:
+        aligned = align_ratings(test, model.users, model.items, scale, unknown)
+        return hold_out_of_known_users(model.predictor, model.seen, aligned, least)
+    _check_new_users(model, test, scale)
+    aligned = align_ratings(test, test.users, model.items, scale, unknown)
+    return fold_in_part(model.predictor, aligned, folded_in, seed, least)

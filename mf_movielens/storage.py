@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -21,15 +21,19 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['MAX_GROWTH', 'SMALL_FILE_BYTES', 'write_file', 'write_folder', 'save_arrays', 'is_decompression_bomb', 'load_arrays',
-           'pack_texts', 'unpack_texts', 'save_checkpoint', 'load_checkpoint']
+           'pack_texts', 'unpack_texts', 'save_checkpoint', 'load_checkpoint', 'check_table_path', 'write_table']
 
 # %% ../nbs/91_storage.ipynb #30df3277
 from .validation import is_numeric_and_bounded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% ../nbs/91_storage.ipynb #11fc4dbc
 __all__ = [
     'MAX_GROWTH',
     'SMALL_FILE_BYTES',
+    'check_table_path',
     'is_decompression_bomb',
     'load_arrays',
     'load_checkpoint',
@@ -39,6 +43,7 @@ __all__ = [
     'unpack_texts',
     'write_file',
     'write_folder',
+    'write_table',
 ]
 
 # %% ../nbs/91_storage.ipynb #682bab12
@@ -430,3 +435,115 @@ def load_checkpoint(
             'Remove it to start afresh, or use another file.'
         )
     return records, arrays
+
+# %% ../nbs/91_storage.ipynb #5e4206d8
+_TABLE_SUFFIXES = ('.parquet', '.csv')
+
+
+def check_table_path(path: str | os.PathLike[str]) -> Path:
+    """Refuse a path at which `write_table` cannot write.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ValueError
+        If it ends neither in `.parquet` nor in `.csv`, or if pyarrow, which writes
+        parquet, is not installed.
+    OSError
+        If there is no such folder, or the path is a folder itself.
+
+    Examples
+    --------
+    >>> check_table_path('users.csv').suffix
+    '.csv'
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _TABLE_SUFFIXES:
+        raise ValueError(
+            f'{path}: a table is written to a file whose name ends in .parquet or .csv'
+        )
+    if path.is_dir():
+        raise IsADirectoryError(21, 'this is a folder, not a file', str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, 'there is no such folder', str(path.parent))
+    if suffix == '.parquet':
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as e:
+            raise ValueError(
+                'parquet needs one more package: '
+                "pip install 'mf_movielens[parquet]'; or name a file that ends in .csv"
+            ) from e
+    return path
+
+
+def _write_csv(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
+    with open(path, 'w', encoding='utf-8', newline='') as file:
+        for number, block in enumerate(blocks):
+            block.to_csv(file, index=False, header=not number, lineterminator='\n')
+
+
+def _write_parquet(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+    empty = None
+    try:
+        for block in blocks:
+            # The columns of an empty block do not tell their types.
+            if not len(block):
+                empty = block
+                continue
+            schema: Any = writer and writer.schema
+            table = pa.Table.from_pandas(block, schema, preserve_index=False)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+        if writer is None and empty is not None:
+            pq.write_table(pa.Table.from_pandas(empty, preserve_index=False), path)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def write_table(
+    path: str | os.PathLike[str], blocks: pd.DataFrame | Iterable[pd.DataFrame]
+) -> Path:
+    """Write a table, a block of rows at a time, in one step or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.parquet` or `.csv`. A file that is there is replaced.
+    blocks : DataFrame or iterable of DataFrame
+        The table; or its rows in blocks, all with the same columns. The index is not
+        written. There must be one block, which may be empty.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As in `check_table_path`; or if the file cannot be written. What was at `path`
+        is then as it was.
+
+    Examples
+    --------
+    >>> write_table('users.csv', pd.DataFrame({'user': [7]}))  # doctest: +SKIP
+    """
+    path = check_table_path(path)
+    rows = blocks if not hasattr(blocks, 'columns') else [blocks]
+    write = _write_csv if path.suffix.lower() == '.csv' else _write_parquet
+    return write_file(path, lambda temporary: write(temporary, rows))
