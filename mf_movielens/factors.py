@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'refuse_request', 'PointPredictor', 'popularity_bias',
-           'Factors', 'top_items', 'check_histories', 'pair_weights']
+           'Factors', 'top_items', 'check_histories', 'pair_weights', 'invert_sigmoid']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
 from .least_squares import PrincipalAxes, Regularization, refit_rows
@@ -50,6 +50,7 @@ __all__ = [
     'ScoreOrder',
     'apply_link',
     'check_histories',
+    'invert_sigmoid',
     'pair_weights',
     'popularity_bias',
     'refuse_request',
@@ -825,7 +826,7 @@ def _fold_in_ratings(
     unit = scale_unit(factors.scale) if factors.link == 'identity' else 1.0
     x = to_float32(histories.data)
     if factors.link == 'sigmoid':
-        x = _invert_sigmoid(x, factors.scale)
+        x = invert_sigmoid(x, factors.scale)
     deviation = (x - np.float32(factors.mu)) / np.float32(unit)
     used, columns = np.unique(histories.indices, return_inverse=True)
     item_bias = factors.item_bias[used] / unit
@@ -895,8 +896,14 @@ def _solve_rows(
     return users
 
 
-def _invert_sigmoid(rating: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """What the sigmoid link turns into these ratings; inf is avoided at the ends."""
+def invert_sigmoid(rating: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """What the sigmoid link turns into these ratings; inf is avoided at the ends.
+
+    Examples
+    --------
+    >>> invert_sigmoid(np.array([3.0, 5.0]), (1, 5)).round(2)
+    array([0. , 4.6])
+    """
     low, high = scale
     share = np.clip((rating - low) / ((high - low) or 1), 0.01, 0.99)
     inverse: np.ndarray = np.log(share / (1 - share))

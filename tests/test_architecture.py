@@ -56,6 +56,7 @@ FLOORS = {
     'blend': 4.15,
     'solvers': 4.2,
     'tuning': 5,
+    'updating': 5.05,
     'features': 3.3,
     'catalog': 4.3,
     'similarity': 4.3,

@@ -27,6 +27,7 @@ GROUPS = {
         'catalog',
         'similarity',
         'new_users',
+        'updating',
         'evaluation',
         'model_file',
         'tuning',
