@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 # %% auto #0
-__all__ = ['known_ratings', 'read_new_ratings', 'MergedRatings', 'merge_ratings', 'update_predictor', 'Updated', 'update_parts',
-           'describe_update', 'add_user_to_parts']
+__all__ = ['read_new_ratings', 'MergedRatings', 'merge_ratings', 'update_predictor', 'Updated', 'update_parts', 'describe_update',
+           'add_user_to_parts']
 
 # %% ../nbs/18b_update.ipynb #769aea1f
 from .blend import Blend
@@ -45,11 +45,10 @@ from mf_movielens.factors import (
 )
 from .item_knn import fit_item_knn
 from .item_weights import ItemWeights
-from .kinds import Kind, Levels, detect_kind
+from .kinds import Kind
 from mf_movielens.least_squares import (
     N_FINAL_STEPS,
     N_STEPS,
-    PrincipalAxes,
     WorkerThreads,
     refit_rows,
     worker_threads,
@@ -65,7 +64,6 @@ __all__ = [
     'Updated',
     'add_user_to_parts',
     'describe_update',
-    'known_ratings',
     'merge_ratings',
     'read_new_ratings',
     'update_parts',
@@ -73,27 +71,6 @@ __all__ = [
 ]
 
 # %% ../nbs/18b_update.ipynb #637b8845
-def known_ratings(parts: ModelParts, kind: Kind) -> Ratings:
-    """The ratings that a model holds, user by user.
-
-    Parameters
-    ----------
-    parts : ModelParts
-    kind : {'stars', 'counts', 'likes'}
-        What kind of number they are.
-
-    Returns
-    -------
-    Ratings
-        Without timestamps, which a model does not hold.
-
-    Examples
-    --------
-    >>> known_ratings(parts, 'stars')  # doctest: +SKIP
-    """
-    return _ratings_of(parts.seen, parts.users, parts.items, kind, parts)
-
-
 def _ratings_of(
     seen: csr_array, users: Vocabulary, items: Vocabulary, kind: Kind, parts: ModelParts
 ) -> Ratings:
@@ -106,9 +83,8 @@ def _ratings_of(
     return Ratings(user_ix, seen.indices, seen.data, users, items, scale, kind=kind)
 
 # %% ../nbs/18b_update.ipynb #c5e7c953
-_PLURAL = {'stars': 'stars', 'counts': 'counts', 'likes': 'likes'}
 # From so many ratings on, all of which are 1, they may be likes.
-_ENOUGH_TO_ASK = 10
+_MANY_ALIKE = 10
 
 
 def _check_same_kind(new: Ratings, kind: Kind, scale: tuple[float, float]) -> None:
@@ -134,7 +110,7 @@ def _check_same_kind(new: Ratings, kind: Kind, scale: tuple[float, float]) -> No
 def _refuse_all_ones(new: Ratings, scale: tuple[float, float]) -> None:
     """Ask whether ratings that are all 1 are the worst marks, or likes."""
     is_one = bool((new.rating == 1).all())
-    if len(new) >= _ENOUGH_TO_ASK and is_one and scale[1] > 1:
+    if len(new) >= _MANY_ALIKE and is_one and scale[1] > 1:
         raise RatingsError(
             f'all {len(new):,} new ratings are 1. If they are likes, the model, which '
             f'was fitted to stars from {scale[0]:g} to {scale[1]:g}, has no use for '
@@ -315,6 +291,8 @@ def _merge_rule(kind: Kind, duplicates: Duplicates) -> Duplicates:
 def _merge_values(old: np.ndarray, new: np.ndarray, rule: Duplicates) -> np.ndarray:
     """(n,) ratings of pairs that have an old one and a new one."""
     merged = {
+        # No pair has an old one if that is refused.
+        'raise': old,
         'last': new,
         'sum': old + new,
         'mean': (old + new) / 2,
@@ -376,7 +354,7 @@ def _check_not_doubled(
 ) -> None:
     """Refuse counts that the model holds already, which a sum would double."""
     holds_all = n_same == parts.seen.nnz or n_same == n_new
-    if rule == 'sum' and n_same >= _ENOUGH_TO_ASK and holds_all:
+    if rule == 'sum' and n_same >= _MANY_ALIKE and holds_all:
         raise RatingsError(
             f'{n_same:,} of the {n_new:,} new counts are in the model already, with '
             'the same numbers, and would be counted twice. Give only those that are '
@@ -463,44 +441,43 @@ def merge_ratings(
     _check_any_overlap(users, items, new)
     user_ix, item_ix = users.rows[new.user_ix], items.rows[new.item_ix]
     _check_pairs(user_ix, item_ix, new)
-    places = _positions(parts.seen, user_ix, item_ix)
-    is_known = places >= 0
     rating = new.rating
     if kind == 'likes':
         rating = np.full(len(new), parts.predictor.scale[0], 'float32')
-    old = parts.seen.data[places[is_known]]
+    places = _positions(parts.seen, user_ix, item_ix)
+    is_known = places >= 0
     if rule == 'raise' and is_known.any():
         _refuse_known_pair(new, is_known)
+    old = parts.seen.data[places[is_known]]
     if duplicates == 'auto':
-        n_same = int((old == rating[is_known]).sum())
-        _check_not_doubled(parts, n_same, rule, len(new))
-    merged = old if rule == 'raise' else _merge_values(old, rating[is_known], rule)
-    has_changed = merged != old
-    data = parts.seen.data.copy()
-    data[places[is_known]] = merged
-    seen = csr_array(
-        (data, parts.seen.indices, parts.seen.indptr), shape=parts.seen.shape
-    )
-    shape = len(users.vocabulary), len(items.vocabulary)
+        _check_not_doubled(parts, int((old == rating[is_known]).sum()), rule, len(new))
+    merged = _merge_values(old, rating[is_known], rule)
+    seen = _overwrite(parts.seen, places[is_known], merged)
     added = user_ix[~is_known], item_ix[~is_known], rating[~is_known]
-    seen = _append_entries(seen, *added, shape)
-    concerned = ~is_known
-    concerned[is_known] = has_changed
+    seen = _append_entries(seen, *added, (len(users.vocabulary), len(items.vocabulary)))
+    is_concerned = ~is_known
+    is_concerned[is_known] = merged != old
     ratings = _ratings_of(seen, users.vocabulary, items.vocabulary, kind, parts)
-    titles = _titles_of(parts, new, items)
-    user_rows, item_rows = np.unique(user_ix[concerned]), np.unique(item_ix[concerned])
+    item_rows = np.unique(item_ix[is_concerned])
     return MergedRatings(
-        replace(ratings, titles=titles),
+        replace(ratings, titles=_titles_of(parts, new, items)),
         seen,
-        user_rows,
+        np.unique(user_ix[is_concerned]),
         item_rows,
-        _used(parts.seen.indices, shape[1])[item_rows],
+        _used(parts.seen.indices, seen.shape[1])[item_rows],
         users.n_new,
         items.n_new,
-        int((~is_known).sum()),
-        int(has_changed.sum()),
-        int((~has_changed).sum()),
+        n_added=int((~is_known).sum()),
+        n_changed=int((merged != old).sum()),
+        n_repeated=int((merged == old).sum()),
     )
+
+
+def _overwrite(seen: csr_array, places: np.ndarray, values: np.ndarray) -> csr_array:
+    """The table with other values at some places."""
+    data = seen.data.copy()
+    data[places] = values
+    return csr_array((data, seen.indices, seen.indptr), shape=seen.shape)
 
 
 def _refuse_known_pair(new: Ratings, is_known: np.ndarray) -> None:
@@ -528,7 +505,7 @@ def _titles_of(parts: ModelParts, new: Ratings, items: _Places) -> np.ndarray | 
     return titles
 
 # %% ../nbs/18b_update.ipynb #9c24fd38
-class _Tables(NamedTuple):
+class _BothTables(NamedTuple):
     """Both tables of factors in the units of the least-squares engine."""
 
     users: np.ndarray
@@ -536,25 +513,25 @@ class _Tables(NamedTuple):
     unit: float
 
 
-def _to_tables(factors: Factors) -> _Tables:
+def _to_tables(factors: Factors) -> _BothTables:
     """Copies of the factors; of those that predict ratings with the bias last."""
     if factors.link == 'score':
         users = factors.user_factors.astype('float32')
-        return _Tables(users, factors.item_factors.astype('float32'), 1.0)
+        return _BothTables(users, factors.item_factors.astype('float32'), 1.0)
     unit = scale_unit(factors.scale) if factors.link == 'identity' else 1.0
 
     def table(vectors: np.ndarray, bias: np.ndarray) -> np.ndarray:
         columns = np.column_stack([vectors / unit**0.5, bias / unit])
         return columns.astype('float32')
 
-    return _Tables(
+    return _BothTables(
         table(factors.user_factors, factors.user_bias),
         table(factors.item_factors, factors.item_bias),
         unit,
     )
 
 
-def _from_tables(factors: Factors, tables: _Tables, ratings: Ratings) -> Factors:
+def _from_tables(factors: Factors, tables: _BothTables, ratings: Ratings) -> Factors:
     """Factors with the numbers of the tables; ties are broken by popularity."""
     users, items, unit = tables
     if factors.link == 'score':
@@ -582,7 +559,7 @@ def _append_rows(table: np.ndarray, n_rows: int) -> np.ndarray:
     return longer
 
 
-def _targets_of(factors: Factors, rating: np.ndarray, unit: float) -> np.ndarray:
+def _factor_targets(factors: Factors, rating: np.ndarray, unit: float) -> np.ndarray:
     """(n,) what the products of rows should come to."""
     if factors.link == 'score':
         return to_preference(rating, factors.scale, factors.rating_kind)
@@ -613,7 +590,7 @@ class _Refit(NamedTuple):
             return
         own = ratings[rows]
         weights: Any = self.factors.regularization
-        targets = _targets_of(self.factors, own.data, self.unit)
+        targets = _factor_targets(self.factors, own.data, self.unit)
         part = table[rows]
         refit_rows(
             part,
@@ -714,7 +691,7 @@ def _update_factors(
         if n_iterations:
             refit.rows(users, merged.seen, every_user, items, N_FINAL_STEPS)
         refit.rows(users, merged.seen, merged.user_ix, items, None)
-    return _from_tables(factors, _Tables(users, items, tables.unit), ratings)
+    return _from_tables(factors, _BothTables(users, items, tables.unit), ratings)
 
 
 def _check_regularization_is_known(factors: Factors) -> None:
