@@ -214,12 +214,12 @@ def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
     is_new = (rows < 0) & used
     rows[~used] = -1
     ids = [_as_known(known, id) for id in other.index[is_new].tolist()]
-    if ids and known.is_text and not other.is_text and not (rows >= 0).any():
+    is_digits_for_text = known.is_text and not other.is_text
+    if ids and is_digits_for_text and not any(map(_looks_whole, known.index)):
         raise RatingsError(
             f'{known.name} ids of the new ratings are whole numbers, such as '
-            f'{ids[0]}, and none of them is known to the model, whose ids are text, '
-            f'such as {known.index[0]!r}. Is it the right column? If so, write them '
-            'as the model does',
+            f'{ids[0]}, and those of the model are text, such as {known.index[0]!r}. '
+            'Is it the right column? If so, write them as the model does',
             argument=known.name,
         )
     rows[is_new] = len(known) + np.arange(len(ids))
@@ -228,6 +228,10 @@ def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
     return _Places(
         Vocabulary(known.index.append(pd.Index(ids)), known.name), rows, len(ids)
     )
+
+
+def _looks_whole(id: str) -> bool:
+    return isinstance(parse_id(id), int)
 
 
 def _as_known(known: Vocabulary, id: Any) -> Any:
@@ -364,14 +368,19 @@ def _check_not_doubled(
         )
 
 
+def _ids_of(new: Ratings, row: int) -> tuple[Any, Any]:
+    """The ids of user and item of one rating."""
+    user = new.users.decode([new.user_ix[row]]).tolist()[0]
+    return user, new.items.decode([new.item_ix[row]]).tolist()[0]
+
+
 def _check_pairs(user_ix: np.ndarray, item_ix: np.ndarray, new: Ratings) -> None:
     """Refuse two new ratings of one pair, whose order nobody knows."""
     keys = user_ix.astype('int64') * 2**32 + item_ix
     different, counts = np.unique(keys, return_counts=True)
     if len(different) < len(keys):
         row = int(np.flatnonzero(keys == different[counts > 1][0])[0])
-        user = new.users.index[new.user_ix[row]]
-        item = new.items.index[new.item_ix[row]]
+        user, item = _ids_of(new, row)
         raise RatingsError(
             f'user {user!r} rates item {item!r} twice in the new ratings. Read them '
             "with duplicates='last' to keep the last of each, or 'mean'; 'sum' for "
@@ -388,17 +397,15 @@ def _used(rows: np.ndarray, n: int) -> np.ndarray:
 
 def _check_any_overlap(users: _Places, items: _Places, new: Ratings) -> None:
     """Refuse ratings that have nothing to do with the model."""
-    if (users.n_new, items.n_new) == (
-        len(np.unique(new.user_ix)),
-        len(np.unique(new.item_ix)),
-    ):
+    n_users, n_items = len(np.unique(new.user_ix)), len(np.unique(new.item_ix))
+    if (users.n_new, items.n_new) == (n_users, n_items):
+        user, item = _ids_of(new, 0)
         raise RatingsError(
-            f'the model knows none of the {users.n_new:,} users and none of the '
-            f'{items.n_new:,} items of the new ratings, such as user '
-            f'{new.users.index[new.user_ix[0]]!r} and item '
-            f'{new.items.index[new.item_ix[0]]!r}. Are the columns right, and the '
-            'file? Nothing connects these ratings with the model; to add them all '
-            'the same, fit it anew to all ratings',
+            f'the model knows none of the {n_users:,} users and none of the '
+            f'{n_items:,} items of the new ratings, such as user {user!r} and item '
+            f'{item!r}. Are the columns right, and the file? Nothing connects these '
+            'ratings with the model; to add them all the same, fit it anew to all '
+            'ratings',
             argument='user',
         )
 
@@ -482,8 +489,7 @@ def _overwrite(seen: csr_array, places: np.ndarray, values: np.ndarray) -> csr_a
 
 def _refuse_known_pair(new: Ratings, is_known: np.ndarray) -> None:
     row = int(np.argmax(is_known))
-    user = new.users.index[new.user_ix[row]]
-    item = new.items.index[new.item_ix[row]]
+    user, item = _ids_of(new, row)
     raise RatingsError(
         f'{is_known.sum():,} of the {len(new):,} new ratings are of pairs that were '
         f'rated before, such as user {user!r} with item {item!r}. Say '

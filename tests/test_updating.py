@@ -1,0 +1,507 @@
+"""An updated model is exact where it was refitted, and the same everywhere else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mf_movielens.blend import Blend
+from mf_movielens.encoding import Ratings, RatingsError
+from mf_movielens.factors import Factors
+from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.least_squares import Regularization
+from mf_movielens.recommender import Recommender
+from mf_movielens.updating import update_predictor
+
+SCALE = (1, 5)
+
+
+def planted(n_users=60, n_items=40, n=900, seed=0):
+    """Ratings of users and items with two latent factors."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.choice(n_users * n_items, n, replace=False)
+    user, item = np.divmod(pairs, n_items)
+    p, q = rng.normal(size=(n_users, 2)), rng.normal(size=(n_items, 2))
+    rating = 3 + np.einsum('nk,nk->n', p[user], q[item]) + rng.normal(0, 0.3, n)
+    return pd.DataFrame(
+        {
+            'user': user,
+            'item': item,
+            'rating': rating.round().clip(*SCALE),
+        }
+    )
+
+
+def encode(frame, kind='stars', **settings):
+    """Ratings of a frame, on the scale if they are stars."""
+    if kind == 'stars':
+        settings['scale'] = SCALE
+    return Ratings.from_frame(frame, kind=kind, say=None, **settings)
+
+
+def as_kind(frame, kind):
+    """The same pairs as counts or likes."""
+    if kind == 'counts':
+        return frame.assign(rating=frame.rating**2)
+    return frame.assign(rating=1.0) if kind == 'likes' else frame
+
+
+FITS = {
+    'als': dict(solver='als', n_factors=4, n_iterations=4),
+    'ials': dict(solver='ials', n_factors=4, n_iterations=4),
+}
+CASES = [
+    ('als', 'stars'),
+    ('ials', 'stars'),
+    ('ials', 'counts'),
+    ('ials', 'likes'),
+    ('ease', 'stars'),
+    ('knn', 'counts'),
+    ('blend', 'stars'),
+]
+
+
+def fit(frame, solver, kind='stars'):
+    settings = dict(FITS.get(solver, dict(solver=solver)))
+    if solver == 'blend':
+        settings |= dict(n_factors=4)
+    return Recommender.fit(encode(as_kind(frame, kind), kind), **settings)
+
+
+def update(model, frame, kind='stars', **options):
+    new = encode(as_kind(frame, kind), kind)
+    return model.update(new, say=None, **options)
+
+
+@pytest.fixture(scope='module')
+def frame():
+    return planted()
+
+
+@pytest.fixture(scope='module')
+def old(frame):
+    "The first ratings: users from 50 on and items from 35 on are not among them."
+    return frame[(frame.user < 50) & (frame.item < 35)].iloc[:500]
+
+
+@pytest.fixture(scope='module')
+def more(frame, old):
+    "Ratings of known users, of new users and of new items."
+    return frame.drop(old.index)
+
+
+def arrays_of(model):
+    arrays = model.predictor.to_arrays()
+    return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def design(factors, table, rows):
+    """Weighted normal equations of some rows against the rows of the other table.
+
+    `table` maps a row to (other rows, ratings). Gives a row for each, the bias last.
+    """
+    reg = factors.regularization
+    solved = []
+    for row in rows:
+        other, rating = table[row]
+        q = factors.item_factors[other].astype('float64')
+        n = len(other)
+        if factors.link == 'score':
+            low, high = factors.scale
+            if factors.rating_kind == 'counts':
+                target = (rating > 0).astype(float)
+                weight = (rating / reg.count_unit) ** reg.count_growth
+            else:
+                target = (rating - low) / ((high - low) or 1) if low < high else 1.0
+                target, weight = np.broadcast_to(target, n), np.ones(n)
+            every = factors.item_factors.astype('float64')
+            left = q.T @ (weight[:, None] * q) + reg.alpha * every.T @ every
+            left += (reg.reg * n + reg.damping) * np.eye(q.shape[1])
+            solved.append(np.linalg.solve(left, q.T @ (weight * target)))
+            continue
+        inputs = np.column_stack([q, np.ones(n)])
+        weights = np.append(
+            np.full(q.shape[1], reg.reg * n + reg.factor_damping),
+            max(reg.bias_reg, 1e-6) * n + reg.damping,
+        )
+        target = rating - factors.mu - factors.item_bias[other]
+        left = inputs.T @ inputs + np.diag(weights)
+        solved.append(np.linalg.solve(left, inputs.T @ target))
+    return np.array(solved)
+
+
+def rows_of(factors, rows):
+    own = factors.user_factors[rows]
+    if factors.link == 'score':
+        return own
+    return np.column_stack([own, factors.user_bias[rows]])
+
+
+@pytest.mark.parametrize('solver, kind', [c for c in CASES if c[0] in FITS])
+def test_rows_of_users_solve_their_normal_equations(old, more, solver, kind):
+    model = update(fit(old, solver, kind), more, kind)
+    seen = model.seen
+    rows = model.users.encode(more.user.unique())
+    table = {
+        row: (
+            seen.indices[seen.indptr[row] : seen.indptr[row + 1]],
+            seen.data[seen.indptr[row] : seen.indptr[row + 1]].astype('float64'),
+        )
+        for row in rows
+    }
+    exact = design(model.predictor, table, rows)
+    assert np.abs(exact).max() > 0.05
+    assert np.allclose(rows_of(model.predictor, rows), exact, atol=2e-4)
+
+
+@pytest.mark.parametrize('solver, kind', CASES)
+def test_nothing_new_changes_nothing(old, solver, kind):
+    model = fit(old, solver, kind)
+    again = update(model, old.iloc[::3], kind, duplicates='last')
+    assert again.settings == model.settings
+    for name, array in arrays_of(model).items():
+        assert (array == arrays_of(again)[name]).all(), name
+
+
+@pytest.mark.parametrize('solver, kind', CASES)
+def test_known_ids_keep_their_rows_and_new_ones_follow(old, more, solver, kind):
+    model = fit(old, solver, kind)
+    now = update(model, more, kind)
+    n_users, n_items = len(model.users), len(model.items)
+    assert now.users.index[:n_users].equals(model.users.index)
+    assert now.items.index[:n_items].equals(model.items.index)
+    assert {*now.users.index} == {*old.user} | {*more.user}
+    assert {*now.items.index} == {*old.item} | {*more.item}
+    together = as_kind(pd.concat([old, more]), kind)
+    expected = together.pivot(index='user', columns='item', values='rating')
+    expected = expected.reindex(now.users.index, columns=now.items.index).fillna(0)
+    assert (now.seen.toarray() == expected.to_numpy()).all()
+    assert now.seen.nnz == len(together)
+    assert now.predictor.shape == now.seen.shape
+
+
+@pytest.mark.parametrize('solver, kind', CASES)
+def test_the_fingerprint_is_that_of_all_ratings(old, more, solver, kind):
+    now = update(fit(old, solver, kind), more, kind)
+    seen = now.seen
+    user_ix = np.repeat(np.arange(len(now.users), dtype='int32'), np.diff(seen.indptr))
+    scale = (seen.data.min(), seen.data.max()) if kind == 'counts' else SCALE
+    scale = (1, 1) if kind == 'likes' else scale
+    every = Ratings(
+        user_ix, seen.indices, seen.data, now.users, now.items, scale, kind=kind
+    )
+    scale = tuple(map(float, scale))
+    assert now.settings['fingerprint'] == replace(every, scale=scale).fingerprint
+
+
+@pytest.mark.parametrize('solver', [*FITS])
+def test_rows_without_new_ratings_stay(old, solver):
+    model = fit(old, solver)
+    few = pd.DataFrame({'user': [3, 99], 'item': [5, 5], 'rating': [1.0, 4.0]})
+    now = update(model, few, duplicates='last')
+    user, item = model.users.encode([3])[0], model.items.encode([5])[0]
+    for side, changed in (('user', user), ('item', item)):
+        before = getattr(model.predictor, f'{side}_factors')
+        after = getattr(now.predictor, f'{side}_factors')[: len(before)]
+        assert np.flatnonzero((before != after).any(1)).tolist() == [changed]
+
+
+@pytest.mark.parametrize('solver, kind', CASES)
+def test_a_new_user_is_as_folded_in(old, solver, kind):
+    model = fit(old, solver, kind)
+    ratings = as_kind(pd.DataFrame({'item': [2, 7, 9], 'rating': [5.0, 4, 1]}), kind)
+    by_item = dict(zip(ratings.item, ratings.rating))
+    now = model.add_user(777, by_item)
+    mine, folded = now.recommend(777), model.fold_in(by_item)
+    assert (mine.item == folded.item).all()
+    assert np.allclose(mine.score, folded.score, atol=1e-5)
+    assert now.history(777).rating.tolist() == sorted(by_item.values(), reverse=True)
+    before = arrays_of(model)
+    for name, array in arrays_of(now).items():
+        if name.endswith(('item_factors', 'item_bias', 'weights')):
+            assert (array == before[name]).all(), name
+    assert model.recommend(3).equals(now.recommend(3))
+
+
+@pytest.mark.parametrize('solver, kind', CASES)
+def test_new_items_can_be_recommended(old, more, solver, kind):
+    now = update(fit(old, solver, kind), more, kind)
+    new = sorted({*more.item} - {*old.item})
+    assert len(new) == 5
+    found = now.recommend(now.users.index[:30], k=40)
+    assert np.isfinite(found.score).all()
+    assert {*new} <= {*found.item}
+    rows = now.items.encode(new)
+    if solver in FITS:
+        assert (np.abs(now.predictor.item_factors[rows]).max(1) > 1e-3).all()
+    # Somebody is recommended one among the first.
+    assert {*new} & {*found[found['rank'] <= 5].item}
+
+
+@pytest.mark.parametrize('solver', [*FITS])
+def test_new_items_solve_their_normal_equations(old, more, solver):
+    "An item is a user with the tables swapped."
+    some = more[more.user.isin(old.user)]
+    model = fit(old, solver)
+    # No user is refitted before the items if all their new ratings are of new items.
+    new = some[~some.item.isin(old.item)]
+    now = update(model, new)
+    f, g = model.predictor, now.predictor
+    weights = f.regularization.for_items()
+    swapped = replace(
+        f,
+        user_bias=np.zeros(0, 'float32'),
+        user_factors=np.zeros((0, f.n_factors), 'float32'),
+        item_bias=f.user_bias,
+        item_factors=f.user_factors,
+        regularization=weights,
+    )
+    assert new.user.nunique() > 10
+    by_item = now.seen.T.tocsr()[len(model.items) :]
+    exact = swapped.fold_in(by_item)
+    close = g.item_factors[len(model.items) :]
+    # The few steps for the users before move them a little.
+    assert np.abs(close - exact.user_factors).max() < 0.25 * np.abs(close).max()
+
+
+def test_iterations_over_all_rows_lower_the_objective(old, more):
+    model = fit(old, 'ials')
+    reg = model.predictor.regularization
+    weights = dict(reg=reg.reg, damping=reg.damping, alpha=reg.alpha)
+    values = []
+    for n_iterations in (0, 1, 3):
+        now = update(model, more, n_iterations=n_iterations)
+        ratings = Ratings(
+            np.repeat(np.arange(len(now.users)), np.diff(now.seen.indptr)),
+            now.seen.indices,
+            now.seen.data,
+            now.users,
+            now.items,
+            SCALE,
+        )
+        values.append(ials_objective(now.predictor, ratings, **weights))
+    assert values[0] > values[1] + 0.5 and values[1] > values[2]
+
+
+@pytest.mark.parametrize('solver', ['ease', 'knn'])
+def test_weights_are_those_of_a_whole_fit(old, more, solver):
+    model = fit(old, solver)
+    now = update(model, more)
+    every = encode(pd.concat([old, more]))
+    names = [n for n in ('reg', 'n_neighbors') if n in model.settings]
+    whole = Recommender.fit(every, solver, **{n: model.settings[n] for n in names})
+    order = now.items.encode(whole.items.index)
+    dense = [
+        w.toarray() if hasattr(w, 'toarray') else w
+        for w in (now.predictor.weights, whole.predictor.weights)
+    ]
+    assert np.allclose(dense[0][np.ix_(order, order)], dense[1], atol=1e-5)
+    assert now.settings['n_ratings_since_fit'] == 0
+
+
+def pair(rating, user=3, item=5, **more):
+    return pd.DataFrame({'user': [user], 'item': [item], 'rating': [rating], **more})
+
+
+@pytest.mark.parametrize(
+    'kind, duplicates, expected',
+    [
+        ('stars', 'auto', 1),
+        ('stars', 'last', 1),
+        ('stars', 'mean', 3),
+        ('stars', 'max', 5),
+        ('counts', 'auto', 26),
+        ('counts', 'sum', 26),
+        ('counts', 'count', 26),
+        ('counts', 'last', 1),
+        ('likes', 'auto', 1),
+    ],
+)
+def test_a_pair_that_was_rated_before(old, kind, duplicates, expected):
+    known = pd.concat([old[(old.user != 3) | (old.item != 5)], pair(5.0)])
+    model = fit(known, 'ials', kind)
+    now = update(model, pair(1.0), kind, duplicates=duplicates)
+    assert now.history(3).set_index('item').rating[5] == expected
+    assert now.seen.nnz == model.seen.nnz
+    assert now.settings.get('n_ratings_since_fit', 0) == (kind != 'likes') * (
+        duplicates != 'max'
+    )
+
+
+def test_a_pair_that_was_rated_before_can_be_refused(old):
+    known = pd.concat([old[(old.user != 3) | (old.item != 5)], pair(5.0)])
+    with pytest.raises(RatingsError, match=r"user 3 with item 5(.|\n)*duplicates='last'"):
+        update(fit(known, 'ials'), pair(1.0), duplicates='raise')
+
+
+def test_counts_are_not_added_twice(old, more):
+    model = fit(old, 'ials', 'counts')
+    with pytest.raises(RatingsError, match='counted twice'):
+        update(model, pd.concat([old, more]), 'counts')
+    twice = update(model, old, 'counts', duplicates='sum')
+    assert (twice.seen.data == 2 * model.seen.data).all()
+
+
+@pytest.mark.parametrize('solver', ['ials', 'blend', 'knn'])
+def test_counts_may_be_larger_than_before(old, more, solver, tmp_path):
+    model = fit(old, solver, 'counts')
+    large = encode(pair(9e4, user=70), 'counts')
+    now = model.update(large, say=None)
+    again = Recommender.load(now.save(tmp_path / 'm.npz'))
+    assert again.history(70).rating.tolist() == [9e4]
+    now = model.add_user(71, {5: 9e4})
+    assert Recommender.load(now.save(tmp_path / 'm.npz')).users.encode([71]) >= 0
+
+
+def test_the_share_of_new_ratings_grows(old, more):
+    model = fit(old, 'ials')
+    halves = more.iloc[::2], more.iloc[1::2]
+    lines = []
+    shares = []
+    for part in halves:
+        model = model.update(encode(part), say=lines.append)
+        settings = model.settings
+        shares.append(settings['n_ratings_since_fit'] / model.seen.nnz)
+    assert shares == [200 / 700, 400 / 900] and settings['n_updates'] == 2
+    assert '28.6% of all ratings' in lines[0] and 'fit the model anew' in lines[1]
+    few = update(fit(old, 'ials'), more.iloc[:5])
+    assert few.settings['n_ratings_since_fit'] == 5
+    summary = model.summary()
+    assert summary['n_updates'] == 2 and summary['ratings'] == 900
+
+
+def test_a_small_update_gives_no_advice(old, more):
+    lines = []
+    fit(old, 'ials').update(encode(more.iloc[:5]), say=lines.append)
+    assert len(lines) == 1 and 'anew' not in lines[0] and '5 new ratings' in lines[0]
+
+
+def test_an_updated_model_goes_through_a_file(old, more, tmp_path):
+    for solver, kind in CASES:
+        now = update(fit(old, solver, kind), more, kind)
+        again = Recommender.load(now.save(tmp_path / 'm.npz'))
+        assert again.settings == now.settings
+        assert again.recommend([3, 55]).equals(now.recommend([3, 55]))
+        assert again.history(3).equals(now.history(3))
+
+
+def test_titles_and_tables_are_carried_over(old, more):
+    titles = {item: f'film {item}' for item in old.item}
+    films = pd.DataFrame({'item': range(30), 'year': range(1970, 2000)})
+    ratings = encode(old, titles=titles)
+    model = Recommender.fit(ratings, n_factors=2).with_features(films)
+    new = encode(more, titles={39: 'the last film'})
+    now = model.update(new, say=None)
+    assert now.titles[now.items.encode([3])] == ['film 3']
+    assert now.titles[now.items.encode([39, 38])].tolist() == ['the last film', '38']
+    years = now.item_features['year'].to_series()
+    assert years[now.items.encode([7])[0]] == 1977
+    assert np.isnan(years[now.items.encode([39])[0]])
+    assert now.with_features(films).item_features.ids == now.items
+
+
+def test_ids_are_compared_as_they_are_written(old, more):
+    as_text = old.assign(user='u' + old.user.astype(str), item=old.item.astype(str))
+    model = fit(as_text, 'ials')
+    new = pair(4.0, user='u3', item=39)
+    now = update(model, new)
+    assert now.items.index[-1] == '39' and now.users == model.users
+    digits = update(fit(old, 'ials'), pair(4.0, user='3', item='39'))
+    assert digits.items.index[-1] == 39
+
+
+def refused(model, new, **options):
+    with pytest.raises(RatingsError) as caught:
+        model.update(new, say=None, **options)
+    return str(caught.value)
+
+
+def test_what_does_not_go_with_the_model_is_refused(old):
+    stars = fit(old, 'ials')
+    likes, counts = fit(old, 'ials', 'likes'), fit(old, 'ials', 'counts')
+    ones = pd.DataFrame({'user': range(12), 'item': 5, 'rating': 1.0})
+    for model, new, words in [
+        (stars, pair(7.0), ('7', '1 to 5')),
+        (stars, encode(pair(3.0), 'counts'), ('fitted to stars', 'counts', 'kind=')),
+        (stars, encode(pair(3.0), 'likes'), ('fitted to stars', 'likes')),
+        (stars, replace(encode(pair(3.0)), scale=(1, 10)), ('1 to 10', 'scale=(1, 5)')),
+        (stars, ones, ('all 12 new ratings are 1', "kind='stars'")),
+        (likes, old, ('likes only', "kind='likes'")),
+        (counts, encode(pair(3.0)), ('fitted to counts', 'stars')),
+        (stars, pair(3.0, user='anna'), ("user 'anna' is text", 'whole numbers')),
+        (stars, pair(3.0, item='007'), ("item '007' is text", 'right column')),
+        (stars, pair(3.0, user=800, item=900), ('user 800', 'item 900', 'none of')),
+        (stars, encode(pair(3.0)).take([0, 0]), ('user 3', 'item 5', "'last'")),
+    ]:
+        message = refused(model, new)
+        assert all(word in message for word in words), message
+    text = fit(old.assign(user='u' + old.user.astype(str)), 'ials')
+    assert 'whole numbers, such as 3' in refused(text, pair(3.0))
+    assert 'are not summed' in refused(stars, encode(pair(3.0)), duplicates='sum')
+    assert stars.update(ones, kind='stars', say=None).seen.nnz > stars.seen.nnz
+    assert likes.update(ones, say=None).seen.nnz > likes.seen.nnz
+    with pytest.raises(TypeError, match='not dict; one user is added by add_user'):
+        stars.update({5: 3.0})
+    with pytest.raises(ValueError, match='n_iterations=-1'):
+        update(stars, pair(3.0), n_iterations=-1)
+    with pytest.raises(ValueError, match="duplicates='first'"):
+        update(stars, pair(3.0), duplicates='first')
+
+
+def test_new_users_who_cannot_be_added_are_refused(old):
+    model = fit(old, 'ials')
+    for id, ratings, words in [
+        (3, {5: 4}, 'known already'),
+        ('anna', {5: 4}, "user 'anna' is text"),
+        (90, {}, 'no ratings'),
+        (90, {5: 9}, 'outside the scale'),
+    ]:
+        with pytest.raises(RatingsError, match=words):
+            model.add_user(id, ratings)
+    assert len(model.add_user(90, {5: 4, 555: 3}, unknown='ignore').history(90)) == 1
+
+
+def test_models_that_cannot_be_updated_say_so(old, more):
+    few = dict(n_factors=1, n_burn_in=1, n_samples=2, progress=False)
+    bayes = Recommender.fit(encode(old), 'bayes', **few)
+    for change in (lambda: update(bayes, more), lambda: bayes.add_user(90, {5: 4})):
+        with pytest.raises(ValueError, match='bayes'):
+            change()
+    factors = replace(fit_ials(encode(old), n_factors=2), regularization=None)
+    bare = Recommender.of(factors, encode(old))
+    with pytest.raises(ValueError, match='regularization'):
+        update(bare, more)
+    ease = fit(old, 'ease')
+    bare = Recommender.of(ease.predictor, encode(old))
+    with pytest.raises(ValueError, match='reg is not among'):
+        update(bare, more)
+
+
+def test_factors_squeezed_into_the_scale_are_updated(old, more):
+    model = fit(old, 'als')
+    f = model.predictor
+    weights = Regularization(0.1, damping=2, bias_reg=0.02)
+    squeezed = replace(f, mu=0.0, link='sigmoid', regularization=weights)
+    now = update(Recommender.of(squeezed, encode(old)), more)
+    user = int(now.users.encode([int(more.user.iloc[0])])[0])
+    folded = now.predictor.fold_in(now.seen[[user]])
+    assert np.allclose(
+        folded.user_factors[0], now.predictor.user_factors[user], atol=1e-4
+    )
+
+
+def test_a_blend_has_both_parts_updated(old, more):
+    model = fit(old, 'blend')
+    now = update(model, more)
+    assert isinstance(now.predictor, Blend)
+    assert now.settings['n_ratings_since_fit'] == len(more)
+    alone = Recommender.of(model.predictor.factors, encode(old))
+    assert isinstance(alone.predictor, Factors)
+    expected = update(alone, more).predictor
+    assert (now.predictor.factors.item_factors == expected.item_factors).all()
+
+
+def test_other_predictors_are_refused():
+    with pytest.raises(ValueError, match='bayes'):
+        update_predictor(object(), None, {})
