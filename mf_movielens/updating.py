@@ -182,20 +182,40 @@ def read_new_ratings(
             f'of its own to them, or say kind={kind!r} if that is what they are',
             argument='kind',
         )
+    options |= {'duplicates': duplicates}
     if kind == 'likes':
-        new = load_ratings(
-            source, kind=told or 'auto', duplicates=duplicates, **options
-        )
+        new = load_ratings(source, kind=told or 'auto', **options)
         _refuse_stars_as_likes(new)
     elif kind == 'counts':
-        new = load_ratings(source, kind='counts', duplicates=duplicates, **options)
+        new = load_ratings(source, kind='counts', **options)
     else:
-        new = load_ratings(
-            source, kind='stars', scale=scale, duplicates=duplicates, **options
-        )
+        new = _load_stars(source, scale, options)
         if told is None:
             _refuse_all_ones(new, scale)
     return new
+
+
+def _load_stars(
+    source: Any, scale: tuple[float, float], options: dict[str, Any]
+) -> Ratings:
+    """Stars on the scale of the model."""
+    low, high = scale
+    if options.get('rating') is False:
+        raise RatingsError(
+            f'the model was fitted to stars from {low:g} to {high:g}, and has no use '
+            'for likes, which have none: name the column of ratings, rating=…',
+            argument='rating',
+        )
+    try:
+        return load_ratings(source, kind='stars', scale=scale, **options)
+    except RatingsError as e:
+        if 'outside the scale' not in str(e):
+            raise
+        raise RatingsError(
+            f'{e}. This scale is that of the model: mend the ratings, convert them to '
+            'it, or fit the model anew to all ratings',
+            e.argument,
+        ) from e
 
 # %% ../nbs/18b_update.ipynb #5d817e6c
 class _Places(NamedTuple):

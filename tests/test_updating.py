@@ -1,5 +1,7 @@
 """An updated model is exact where it was refitted, and the same everywhere else."""
 
+import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -331,7 +333,7 @@ def test_a_pair_that_was_rated_before(old, kind, duplicates, expected):
 
 def test_a_pair_that_was_rated_before_can_be_refused(old):
     known = pd.concat([old[(old.user != 3) | (old.item != 5)], pair(5.0)])
-    with pytest.raises(RatingsError, match=r"user 3 with item 5(.|\n)*duplicates='last'"):
+    with pytest.raises(RatingsError, match="user 3 with item 5.*duplicates='last'"):
         update(fit(known, 'ials'), pair(1.0), duplicates='raise')
 
 
@@ -505,3 +507,137 @@ def test_a_blend_has_both_parts_updated(old, more):
 def test_other_predictors_are_refused():
     with pytest.raises(ValueError, match='bayes'):
         update_predictor(object(), None, {})
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys, tmp_path):
+    "(exit code, output, errors) of a command, in this process."
+    from mf_movielens.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+def test_the_command_updates_a_model_in_place(typed, old, more, tmp_path):
+    model = fit(old, 'ials')
+    path = model.save(tmp_path / 'model.npz')
+    more.to_csv('more.csv', index=False)
+    code, out, err = typed('update', 'model.npz', 'more.csv')
+    assert (code, err) == (0, '') and 'saved in model.npz' in out
+    assert '400 new ratings, 10 new users, 5 new items' in out
+    expected, found = update(model, more), Recommender.load(path)
+    assert found.settings == expected.settings
+    for name, array in arrays_of(found).items():
+        assert (array == arrays_of(expected)[name]).all(), name
+    code, out, _ = typed('update', 'model.npz', 'more.csv', '--json')
+    assert json.loads(out)['new_ratings'] == 0 and json.loads(out)['n_updates'] == 1
+    code, out, _ = typed('info', '-m', 'model.npz', '--json')
+    assert json.loads(out)['n_ratings_since_fit'] == 400
+
+
+def test_the_command_can_save_elsewhere_and_iterate(typed, old, more, tmp_path):
+    model = fit(old, 'ials')
+    model.save(tmp_path / 'model.npz')
+    before = (tmp_path / 'model.npz').read_bytes()
+    more.to_csv('more.csv', index=False)
+    words = ['update', 'model.npz', 'more.csv', '--out', 'new.npz']
+    code, out, _ = typed(*words, '--n-iterations', 2, '--json')
+    assert code == 0 and json.loads(out)['new_ratings'] == 400
+    assert (tmp_path / 'model.npz').read_bytes() == before
+    found = arrays_of(Recommender.load('new.npz'))['item_factors']
+    expected = arrays_of(update(model, more, n_iterations=2))['item_factors']
+    assert (found == expected).all()
+
+
+def test_a_folder_of_train_is_a_model(typed, old, more, tmp_path):
+    (tmp_path / 'kept').mkdir()
+    fit(old, 'als').save(tmp_path / 'kept/model.npz')
+    more.to_csv('more.csv', index=False)
+    assert typed('update', 'kept', 'more.csv')[0] == 0
+    assert Recommender.load('kept/model.npz').seen.nnz == 900
+
+
+def test_the_options_of_a_table_are_those_of_train(typed, old, more, tmp_path):
+    fit(old, 'ials').save(tmp_path / 'model.npz')
+    strange = more.rename(columns={'user': 'who', 'item': 'what', 'rating': 'stars'})
+    strange = pd.concat([strange, strange[:1].assign(stars=5)])
+    strange['stars'] = strange.stars.astype(str).str.replace('.', ',')
+    strange.to_csv('more.txt', index=False, sep=';')
+    words = [
+        '--user-column',
+        'who',
+        '--item-column',
+        'what',
+        '--rating-column',
+        'stars',
+    ]
+    words += ['--decimal', ',', '--separator', ';']
+    code, _, err = typed('update', 'model.npz', 'more.txt', *words)
+    assert code == 2 and '--duplicates last' in err
+    code, _, err = typed(
+        'update', 'model.npz', 'more.txt', *words, '--duplicates', 'last'
+    )
+    assert (code, err) == (0, '')
+    now = Recommender.load('model.npz')
+    first = more.iloc[0]
+    mine = now.history(int(first.user)).set_index('item').rating
+    assert now.seen.nnz == 900 and mine[first['item']] == 5
+
+
+@pytest.mark.parametrize(
+    'kind, table, words, said',
+    [
+        ('stars', 'user,item,rating\n3,5,9\n', [], 'scale 1 to 5'),
+        ('stars', 'user,item,rating\nanna,5,4\n', [], "'anna' is text"),
+        ('stars', 'user,item\n3,5\n', ['--rating-column', 'none'], '--rating-column'),
+        ('stars', 'user,item,rating\n3,5,4\n', ['--kind', 'counts'], '--kind stars'),
+        ('likes', 'user,item,rating\n3,5,4\n4,6,2\n', [], '--kind likes'),
+        ('stars', 'user,item,rating\n', [], 'no ratings'),
+    ],
+)
+def test_a_refused_update_leaves_the_file(
+    typed, old, tmp_path, kind, table, words, said
+):
+    path = fit(old, 'ials', kind).save(tmp_path / 'model.npz')
+    before = path.read_bytes()
+    (tmp_path / 'more.csv').write_text(table)
+    code, _, err = typed('update', 'model.npz', 'more.csv', *words)
+    assert code == 2 and said in err and err.count('\n') == 1, err
+    assert path.read_bytes() == before
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(
+    typed, old, more, tmp_path, monkeypatch
+):
+    path = fit(old, 'ials').save(tmp_path / 'model.npz')
+    before = path.read_bytes()
+    more.to_csv('more.csv', index=False)
+
+    def full(*args, **kwargs):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(np.lib.format, 'write_array', full)
+    code, _, err = typed('update', 'model.npz', 'more.csv')
+    assert code == 1 and 'No space' in err
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['model.npz', 'more.csv']
+
+
+def test_the_command_tells_a_history(typed, old, tmp_path):
+    model = fit(old, 'ials')
+    model.save(tmp_path / 'model.npz')
+    code, out, _ = typed('history', 3, '-m', 'model.npz', '--json')
+    assert json.loads(out) == model.history(3).to_dict('records')
+    mine = old[old.user == 3].set_index('item').rating
+    assert {row['item']: row['rating'] for row in json.loads(out)} == mine.to_dict()
+    code, out, _ = typed('history', 3, '-m', 'model.npz', '-k', 2)
+    assert len(out.splitlines()) == 3
+    code, _, err = typed('history', 999, '-m', 'model.npz')
+    assert code == 2 and 'user 999 is not among' in err
