@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
-from functools import partial
+from functools import partial, update_wrapper
 from importlib.metadata import version
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,8 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
            'CommentOption', 'MarksOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES',
-           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain', 'info',
-           'evaluate', 'rate', 'main']
+           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain',
+           'history', 'update', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -52,6 +53,7 @@ from .solvers import SOLVERS, Solver, choose_solver
 from .splits import random_split
 from .storage import check_table_path, write_file, write_table
 from .tuning import Tuning, tune_settings
+from .updating import read_new_ratings
 from .validation import check_choice
 from mf_movielens.workflow import (
     MAX_RANKED_USERS,
@@ -982,9 +984,13 @@ def train(
     _run_training(plan, evaluate, as_json)
 
 # %% ../nbs/25_cli.ipynb #24e5a8ca
+def _model_file(path: Path) -> Path:
+    """The file of a model, which may be named by its folder."""
+    return path / 'model.npz' if path.is_dir() else path
+
+
 def _load_model(path: Path) -> Recommender:
-    if path.is_dir():
-        path = path / 'model.npz'
+    path = _model_file(path)
     if not path.exists():
         raise UsageError(
             f'there is no model at {path}; make one with: mf-movielens train, or name '
@@ -1288,6 +1294,149 @@ def explain(
         parts = parts.round(_decimals(loaded)).astype(object)
         parts = parts.where(parts.notna(), '')
     _print_frame(parts, as_json)
+
+# %% ../nbs/25_cli.ipynb #9474c10d
+@app.command(epilog='Example:  mf-movielens history 196 -k 20')
+def history(
+    user: UserArgument,
+    k: Annotated[
+        int | None, _option('-k', min=1, help='How many. By default all.')
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a user has rated, as far as the model knows, the highest first."""
+    loaded = _load_model(model)
+    frame = loaded.history(_to_id(loaded.users, user))
+    _print_frame(frame[:k], as_json, if_empty='this user has no ratings')
+
+# %% ../nbs/25_cli.ipynb #29c765d7
+# Of each option: the argument of `load_ratings`, its type and its default.
+_TABLE_OPTIONS: dict[str, tuple[str, Any, Any]] = {
+    'user_column': ('user', UserColumn, None),
+    'item_column': ('item', ItemColumn, None),
+    'rating_column': ('rating', RatingColumn, None),
+    'timestamp_column': ('timestamp', TimestampColumn, None),
+    'titles': ('titles', TitlesOption, None),
+    'titles_id_column': ('titles_id', TitlesIdColumn, None),
+    'duplicates': ('duplicates', DuplicatesOption, 'auto'),
+    'kind': ('kind', KindOption, 'auto'),
+    'missing': ('missing', MissingOption, None),
+    'negative': ('negative', NegativeOption, 'raise'),
+    'separator': ('sep', SeparatorOption, None),
+    'sheet': ('sheet', SheetOption, None),
+    'query': ('query', QueryOption, None),
+    'marks': ('marks', MarksOption, None),
+    'header': ('header', HeaderOption, None),
+    'quoting': ('quoting', QuotingOption, None),
+    'decimal': ('decimal', DecimalOption, None),
+    'thousands': ('thousands', ThousandsOption, None),
+    'skip': ('skip', SkipOption, None),
+    'comment': ('comment', CommentOption, None),
+    'wide': ('wide', WideOption, None),
+    'adjacency': ('adjacency', AdjacencyOption, None),
+}
+
+
+def _takes_table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a table of ratings, as a dict called `table`."""
+
+    def run(**values: Any) -> None:
+        table = {
+            argument: values.pop(option)
+            for option, (argument, _, _) in _TABLE_OPTIONS.items()
+        }
+        command(**values, table=table)
+
+    # Typer reads the options off the signature.
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in signature(command).parameters.items()
+        if name != 'table'
+    ]
+    given = [
+        Parameter(option, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for option, (_, hint, default) in _TABLE_OPTIONS.items()
+    ]
+    update_wrapper(run, command)
+    vars(run).pop('__wrapped__')
+    vars(run)['__signature__'] = Signature([*own, *given])
+    run.__annotations__ = {p.name: p.annotation for p in (*own, *given)}
+    return run
+
+
+def _read_more(path: Path, model: Recommender, table: dict[str, Any]) -> Ratings:
+    """The ratings of a file that a model is to be updated with."""
+    duplicates, kind = table.pop('duplicates'), table.pop('kind')
+    told = (model.kind, model.predictor.scale, duplicates, kind)
+    if is_shard_folder(path):
+        return read_new_ratings(_read_file(path, **table), *told)
+    return read_new_ratings(path, *told, **_given(table))
+
+
+def _print_update(
+    before: Recommender, after: Recommender, path: Path, as_json: bool
+) -> None:
+    if not as_json:
+        print(f'saved in {path}')
+        return
+    settings = after.settings
+    facts = {
+        'new_ratings': after.seen.nnz - before.seen.nnz,
+        'new_users': len(after.users) - len(before.users),
+        'new_items': len(after.items) - len(before.items),
+        'ratings': after.seen.nnz,
+        'n_updates': settings.get('n_updates', 0),
+        'n_ratings_since_fit': settings.get('n_ratings_since_fit', 0),
+        'saved': str(path),
+    }
+    print(json.dumps(facts))
+
+
+@app.command(
+    epilog='Examples:  mf-movielens update model.npz more.csv  ·  '
+    'mf-movielens update mf-movielens-out more.csv --out newer.npz'
+)
+@_takes_table_options
+def update(
+    model: Annotated[Path, typer.Argument(help='A model, or the folder of train.')],
+    ratings: Annotated[
+        Path, typer.Argument(exists=True, help='A file with the new ratings alone.')
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        _option(
+            '--out',
+            help='Where to save the updated model. By default it replaces the old '
+            'one, in one step.',
+        ),
+    ] = None,
+    n_iterations: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help='Passes over all ratings that follow. Without, only users and items '
+            'with new ratings are refitted.',
+        ),
+    ] = 0,
+    as_json: JsonOption = False,
+    table: dict[str, Any],
+) -> None:
+    """Add ratings, new users and new items to a model, without fitting it anew.
+
+    Of a pair that was rated before, the new rating counts; counts are added up. A file
+    of a model that ranks by ease or knn is fitted anew, to all of its ratings.
+    """
+    loaded = _load_model(model)
+    wanted = table['duplicates']
+    with _notes_to_stderr(as_json):
+        new = _read_more(ratings, loaded, table)
+        updated = loaded.update(new, duplicates=wanted, n_iterations=n_iterations)
+    path = _model_file(out or model)
+    updated.save(path)
+    _print_update(loaded, updated, path, as_json)
 
 # %% ../nbs/25_cli.ipynb #e070899d
 @app.command()

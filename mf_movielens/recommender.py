@@ -24,6 +24,7 @@ __all__ = ['Recommender']
 from .catalog import Catalog, as_id_list
 from mf_movielens.encoding import (
     KINDS,
+    Duplicates,
     Ratings,
     RatingsError,
     Vocabulary,
@@ -68,6 +69,12 @@ from mf_movielens.similarity import (
 )
 from .solvers import Solver, choose_solver
 from .tuning import tune_settings
+from mf_movielens.updating import (
+    add_user_to_parts,
+    describe_update,
+    read_new_ratings,
+    update_parts,
+)
 from mf_movielens.validation import (
     MAX_MAGNITUDE,
     check_choice,
@@ -466,17 +473,176 @@ class Recommender:
         >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=1)
         >>> model.save('model.npz')  # doctest: +SKIP
         """
-        parts = ModelParts(
-            self.predictor,
-            self.users,
-            self.items,
-            self.seen,
-            self.settings,
-            self.titles,
-            self.item_features,
-            self.user_features,
-        )
-        return save_model_parts(path, parts)
+        return save_model_parts(path, self._parts)
+
+    @property
+    def _parts(self) -> ModelParts:
+        """What a file holds of it."""
+        return ModelParts(**{name: getattr(self, name) for name in ModelParts._fields})
+
+    def update(
+        self,
+        ratings: Any,
+        *,
+        duplicates: Duplicates = 'auto',
+        kind: str = 'auto',
+        n_iterations: int = 0,
+        say: Callable[[str], object] | None = print,
+    ) -> Recommender:
+        """Add ratings of known users, new users and new items, without a whole fit.
+
+        Rows of users and items that have new ratings are refitted, and new ones get a
+        row; the others stay. Weights between items, as of 'ease' and 'knn', are fitted
+        anew. Ids that are known keep their rows, and settings stay those of the fit.
+
+        Parameters
+        ----------
+        ratings : Ratings, or frame
+            The new ratings alone. A frame is read as by `load_ratings`, with the scale
+            of the model.
+        duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
+            Of a pair that was rated before: refuse it, keep the new rating, or the mean
+            of both, add them up ('count' does the same), or keep the larger. 'auto'
+            adds up counts, and of others keeps the new one. Of pairs that occur twice
+            in a frame, as in `load_ratings`.
+        kind : {'auto', 'stars', 'counts', 'likes'}
+            What kind of number the ratings are, which must be that of the model.
+        n_iterations : int
+            How many iterations over all rows follow, from where they are. Each takes
+            about as long as one of a whole fit.
+        say : callable, optional
+            Called with a line that tells what was added, and whether it is time for a
+            whole fit; None for silence.
+
+        Returns
+        -------
+        Recommender
+            The settings hold n_updates, and n_ratings_since_fit, the number of ratings
+            that came, or changed, since the last whole fit. If nothing is new, the
+            model itself.
+
+        Raises
+        ------
+        RatingsError
+            If ratings are of another kind or outside the scale, ids do not go with
+            those of the model, or counts are there already and would be added twice.
+        ValueError
+            If the model cannot be updated, as one by 'bayes'.
+        TypeError
+            If something else than ratings is given.
+
+        See Also
+        --------
+        add_user : Add one person by a dict.
+        fold_in : Recommend to new users, without keeping them.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> ratings = Ratings.from_frame(frame, scale=(1, 5))
+        >>> model = Recommender.fit(ratings, n_factors=2)
+        >>> more = pd.DataFrame({'user': [2, 3], 'item': [8, 8], 'rating': [4, 5]})
+        >>> more = Ratings.from_frame(more, scale=(1, 5))
+        >>> model.update(more)
+        2 new ratings, 1 new user, 0 new items; 33.3% of all ratings came since the ...
+        That is more than a fifth: it is time to fit the model anew to all ratings, ...
+        Recommender (ranking by ials): 2 factors, 6 ratings of 3 items by 3 users
+        """
+        if not isinstance(ratings, Ratings) and not speaks_arrow(ratings):
+            raise TypeError(
+                'update takes Ratings or a frame of users, items and ratings, not '
+                f'{type(ratings).__name__}; one user is added by add_user'
+            )
+        told = (self.kind, self.predictor.scale, duplicates, kind)
+        new = read_new_ratings(ratings, *told, say=say)
+        updated = update_parts(self._parts, new, self.kind, duplicates, n_iterations)
+        if say:
+            say(describe_update(updated))
+        return replace(self, **updated.parts._asdict())
+
+    def add_user(
+        self,
+        id: Any,
+        ratings: Mapping[Any, float] | pd.Series,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+    ) -> Recommender:
+        """Add one new user by their ratings; items stay as they are.
+
+        Parameters
+        ----------
+        id : int or str
+            What they are called: a whole number or text, as the other users.
+        ratings : mapping or Series
+            Ratings by id or title of the item.
+        unknown : {'raise', 'ignore'}
+            Whether an unknown item is an error, or is left out.
+
+        Returns
+        -------
+        Recommender
+
+        Raises
+        ------
+        RatingsError
+            If the user is known, the id is of another kind than the others, or a
+            rating cannot be used.
+        UnknownIdError
+            If there is no such item and `unknown` is 'raise', or several could be
+            meant.
+        ValueError
+            If the model cannot be fitted to new users, or not keep them, as one by
+            'bayes'.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': ['ann', 'ann', 'bob'],
+        ...                       'item': ['tea', 'rum', 'tea'], 'rating': [5, 2, 4]})
+        >>> ratings = Ratings.from_frame(frame, scale=(1, 5))
+        >>> model = Recommender.fit(ratings, n_factors=1)
+        >>> model.add_user('cleo', {'tea': 4}).recommend('cleo').item.tolist()
+        ['rum']
+        """
+        history = read_history(ratings, self.catalog, self._accepted_ratings, unknown)
+        if not len(history.item_ix):
+            raise RatingsError(
+                f'user {id!r} has no ratings, so nothing is known about them; '
+                'give one at least'
+            )
+        parts = add_user_to_parts(self._parts, id, history, self.kind)
+        return replace(self, **parts._asdict())
+
+    def history(self, user: Any) -> pd.DataFrame:
+        """What a user has rated, as far as the model knows.
+
+        Parameters
+        ----------
+        user : int or str
+            The id of a known user.
+
+        Returns
+        -------
+        DataFrame
+            item, title (if there are titles) and rating, the highest first.
+
+        Raises
+        ------
+        UnknownIdError
+            If there is no such user.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [7, 8, 7],
+        ...                       'rating': [2, 4, 5]})
+        >>> Recommender.fit(Ratings.from_frame(frame), n_factors=1).history(1)
+           item  rating
+        0     8     4.0
+        1     7     2.0
+        """
+        known = _known_history(self.seen, _user_row(self, user))
+        order = np.argsort(-known.rating, kind='stable')
+        columns = self.catalog.columns(known.item_ix[order])
+        return pd.DataFrame(columns | {'rating': known.rating[order]})
 
     def __repr__(self) -> str:
         solver = self.settings.get('solver')

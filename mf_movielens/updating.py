@@ -388,7 +388,7 @@ def _check_not_doubled(
         )
 
 
-def _ids_of(new: Ratings, row: int) -> tuple[Any, Any]:
+def _pair_of(new: Ratings, row: int) -> tuple[Any, Any]:
     """The ids of user and item of one rating."""
     user = new.users.decode([new.user_ix[row]]).tolist()[0]
     return user, new.items.decode([new.item_ix[row]]).tolist()[0]
@@ -400,7 +400,7 @@ def _check_pairs(user_ix: np.ndarray, item_ix: np.ndarray, new: Ratings) -> None
     different, counts = np.unique(keys, return_counts=True)
     if len(different) < len(keys):
         row = int(np.flatnonzero(keys == different[counts > 1][0])[0])
-        user, item = _ids_of(new, row)
+        user, item = _pair_of(new, row)
         raise RatingsError(
             f'user {user!r} rates item {item!r} twice in the new ratings. Read them '
             "with duplicates='last' to keep the last of each, or 'mean'; 'sum' for "
@@ -419,7 +419,7 @@ def _check_any_overlap(users: _Places, items: _Places, new: Ratings) -> None:
     """Refuse ratings that have nothing to do with the model."""
     n_users, n_items = len(np.unique(new.user_ix)), len(np.unique(new.item_ix))
     if (users.n_new, items.n_new) == (n_users, n_items):
-        user, item = _ids_of(new, 0)
+        user, item = _pair_of(new, 0)
         raise RatingsError(
             f'the model knows none of the {n_users:,} users and none of the '
             f'{n_items:,} items of the new ratings, such as user {user!r} and item '
@@ -509,7 +509,7 @@ def _overwrite(seen: csr_array, places: np.ndarray, values: np.ndarray) -> csr_a
 
 def _refuse_known_pair(new: Ratings, is_known: np.ndarray) -> None:
     row = int(np.argmax(is_known))
-    user, item = _ids_of(new, row)
+    user, item = _pair_of(new, row)
     raise RatingsError(
         f'{is_known.sum():,} of the {len(new):,} new ratings are of pairs that were '
         f'rated before, such as user {user!r} with item {item!r}. Say '
