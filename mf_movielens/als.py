@@ -24,6 +24,7 @@ from mf_movielens.least_squares import (
     Regularization,
     alternate,
     check_fit_settings,
+    decay_weights,
     fit_key,
     half_steps,
     has_ratings,
@@ -45,6 +46,7 @@ def als_objective(
     damping: float = 0.0,
     item_damping: float | None = None,
     factor_damping: float | None = None,
+    half_life: float | None = None,
 ) -> float:
     """Sum of squared errors and of L2 regularization, which `fit_als` minimizes.
 
@@ -61,6 +63,8 @@ def als_objective(
         `damping` is then for users alone, and this is for items.
     factor_damping : float, optional
         The other two are then for biases alone, and this is for factors.
+    half_life : float, optional
+        Of the weights by age; see `decay_weights`.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def als_objective(
     weights = Regularization(reg, damping, bias_reg, None, item_damping, factor_damping)
     if factors.link != 'identity':
         raise ValueError('the objective is that of the identity link')
-    total = _squared_error(factors, ratings)
+    total = _squared_error(factors, ratings, decay_weights(ratings, half_life))
     unit = scale_unit(factors.scale)
     sides = (
         (ratings.user_ix, factors.user_bias, factors.user_factors, weights),
@@ -101,8 +105,10 @@ def als_objective(
     return total
 
 
-def _squared_error(factors: Factors, ratings: Ratings) -> float:
-    """Sum of squared errors of predictions that are not clipped."""
+def _squared_error(
+    factors: Factors, ratings: Ratings, weight: np.ndarray | None
+) -> float:
+    """Weighted sum of squared errors of predictions that are not clipped."""
     total = 0.0
     for part in _parts(ratings):
         user, item = ratings.user_ix[part], ratings.item_ix[part]
@@ -110,7 +116,8 @@ def _squared_error(factors: Factors, ratings: Ratings) -> float:
         biases = factors.mu + factors.user_bias[user] + factors.item_bias[item]
         predicted = biases + np.einsum('nk,nk->n', p, q)
         error = (ratings.rating[part] - predicted).astype('float64')
-        total += float((error**2).sum())
+        squares = error**2 if weight is None else weight[part] * error**2
+        total += float(squares.sum())
     return total
 
 
@@ -185,7 +192,7 @@ def _errors(
     factors: Factors,
     ratings: Ratings,
     valid: Ratings | None,
-    weights: Mapping[str, float],
+    weights: Mapping[str, Any],
 ) -> dict[str, float]:
     """What the record of an iteration holds."""
     errors = {
@@ -236,6 +243,7 @@ def fit_als(
     on_iteration: Callable[[dict[str, Any]], object] | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
+    half_life: float | None = None,
 ) -> Factors:
     """Fit factors and biases that predict ratings, by alternating least squares.
 
@@ -277,6 +285,9 @@ def fit_als(
         As many as there are cores, if not given. The result does not depend on it.
     progress : bool, optional
         Show a progress bar; if not given, in a terminal only.
+    half_life : float, optional
+        Days after which a rating weighs half as much as a new one; without it, age
+        does not matter. The ratings must have timestamps.
 
     Returns
     -------
@@ -319,18 +330,19 @@ def fit_als(
     tables = _first_tables(ratings, n_factors, seed, start)
     log = FitLog(*tables, monitor='val_rmse', patience=patience)
     if checkpoint:
-        settings: dict[str, Any] = {'n_factors': n_factors, 'seed': seed}
-        settings |= {'patience': patience, 'start': _digest_of(start)}
+        settings: dict[str, Any] = {'n_factors': n_factors, 'half_life': half_life}
+        settings |= {'seed': seed, 'patience': patience, 'start': _digest_of(start)}
         key = fit_key(ratings, valid, weights=weights, **settings)
         log.use_checkpoint(checkpoint, key, n_iterations)
 
     def measure() -> dict[str, float]:
         factors = _to_factors(tables, ratings, regularization)
-        return _errors(factors, ratings, valid, weights)
+        return _errors(factors, ratings, valid, weights | {'half_life': half_life})
 
     is_watched = on_iteration is not None or valid is not None
+    targets, by_age = _targets_of(ratings), decay_weights(ratings, half_life)
     with half_steps(
-        *tables, ratings, _targets_of(ratings), regularization, n_threads
+        *tables, ratings, targets, regularization, n_threads, by_age
     ) as steps:
         alternate(
             steps,

@@ -31,6 +31,7 @@ from mf_movielens.least_squares import (
     Regularization,
     alternate,
     check_fit_settings,
+    decay_weights,
     fit_key,
     half_steps,
     has_ratings,
@@ -56,6 +57,7 @@ def ials_objective(
     item_damping: float | None = None,
     count_unit: float | None = None,
     count_growth: float | None = None,
+    half_life: float | None = None,
 ) -> float:
     """Sum of squared errors, of squared scores and of L2 regularization.
 
@@ -74,6 +76,8 @@ def ials_objective(
         `damping` is then for users alone, and this is for items.
     count_unit, count_growth : float, optional
         Of counts; see `Regularization`.
+    half_life : float, optional
+        Of the weights by age; see `decay_weights`.
 
     Returns
     -------
@@ -103,7 +107,9 @@ def ials_objective(
     total = alpha * ((users.T @ users) * (items.T @ items)).sum()
     preference = _preferences_to_fit(ratings)
     counts = {'count_unit': count_unit, 'count_growth': count_growth}
-    pair_weight = pair_weights(ratings.rating, Regularization(reg, damping, **counts))
+    pair_weight = _weights_of(
+        ratings, Regularization(reg, damping, **counts), half_life
+    )
     # Some ratings at a time, which bounds the memory.
     for first in range(0, len(ratings), 2**20):
         part = slice(first, first + 2**20)
@@ -115,6 +121,17 @@ def ials_objective(
         n_ratings = np.bincount(rows, minlength=len(table))
         total += (reg * n_ratings + of_row) @ (table**2).sum(1)
     return float(total)
+
+
+def _weights_of(
+    ratings: Ratings, regularization: Regularization, half_life: float | None
+) -> np.ndarray | None:
+    """(n,) weight of the squared error of each rating; None if each weighs 1."""
+    by_count = pair_weights(ratings.rating, regularization)
+    by_age = decay_weights(ratings, half_life)
+    if by_count is None or by_age is None:
+        return by_age if by_count is None else by_count
+    return by_count * by_age
 
 
 def _preferences_to_fit(ratings: Ratings) -> np.ndarray:
@@ -239,6 +256,7 @@ def _half_steps_of(
     users: np.ndarray,
     items: np.ndarray,
     regularization: Regularization,
+    half_life: float | None,
     n_threads: int | None,
 ) -> AbstractContextManager[HalfSteps]:
     """Targets and weights of the ratings, ready to refit both tables."""
@@ -249,7 +267,7 @@ def _half_steps_of(
         _preferences_to_fit(ratings),
         regularization,
         n_threads,
-        pair_weights(ratings.rating, regularization),
+        _weights_of(ratings, regularization, half_life),
     )
 
 
@@ -259,7 +277,7 @@ _ENOUGH_RATINGS = 1000
 _SMALLEST_SCORE = 1e-3
 
 
-def _check_scores(factors: Factors, ratings: Ratings) -> None:
+def _check_scores(factors: Factors, ratings: Ratings, half_life: float | None) -> None:
     """Refuse a fit that scores nothing, whose order would be that of popularity."""
     if len(ratings) < _ENOUGH_RATINGS:
         return
@@ -274,6 +292,8 @@ def _check_scores(factors: Factors, ratings: Ratings) -> None:
         weights = ', '.join(
             f'{name}={getattr(reg, name):g}' for name in ('reg', 'damping', 'alpha')
         )
+        if half_life is not None:
+            weights += f', half_life={half_life:g}'
         raise RatingsError(
             f'all scores are about 0, {largest:.1g} at most, so everybody would be '
             'recommended the most popular items. Either the regularization is too '
@@ -298,6 +318,7 @@ def fit_ials(
     n_threads: int | None = None,
     progress: bool | None = None,
     count_growth: float | None = None,
+    half_life: float | None = None,
 ) -> Factors:
     """Fit factors that rank items, by alternating least squares over all pairs.
 
@@ -336,6 +357,9 @@ def fit_ials(
     count_growth : float, optional
         Of counts: the weight of a pair is in proportion to this power of its count,
         and 1 on average; 0.25 if not given, and 0 for likes.
+    half_life : float, optional
+        Days after which a rating weighs half as much as a new one; without it, age
+        does not matter. The ratings must have timestamps.
 
     Returns
     -------
@@ -377,19 +401,23 @@ def fit_ials(
     users = np.zeros((len(ratings.users), n_factors), 'float32')
     log = FitLog(users, items, 'val_ndcg', larger_is_better=True, patience=patience)
     if checkpoint:
-        settings = {'n_factors': n_factors, 'seed': seed, 'patience': patience}
+        settings: dict[str, Any] = {'n_factors': n_factors, 'seed': seed}
+        settings |= {'patience': patience, 'half_life': half_life}
         key = fit_key(ratings, valid, goal='ranking', weights=weights, **settings)
         log.use_checkpoint(checkpoint, key, n_iterations)
 
     def measure() -> dict[str, float]:
         factors = Factors.for_ranking(ratings, users, items)
-        record = {'objective': ials_objective(factors, ratings, **weights)}
+        value = ials_objective(factors, ratings, **weights, half_life=half_life)
+        record = {'objective': value}
         if valid is not None:
             record['val_ndcg'] = _validation_ndcg(factors, ratings, valid)
         return record
 
     is_watched = on_iteration is not None or valid is not None
-    with _half_steps_of(ratings, users, items, regularization, n_threads) as steps:
+    with _half_steps_of(
+        ratings, users, items, regularization, half_life, n_threads
+    ) as steps:
         alternate(
             steps,
             log,
@@ -399,5 +427,5 @@ def fit_ials(
             progress=progress,
         )
     factors = Factors.for_ranking(ratings, users, items, regularization)
-    _check_scores(factors, ratings)
+    _check_scores(factors, ratings, half_life)
     return factors

@@ -5,6 +5,7 @@
 # %% ../nbs/93_least_squares.ipynb #4a75c1d8
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -22,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'WorkerThreads', 'worker_threads',
-           'HalfSteps', 'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog', 'progress_bar',
-           'alternate']
+__all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'decay_weights', 'WorkerThreads',
+           'worker_threads', 'HalfSteps', 'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog',
+           'progress_bar', 'alternate']
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
@@ -52,6 +53,7 @@ __all__ = [
     'WorkerThreads',
     'alternate',
     'check_fit_settings',
+    'decay_weights',
     'fit_key',
     'half_steps',
     'has_ratings',
@@ -615,6 +617,60 @@ def refit_rows(
     for _ in run(refit, _slices(targets.indptr)):
         pass
 
+# %% ../nbs/93_least_squares.ipynb #b3e5d754
+_SECONDS_OF_DAY = 86_400
+
+
+def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | None:
+    """How much ratings weigh by their age; None if each weighs 1.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        With timestamps.
+    half_life : float or None
+        Days after which a rating weighs half; None for no decay.
+
+    Returns
+    -------
+    ndarray of float32
+        (n,) weights: 1 for the newest rating, and half as much for each half-life that
+        a rating is older.
+
+    Raises
+    ------
+    RatingsError
+        If there are no timestamps.
+    ValueError
+        If `half_life` is no finite number above 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mf_movielens import Ratings
+    >>> days = pd.DataFrame({'user': 1, 'item': [1, 2, 3], 'rating': 4.0,
+    ...                      'timestamp': [0, 86_400, 3 * 86_400]})
+    >>> decay_weights(Ratings.from_frame(days, scale=(1, 5)), half_life=1)
+    array([0.125, 0.25 , 1.   ], dtype=float32)
+    """
+    if half_life is None:
+        return None
+    from mf_movielens.encoding import RatingsError
+
+    requirement = 'it must be a number of days above 0, such as 90'
+    check_value(lambda x: 0 < x < np.inf, 'half_life', half_life, requirement)
+    if ratings.timestamp is None:
+        raise RatingsError(
+            'half_life weighs ratings by their age, and these have no timestamps. Name '
+            "their column, timestamp='…'; or leave half_life out",
+            argument='timestamp',
+        )
+    seconds = ratings.timestamp
+    # A difference of whole numbers may not fit into 64 bits.
+    age = (float(seconds.max()) - seconds.astype('float64')) / _SECONDS_OF_DAY
+    weights: np.ndarray = np.exp2(-age / half_life).astype('float32')
+    return weights
+
 # %% ../nbs/93_least_squares.ipynb #b8ca0a25
 _Argument = TypeVar('_Argument')
 _Result = TypeVar('_Result')
@@ -901,6 +957,12 @@ def fit_key(ratings: Ratings, valid: Ratings | None, **settings: Any) -> str:
     >>> fit_key(ratings, None, reg=0.1) == fit_key(ratings, None, reg=0.2)
     False
     """
+    if settings.get('half_life') is None:
+        settings.pop('half_life', None)
+    else:
+        # The fingerprint leaves the times out.
+        ages: Any = decay_weights(ratings, settings['half_life'])
+        settings['ages'] = hashlib.sha256(ages.tobytes()).hexdigest()
     key = {
         'settings': settings,
         'ratings': ratings.fingerprint,
