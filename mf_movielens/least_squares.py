@@ -617,7 +617,7 @@ def refit_rows(
     for _ in run(refit, _slices(targets.indptr)):
         pass
 
-# %% ../nbs/93_least_squares.ipynb #b3e5d754
+# %% ../nbs/93_least_squares.ipynb #139f5d71
 _SECONDS_OF_DAY = 86_400
 
 
@@ -661,8 +661,8 @@ def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | Non
     check_value(lambda x: 0 < x < np.inf, 'half_life', half_life, requirement)
     if ratings.timestamp is None:
         raise RatingsError(
-            'half_life weighs ratings by their age, and these have no timestamps. Name '
-            "their column, timestamp='…'; or leave half_life out",
+            'a half-life weighs ratings by their age, and these have no timestamps; '
+            'name their column: timestamp=…',
             argument='timestamp',
         )
     seconds = ratings.timestamp
