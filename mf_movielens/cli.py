@@ -446,6 +446,7 @@ _SETTING_NAMES = (
     'n_iterations',
     'n_burn_in',
     'n_samples',
+    'half_life',
     'seed',
 )
 
@@ -551,9 +552,11 @@ def _check_tuning(
     """Refuse options that make no sense together."""
     if tune:
         for name in settings.keys() - {'seed'}:
+            why = 'the search chooses it'
+            if name == 'half_life':
+                why = 'the search judges by ratings of all times, and leaves age out'
             raise UsageError(
-                f'{_option_name(name)} and --tune do not go together: the search '
-                'chooses it'
+                f'{_option_name(name)} and --tune do not go together: {why}'
             )
     elif seconds is not None or trials is not None:
         name = '--trials' if seconds is None else '--seconds'
@@ -875,6 +878,14 @@ def train(
             help=_default_help('Posterior samples.', 'n_samples'),
         ),
     ] = None,
+    half_life: Annotated[
+        float | None,
+        _option(
+            '--half-life',
+            help='Of ials and als: days after which a rating weighs half as much as a '
+            'new one. By default age does not matter.',
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         _option(
@@ -944,8 +955,9 @@ def train(
     If it is killed, the same command continues where it stopped.
     """
     wanted: Any = goal
-    values = (n_factors, reg, n_neighbors, n_iterations, n_burn_in, n_samples, seed)
-    settings = {k: v for k, v in zip(_SETTING_NAMES, values) if v is not None}
+    values = (n_factors, reg, n_neighbors, n_iterations, n_burn_in, n_samples)
+    named = zip(_SETTING_NAMES, (*values, half_life, seed))
+    settings = {k: v for k, v in named if v is not None}
     # Wrong names are reported before the data are read.
     expected, _ = choose_solver(None, solver, wanted)
     _check_solver_settings(expected, settings)
