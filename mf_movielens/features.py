@@ -78,6 +78,28 @@ class Feature:
     members: csr_array | None = None
     values: np.ndarray | None = None
 
+    @classmethod
+    def of_texts(cls, name: str, texts: Iterable[str]) -> Feature:
+        """Make a column of texts, such as titles.
+
+        Parameters
+        ----------
+        name : str
+        texts : iterable of str
+            (n,)
+
+        Returns
+        -------
+        Feature
+
+        Examples
+        --------
+        >>> Feature.of_texts('title', ['Momo', 'Emma']).to_series().tolist()
+        ['Momo', 'Emma']
+        """
+        column = pd.Series([*texts], name=name, dtype=object)
+        return _category_of(column, 'text', None, Origin(name))
+
     @property
     def n_rows(self) -> int:
         """How many items or users there are."""

@@ -60,6 +60,7 @@ FLOORS = {
     'features': 3.3,
     'catalog': 4.3,
     'similarity': 4.3,
+    'rules': 4.4,
     'new_users': 5,
     'evaluation': 5,
     'model_file': 5,

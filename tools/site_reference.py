@@ -26,6 +26,7 @@ GROUPS = {
         'recommender',
         'catalog',
         'similarity',
+        'rules',
         'new_users',
         'updating',
         'evaluation',
