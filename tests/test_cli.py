@@ -1,6 +1,7 @@
 "The command as a person types it."
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -22,7 +23,8 @@ COMMAND = Path(sys.executable).with_name('mf-movielens')
 
 
 @pytest.fixture
-def run(home, tmp_path, monkeypatch):
+def run_program(home, tmp_path, monkeypatch):
+    "The command as a program of its own, which takes a second to begin."
     monkeypatch.setenv('MF_MOVIELENS_OFFLINE', '1')
     return lambda *words, **kwargs: subprocess.run(
         [COMMAND, *map(str, words)],
@@ -31,6 +33,29 @@ def run(home, tmp_path, monkeypatch):
         text=True,
         **kwargs,
     )
+
+
+@pytest.fixture
+def run(home, tmp_path, monkeypatch, capfd):
+    "The same in this process; what it prints is read from the file descriptors."
+    from mf_movielens.cli import main
+
+    monkeypatch.setenv('MF_MOVIELENS_OFFLINE', '1')
+
+    def call(*words, input=''):
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
+            patch.setattr(sys, 'stdin', io.StringIO(input))
+            capfd.readouterr()
+            try:
+                code = main() or 0
+            except SystemExit as end:
+                code = end.code or 0
+            out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return call
 
 
 @pytest.fixture(scope='module')
@@ -95,8 +120,10 @@ def test_data_that_cannot_be_had_is_code_1(run):
 
 
 @pytest.mark.parametrize('solver', ['ials', 'als', 'keras'])
-def test_train_on_the_stand_in(run, tmp_path, solver):
-    p = run('train', '--n-iterations', '2', '--n-factors', '4', '--solver', solver)
+def test_train_on_the_stand_in(run_program, tmp_path, solver):
+    p = run_program(
+        'train', '--n-iterations', '2', '--n-factors', '4', '--solver', solver
+    )
     assert p.returncode == 0 and p.stderr == '' and 'synthetic' in p.stdout
     made = tmp_path / 'mf-movielens-out'
     assert (
@@ -117,7 +144,7 @@ def test_train_on_the_stand_in(run, tmp_path, solver):
     for words in re.findall(
         r'^  mf-movielens (.*)$', p.stdout, flags=re.M
     ):  # the advice at the end works as it stands
-        q = subprocess.run(
+        q = subprocess.run_program(
             f'{COMMAND} {words}',
             shell=True,
             cwd=tmp_path,
@@ -138,8 +165,8 @@ def test_help_shows_an_example(run, command):
     assert p.returncode == 0 and 'Example' in p.stdout
 
 
-def test_the_shell_can_complete(run):
-    p = run(
+def test_the_shell_can_complete(run_program):
+    p = run_program(
         env=os.environ
         | {
             '_MF_MOVIELENS_COMPLETE': 'complete_bash',
@@ -150,7 +177,7 @@ def test_the_shell_can_complete(run):
     assert p.stdout.split() == ['recommend']
 
 
-def test_json_is_json_and_nothing_else(run, model):
+def test_json_is_json_and_nothing_else(run_program, model):
     for words in (
         ['recommend', 587, 655],
         ['similar', 50],
@@ -158,13 +185,13 @@ def test_json_is_json_and_nothing_else(run, model):
         ['info'],
         ['explain', 587, 50],
     ):
-        p = run(*words, '--json', '--model', model)
+        p = run_program(*words, '--json', '--model', model)
         assert p.returncode == 0 and json.loads(p.stdout)
         # what was understood is said beside it
         names_items = words[0] in ('similar', 'rate', 'explain')
         assert p.stderr.count('\n') == names_items
         assert ('(id 50)' in p.stderr) == names_items
-    p = run('train', '--json', '--n-iterations', 1, '--n-factors', 2)
+    p = run_program('train', '--json', '--n-iterations', 1, '--n-factors', 2)
     assert json.loads(p.stdout)['data'] == 'synthetic' and 'synthetic data' in p.stderr
 
 
@@ -202,7 +229,7 @@ def test_reading_commands_import_nothing_heavy(model):
     assert not imported & heavy
 
 
-def test_a_file_of_ones_own(run, tmp_path):
+def test_a_file_of_ones_own(run_program, tmp_path):
     rng = np.random.default_rng(0)
     pairs = rng.choice(40 * 30, 500, replace=False)
     table = pd.DataFrame(
@@ -227,30 +254,36 @@ def test_a_file_of_ones_own(run, tmp_path):
         '--rating-column',
         'Sterne',
     ]
-    p = run('train', 'circle.csv', *columns, '--titles', 'books.csv', '--out', 'own')
+    p = run_program(
+        'train', 'circle.csv', *columns, '--titles', 'books.csv', '--out', 'own'
+    )
     assert (
         p.returncode == 0
         and 'semicolons' in p.stdout
         and '0.5 to 5' in p.stdout
         and 'Band ' in p.stdout
     )
-    p = run(
+    p = run_program(
         'rate', 'Band 3=4,5', 'b004=1', '-k', 5, '--model', 'own/model.npz', '--json'
     )
     found = json.loads(p.stdout)
     assert len(found) == 5 and not {'b003', 'b004'} & {r['item'] for r in found}
-    p = run('evaluate', 'circle.csv', *columns, '--model', 'own/model.npz', '--json')
+    p = run_program(
+        'evaluate', 'circle.csv', *columns, '--model', 'own/model.npz', '--json'
+    )
     assert json.loads(p.stdout)['ratings'] == 500
     (tmp_path / 'other.csv').write_text(
         'Leserin;Buch;Sterne\nleser1;b001;3\nnobody;b001;3\n'
     )
     assert (
         'nobody'
-        in run('evaluate', 'other.csv', *columns, '--model', 'own/model.npz').stderr
+        in run_program(
+            'evaluate', 'other.csv', *columns, '--model', 'own/model.npz'
+        ).stderr
     )
     assert (
         json.loads(
-            run(
+            run_program(
                 'evaluate',
                 'other.csv',
                 *columns,
@@ -264,7 +297,7 @@ def test_a_file_of_ones_own(run, tmp_path):
         == 1
     )
     (tmp_path / 'bad.csv').write_text('Leserin;Buch;Sterne\nleser1;b001;gut\n')
-    p = run('train', 'bad.csv', *columns)
+    p = run_program('train', 'bad.csv', *columns)
     assert (
         p.returncode == 2
         and "line 2, column 'Sterne': 'gut' is not a rating" in p.stderr
@@ -688,8 +721,8 @@ def test_titles_do_not_steer_the_terminal(run, books):
     assert '\x1b' not in run('rate', '--model', books, input='q\n').stderr
 
 
-def test_json_is_whole_in_any_terminal(run, books):
-    p = run(
+def test_json_is_whole_in_any_terminal(run_program, books):
+    p = run_program(
         'rate',
         '1=5',
         '--model',
