@@ -144,7 +144,7 @@ def test_train_on_the_stand_in(run_program, tmp_path, solver):
     for words in re.findall(
         r'^  mf-movielens (.*)$', p.stdout, flags=re.M
     ):  # the advice at the end works as it stands
-        q = subprocess.run_program(
+        q = subprocess.run(
             f'{COMMAND} {words}',
             shell=True,
             cwd=tmp_path,
