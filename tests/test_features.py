@@ -113,3 +113,19 @@ def test_one_wrong_cell_names_its_line(tmp_path):
     path.write_text('id,year\n7,1973\n,1971\n')
     with pytest.raises(RatingsError, match=r'line 3'):
         read_features(path)
+
+
+def test_numbers_become_ranges_that_hold_them():
+    for n in (3, 200):
+        numbers = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+        table = read_features(pd.DataFrame({'item': np.arange(n), 'x': numbers}))
+        names, values = table.matrix()
+        assert len(names) == min(n, 10)
+        column = values.toarray().argmax(axis=1)
+        assert (values.sum(axis=1) == 1).all()
+        for number, place in zip(numbers, column):
+            low, _, high = names[place].removeprefix('x: ').partition(' to ')
+            assert float(low) <= number <= float(high or low)
+        assert (np.diff(column[np.argsort(numbers)]) >= 0).all()
+    few = read_features(pd.DataFrame({'item': range(4), 'x': [1.0, 2, 3, 3]}))
+    assert few.matrix().names == ('x: 1', 'x: 2', 'x: 3')

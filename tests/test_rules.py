@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -366,3 +367,57 @@ def test_the_same_on_the_command_line(call, ratings, tmp_path):
     ):
         code, out, err = call(*words)
         assert code == 2 and said in err and err.count('\n') == 1, err
+
+
+def test_maximal_marginal_relevance_by_hand():
+    # Items 0, 1 and 3 are alike, and so are 2 and 4.
+    kind = np.array([0, 0, 1, 0, 1])
+    scores = np.array([[1.0, 0.9, 0.8, 0.7, 0.0]])
+    blocks = rank_under_rules(
+        lambda rows: scores[rows],
+        np.array([0]),
+        csr_array((1, 5)),
+        4,
+        Rules(diversity=0.5),
+        lambda rows: (kind[rows][:, None] == kind[rows]).astype(float),
+    )
+    # After one of each kind, all that is left is alike to one of the list.
+    assert next(blocks).item_ix.tolist() == [0, 2, 1, 3]
+
+
+def test_sides_may_be_exchanged():
+    for one, other in (
+        ('1991 < year', 'year > 1991'),
+        ('1991 <= year', 'year >= 1991'),
+        ('1991 > year', 'year < 1991'),
+        ('1991 >= year', 'year <= 1991'),
+        ('1990 < year < 1995', 'year > 1990 and year < 1995'),
+    ):
+        found = select_items(one, COLUMNS)
+        assert found.any() and found.tolist() == select_items(other, COLUMNS).tolist()
+
+
+def test_candidates_and_where_go_together(model):
+    plain = model.recommend('u2', k=8).item.tolist()
+    mask = select_items("genre == 'a' or genre == 'b'", model.item_columns)
+    found = model.recommend('u2', candidates=plain, where=mask)
+    assert found.item.tolist() == [
+        item for item in plain if mask[model.items.encode([item])[0]]
+    ]
+
+
+def test_who_has_rated_nothing_is_like_nobody(ratings):
+    train = replace(
+        ratings,
+        **{
+            name: getattr(ratings, name)[ratings.user_ix > 0]
+            for name in ('user_ix', 'item_ix', 'rating')
+        },
+    )
+    for solver in ('ials', 'ease'):
+        fitted = Recommender.fit(train, solver)
+        nobody = ratings.users.index[0]
+        found = fitted.similar_users('u5', k=N_USERS, min_ratings=0)
+        assert nobody not in set(found.user)
+        with pytest.raises(ValueError, match='nothing is known about this user'):
+            fitted.similar_users(nobody)
