@@ -11,13 +11,14 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial, update_wrapper
 from importlib.metadata import version
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, NoReturn, get_type_hints
 
 import numpy as np
@@ -29,9 +30,10 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
-           'CommentOption', 'MarksOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES',
-           'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar', 'explain',
-           'history', 'update', 'info', 'evaluate', 'rate', 'main']
+           'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'WhereOption', 'ExcludeOption',
+           'AtLeastOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE',
+           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar',
+           'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -44,6 +46,7 @@ from mf_movielens.encoding import (
     to_preference,
 )
 from .evaluation import rows_of_ids
+from .features import read_features
 from .model_file import ModelFileError
 from .ranking import relevance_threshold
 from .reading import load_ratings
@@ -251,6 +254,54 @@ MarksOption = Annotated[
         'as bad,fair,good.',
     ),
 ]
+ItemFeaturesOption = Annotated[
+    Path | None,
+    _option(
+        '--item-features',
+        help='A file with what is known of the items, such as genres; a cell may hold '
+        'several, with | between.',
+    ),
+]
+UserFeaturesOption = Annotated[
+    Path | None,
+    _option('--user-features', help='A file with what is known of the users.'),
+]
+WhereOption = Annotated[
+    str | None,
+    _option(
+        '--where',
+        help="Only items that meet a condition, such as \"genre == 'Comedy' and year > "
+        '1990", or n_ratings >= 20.',
+    ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    _option('--exclude', help='An item not to recommend; may be given several times.'),
+]
+AtLeastOption = Annotated[
+    list[str] | None,
+    _option(
+        '--at-least',
+        help='A number and a condition, such as "2 genre == \'Comedy\'": so many items '
+        'of a list meet it. May be given several times.',
+    ),
+]
+DiversityOption = Annotated[
+    float,
+    typer.Option(
+        '--diversity',
+        min=0,
+        max=1,
+        help='From 0, the best items, to 1, the most different ones.',
+    ),
+]
+DiscountOption = Annotated[
+    float,
+    typer.Option(
+        '--popularity-discount',
+        help='How much popular items are held back; 0.5 is moderate.',
+    ),
+]
 WideOption = Annotated[
     bool | None,
     _option('--wide', help='Each column but the first holds the ratings of one item.'),
@@ -376,6 +427,10 @@ class _Data(NamedTuple):
     name: str
     is_real: bool
     ratings: Ratings
+    fitted: Mapping[str, Any] = MappingProxyType({})
+    """Tables of items and users that the model is fitted to, by argument."""
+    kept: Mapping[str, Any] = MappingProxyType({})
+    """Tables that are only kept with the model."""
 
 
 def _read_data(data: str | None, cache: bool = False, **options: Any) -> _Data:
@@ -397,7 +452,25 @@ def _read_data(data: str | None, cache: bool = False, **options: Any) -> _Data:
     print(ml)
     duplicates = options['duplicates']
     ratings = Ratings.from_frame(ml.ratings, titles=ml.titles, duplicates=duplicates)
-    return _Data(ml.name, ml.is_real, ratings)
+    kept = {'item_features': ml.item_features, 'user_features': ml.user_features}
+    return _Data(ml.name, ml.is_real, ratings, kept=kept)
+
+
+def _with_tables(data: _Data, items: Path | None, users: Path | None) -> _Data:
+    """Data with the tables of items and users that were named."""
+    paths = {'item_features': items, 'user_features': users}
+    named = {name: path for name, path in paths.items() if path is not None}
+    vocabularies = {'item_features': data.ratings.items}
+    vocabularies['user_features'] = data.ratings.users
+    tables = {}
+    for name, path in named.items():
+        if not path.exists():
+            raise UsageError(f'{_option_name(name)}: there is no file {path}')
+        role: Any = name.removesuffix('_features')
+        tables[name] = read_features(path, role, vocabularies[name])
+        print(f'{path.name}: {tables[name]}')
+    kept = {name: table for name, table in data.kept.items() if name not in tables}
+    return data._replace(fitted=tables, kept=kept)
 
 # %% ../nbs/25_cli.ipynb #c48834ed
 def _to_id(vocabulary: Vocabulary, word: str) -> int | str:
@@ -599,12 +672,16 @@ class _Plan(NamedTuple):
 
 
 def _held_out_report(plan: _Plan) -> HeldOutReport:
+    ratings, tables = plan.data.ratings, plan.data.fitted
+    if 'item_features' in tables and 'item_features' in plan.solver.options:
+        ratings = ratings.with_items(tables['item_features'].ids.index)
+    fit = _fit_function(plan.solver)
     return evaluate_on_held_out(
-        plan.data.ratings,
+        ratings,
         plan.solver,
         plan.settings,
         plan.checkpoint('held-out'),
-        _fit_function(plan.solver),
+        partial(fit, **tables) if tables else fit,
     )
 
 
@@ -612,7 +689,9 @@ def _fit_to_all(plan: _Plan) -> Recommender:
     checkpoint = plan.checkpoint('all')
     options = {} if checkpoint is None else dict(checkpoint=checkpoint)
     fit = _fit_function(plan.solver)
-    model = fit(plan.data.ratings, plan.solver, **plan.settings, **options)
+    tables = plan.data.fitted
+    model = fit(plan.data.ratings, plan.solver, **plan.settings, **options, **tables)
+    model = model.with_features(**plan.data.kept)
     facts = dict(data=plan.data.name, is_real=plan.data.is_real, because=plan.reason)
     settings = model.settings | facts
     return replace(model, settings=settings, trials=plan.trials)
@@ -917,6 +996,8 @@ def train(
     wide: WideOption = None,
     adjacency: AdjacencyOption = None,
     marks: MarksOption = None,
+    item_features: ItemFeaturesOption = None,
+    user_features: UserFeaturesOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -984,6 +1065,7 @@ def train(
             marks=marks,
             **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
+        read = _with_tables(read, item_features, user_features)
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         user_id = _to_known_id(read.ratings.users, user)
         plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
@@ -1011,6 +1093,40 @@ def _load_model(path: Path) -> Recommender:
     return Recommender.load(path)
 
 
+class _RuleWords(NamedTuple):
+    """The rules of a list, as they stand on the command line."""
+
+    where: str | None = None
+    exclude: list[str] | None = None
+    at_least: list[str] | None = None
+    diversity: float = 0.0
+    popularity_discount: float = 0.0
+
+
+def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
+    """Rules as arguments of `Recommender.recommend`."""
+    least: dict[str, int] = {}
+    for text in words.at_least or []:
+        number, _, condition = text.strip().partition(' ')
+        if not number.isdecimal() or not condition.strip():
+            raise UsageError(
+                f'--at-least {text!r}: write a number and a condition, such as '
+                '"2 genre == \'Comedy\'"'
+            )
+        least[condition.strip()] = int(number)
+    excluded = [_to_item(model, word) for word in words.exclude or []]
+    return {
+        'where': words.where,
+        'exclude': excluded or None,
+        'at_least': least,
+        'diversity': words.diversity,
+        'popularity_discount': words.popularity_discount,
+    }
+
+
+_NOTHING_LEFT = 'no item is left: all were rated already, or a rule forbids them'
+
+
 @app.command(
     epilog='Examples:  mf-movielens recommend 196  ·  '
     'mf-movielens recommend anna ben -k 3 --json'
@@ -1023,6 +1139,11 @@ def recommend(
         bool, typer.Option('--include-seen', help='Also items that they have rated.')
     ] = False,
     by: ByOption = 'mean',
+    where: WhereOption = None,
+    exclude: ExcludeOption = None,
+    at_least: AtLeastOption = None,
+    diversity: DiversityOption = 0.0,
+    popularity_discount: DiscountOption = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Recommend items to known users.
@@ -1037,13 +1158,15 @@ def recommend(
     unknown: Any = 'ignore' if is_any_known else 'raise'
     exclude_seen = not include_seen
     order: Any = by
+    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
+    rules = _rules_of(loaded, words)
     frame = loaded.recommend(
-        ids, k, exclude_seen=exclude_seen, unknown=unknown, by=order
+        ids, k, exclude_seen=exclude_seen, unknown=unknown, by=order, **rules
     )
     unknown_users = frame.attrs['unknown_users']
     if len(users) == 1 and not as_json:
         frame = frame.drop(columns='user')
-    _print_frame(frame, as_json, _decimals(loaded))
+    _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
     if unknown_users:
         try:
             loaded.users.encode(unknown_users)
@@ -1261,6 +1384,8 @@ def similar(
             'item itself has.',
         ),
     ] = None,
+    where: WhereOption = None,
+    exclude: ExcludeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find items that the same users like.
@@ -1270,11 +1395,84 @@ def similar(
     """
     loaded = _load_model(model)
     say = partial(_print_heading, as_json=as_json)
-    frame = loaded.similar(_to_item(loaded, item), k, min_ratings, say)
+    row = _to_item(loaded, item)
+    rules = _rules_of(loaded, _RuleWords(where, exclude))
+    allowed = {name: rules[name] for name in ('where', 'exclude')}
+    frame = loaded.similar(row, k, min_ratings, say, **allowed)
     if_empty = (
         'no other item has so many ratings; a smaller --min-ratings may find some'
     )
     _print_frame(frame, as_json, if_empty=if_empty)
+
+
+@app.command(epilog='Example:  mf-movielens similar-users 196 -k 5')
+def similar_users(
+    user: UserArgument,
+    k: KOption = 10,
+    model: ModelOption = DEFAULT_MODEL,
+    min_ratings: Annotated[
+        int,
+        typer.Option(
+            '--min-ratings', min=0, help='Leave out users with fewer ratings.'
+        ),
+    ] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Find users who like what this one likes."""
+    loaded = _load_model(model)
+    frame = loaded.similar_users(_to_id(loaded.users, user), k, min_ratings)
+    if left_out := frame.attrs['left_out']:
+        users = 'user' if left_out == 1 else 'users'
+        few = f'{left_out:,} {users} with fewer than {min_ratings} ratings left out'
+        _print_heading(few, as_json)
+    if_empty = (
+        'no other user has so many ratings; a smaller --min-ratings may find some'
+    )
+    _print_frame(frame, as_json, if_empty=if_empty)
+
+
+@app.command(
+    epilog='Example:  mf-movielens group 196 22 --how least_misery '
+    '--where "year > 1990"'
+)
+def group(
+    users: Annotated[list[str], typer.Argument(help='Ids of the members.')],
+    how: Annotated[
+        str,
+        typer.Option(
+            '--how',
+            help='By the mean of their scores, the lowest (least_misery) or the highest '
+            '(most_pleasure).',
+        ),
+    ] = 'mean',
+    k: KOption = 10,
+    model: ModelOption = DEFAULT_MODEL,
+    include_seen: Annotated[
+        bool, typer.Option('--include-seen', help='Also items that one has rated.')
+    ] = False,
+    where: WhereOption = None,
+    exclude: ExcludeOption = None,
+    at_least: AtLeastOption = None,
+    diversity: DiversityOption = 0.0,
+    popularity_discount: DiscountOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommend items to several users together.
+
+    Beside the score stand the lowest and the highest of the members.
+    """
+    loaded = _load_model(model)
+    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
+    rules = _rules_of(loaded, words)
+    choice: Any = how
+    frame = loaded.recommend_group(
+        [_to_id(loaded.users, user) for user in users],
+        choice,
+        k,
+        exclude_seen=not include_seen,
+        **rules,
+    )
+    _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
 
 # %% ../nbs/25_cli.ipynb #8c5bd813
 def _summarize_rest(parts: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -1753,6 +1951,11 @@ def rate(
             'out and name them.'
         ),
     ] = 'raise',
+    where: WhereOption = None,
+    exclude: ExcludeOption = None,
+    at_least: AtLeastOption = None,
+    diversity: DiversityOption = 0.0,
+    popularity_discount: DiscountOption = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Recommend to a new user, by their ratings of a few items.
@@ -1776,7 +1979,10 @@ def rate(
         )
     history = {loaded.catalog.sure_id(row): by_row[row] for row in by_row}
     order: Any = by
-    _print_frame(loaded.fold_in(history, k, by=order), as_json, _decimals(loaded))
+    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
+    rules = _rules_of(loaded, words)
+    frame = loaded.fold_in(history, k, by=order, **rules)
+    _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
 
 # %% ../nbs/25_cli.ipynb #3860e927
 def main() -> None:

@@ -43,7 +43,7 @@ from mf_movielens.evaluation import (
     rows_of_ids,
 )
 from .factors import Goal, PointPredictor, Predictor, ScoreOrder
-from .features import FeatureTable, read_features
+from .features import Feature, FeatureTable, read_features
 from .item_weights import TargetKind
 from .kinds import Kind
 from mf_movielens.model_file import (
@@ -59,12 +59,21 @@ from mf_movielens.new_users import (
     read_history,
 )
 from .python_tables import speaks_arrow
-from .ranking import RankedBlock, rank_blocks, top_k
+from .ranking import RankedBlock, top_k
 from .reading import load_ratings
+from mf_movielens.rules import (
+    GroupChoice,
+    Quota,
+    Rules,
+    group_scores,
+    rank_under_rules,
+    to_mask,
+)
 from mf_movielens.similarity import (
     count_in_common,
     fewest_ratings,
     item_similarities,
+    similarity_table,
     user_similarities,
 )
 from .solvers import Solver, choose_solver
@@ -687,6 +696,27 @@ class Recommender:
         """The items by id and title."""
         return Catalog(self.items, self.titles, self.item_counts)
 
+    @cached_property
+    def item_columns(self) -> dict[str, Feature]:
+        """What a condition such as ``where=`` may name, by the names of the columns.
+
+        Those of `item_features`; and item, the ids, title and n_ratings, unless the
+        table has columns of these names.
+        """
+        ids = self.items.index
+        is_text = self.items.is_text
+        columns = {
+            'item': Feature.of_texts('item', ids)
+            if is_text
+            else Feature('item', 'number', numbers=ids.to_numpy('float64')),
+            'n_ratings': Feature('n_ratings', 'number', self.item_counts * 1.0),
+        }
+        if self.titles is not None:
+            columns['title'] = Feature.of_texts('title', self.titles)
+        if self.item_features is not None:
+            columns |= {f.name: f for f in self.item_features.features}
+        return columns
+
     def predict(
         self,
         user: Any,
@@ -854,6 +884,12 @@ class Recommender:
         unknown: Literal['raise', 'ignore'] = 'raise',
         by: ScoreOrder = 'mean',
         level: float = 0.9,
+        *,
+        where: Any = None,
+        exclude: Any = None,
+        at_least: Mapping[str, int] | None = None,
+        diversity: float = 0.0,
+        popularity_discount: float = 0.0,
     ) -> pd.DataFrame:
         """Recommend the items with the highest scores to each user.
 
@@ -875,6 +911,21 @@ class Recommender:
             interval of the expected rating.
         level : float
             Probability of these intervals.
+        where : str, Series of bool, or array_like of bool, optional
+            Recommend only items that meet a condition on `item_columns`, such as
+            ``"genre == 'Comedy' and year > 1990"``; or a truth value for each item, by
+            id, or in the order of `items`.
+        exclude : id, or array_like of ids or titles, optional
+            Items not to recommend.
+        at_least : mapping of str to int, optional
+            By conditions, the least number of items in each list that meet them. A
+            list has fewer if there are no more.
+        diversity : float
+            From 0, the best items, to 1, the most different ones: the weight of the
+            largest similarity to an item that stands higher in the list.
+        popularity_discount : float
+            Standard deviations of the user's scores that are taken off the score of
+            an item that is one standard deviation more popular.
 
         Returns
         -------
@@ -911,8 +962,24 @@ class Recommender:
         1     2     1     8
         """
         if _is_history(users):
-            return self.fold_in(users, k, exclude_seen, candidates, by, level, unknown)
-        options = _options(self, k, exclude_seen, candidates, by, level, unknown)
+            return self.fold_in(
+                users,
+                k,
+                exclude_seen,
+                candidates,
+                by,
+                level,
+                unknown,
+                where=where,
+                exclude=exclude,
+                at_least=at_least,
+                diversity=diversity,
+                popularity_discount=popularity_discount,
+            )
+        asked = _Asked(
+            candidates, where, exclude, at_least, diversity, popularity_discount
+        )
+        options = _options(self, k, exclude_seen, by, level, unknown, asked)
         user_ix, unknown_users = _user_rows(self, users, unknown)
         ids = self.users.index.to_numpy()[user_ix]
         found = _recommend(self.predictor, self.seen, user_ix, ids, options)
@@ -925,6 +992,9 @@ class Recommender:
         k: int = 10,
         min_ratings: float | None = None,
         say: Callable[[str], object] | None = print,
+        *,
+        where: Any = None,
+        exclude: Any = None,
     ) -> pd.DataFrame:
         """Find items that are liked by the same users.
 
@@ -940,6 +1010,8 @@ class Recommender:
         say : callable, optional
             Called with a line that tells which item was understood, and how many
             others are left out for their few ratings; None for silence.
+        where, exclude
+            As in `recommend`.
 
         Returns
         -------
@@ -978,6 +1050,10 @@ class Recommender:
                 'nobody rated it, or the model has no factors'
             )
         similarity[row] = -np.inf
+        rules = _read_rules(self, _Asked(None, where, exclude), 'raise')
+        if rules.candidates is not None:
+            is_allowed = np.isin(np.arange(len(similarity)), rules.candidates)
+            similarity[~is_allowed] = -np.inf
         least = fewest_ratings(self.item_counts, row, min_ratings)
         has_few = (similarity > -np.inf) & (self.item_counts < least)
         similarity[has_few] = -np.inf
@@ -1086,6 +1162,12 @@ class Recommender:
         by: ScoreOrder = 'mean',
         level: float = 0.9,
         unknown: Literal['raise', 'ignore'] = 'raise',
+        *,
+        where: Any = None,
+        exclude: Any = None,
+        at_least: Mapping[str, int] | None = None,
+        diversity: float = 0.0,
+        popularity_discount: float = 0.0,
     ) -> pd.DataFrame:
         """Recommend to new users, by what they have rated.
 
@@ -1099,6 +1181,8 @@ class Recommender:
         unknown : {'raise', 'ignore'}
             Whether an unknown item, rated or a candidate, is an error, or is left out.
             People of whom no item is known are then left out, too.
+        where, exclude, at_least, diversity, popularity_discount
+            As in `recommend`.
 
         Returns
         -------
@@ -1127,7 +1211,10 @@ class Recommender:
            rank  item
         0     1     7
         """
-        options = _options(self, k, exclude_seen, candidates, by, level, unknown)
+        asked = _Asked(
+            candidates, where, exclude, at_least, diversity, popularity_discount
+        )
+        options = _options(self, k, exclude_seen, by, level, unknown, asked)
         accepted = self._accepted_ratings
         histories = read_histories(ratings, self.catalog, accepted, unknown)
         new_users = self.predictor.fold_in(histories.ratings)
@@ -1138,6 +1225,70 @@ class Recommender:
         found.attrs['unknown_users'] = [*histories.unknown_users]
         found.attrs['unknown_items'] += histories.unknown_items
         return found
+
+    def recommend_group(
+        self,
+        users: Iterable[Any],
+        how: GroupChoice = 'mean',
+        k: int = 10,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+        *,
+        where: Any = None,
+        exclude: Any = None,
+        at_least: Mapping[str, int] | None = None,
+        diversity: float = 0.0,
+        popularity_discount: float = 0.0,
+    ) -> pd.DataFrame:
+        """Recommend items to a group that uses them together.
+
+        Parameters
+        ----------
+        users : iterable of ids or dicts
+            The members: known users, and the ratings of new ones by item.
+        how : {'mean', 'least_misery', 'most_pleasure'}
+            Order by the mean of the members' scores, by the lowest or by the highest.
+        k : int
+            At most so many items.
+        exclude_seen : bool
+            Leave out what any of them has rated.
+        candidates, where, exclude, at_least, diversity, popularity_discount
+            As in `recommend`.
+        unknown : {'raise', 'ignore'}
+            Whether an unknown candidate, or an unknown item of a new user, is an error
+            or is left out. An unknown user is an error.
+
+        Returns
+        -------
+        DataFrame
+            rank (from 1), item, title (if there are titles), score, and lowest and
+            highest: the scores of the members between which it lies. Its ``attrs``
+            hold unknown_items, the list of what was left out.
+
+        Raises
+        ------
+        UnknownIdError
+            If a user is unknown, or an item.
+        ValueError
+            If there is nobody in the group, or an argument makes no sense.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> frame.loc[4] = [3, 6, 5]
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> model.recommend_group([1, {9: 5}])[['rank', 'item']]
+           rank  item
+        0     1     6
+        """
+        asked = _Asked(
+            candidates, where, exclude, at_least, diversity, popularity_discount
+        )
+        options = _options(self, k, exclude_seen, 'mean', 0.9, unknown, asked)
+        members = _members(self, users, unknown)
+        return _recommend_together(self, members, how, options)
 
     def explain(
         self, user: Any, item: Any, unknown: Literal['raise', 'ignore'] = 'raise'
@@ -1531,36 +1682,67 @@ def _read_pairs(
     return _Pairs(predictor, user_ix, item_ix, index, is_single)
 
 # %% ../nbs/17_recommender.ipynb #0f8f08b6
+class _Asked(NamedTuple):
+    """What may be recommended, as somebody has put it."""
+
+    candidates: Any = None
+    where: Any = None
+    exclude: Any = None
+    at_least: Mapping[str, int] | None = None
+    diversity: float = 0.0
+    popularity_discount: float = 0.0
+
+
 class _Options(NamedTuple):
     """How to recommend."""
 
     catalog: Catalog
     k: int
     exclude_seen: bool
-    candidates: np.ndarray | None
-    """Rows of items to choose from, or None for all."""
+    rules: Rules
     by: ScoreOrder
     level: float
     unknown_items: list[Any]
     """Candidates that were left out."""
 
 
+def _read_rules(
+    model: Recommender, asked: _Asked, unknown: Literal['raise', 'ignore']
+) -> Rules:
+    """Rules for rows of items."""
+    rows = None
+    if asked.candidates is not None:
+        rows = model.catalog.encode(_id_list(asked.candidates, 'candidates'), unknown)
+        rows = rows[rows >= 0]
+    if asked.where is not None:
+        allowed = np.flatnonzero(to_mask(asked.where, model.items, model.item_columns))
+        rows = allowed if rows is None else np.intersect1d(rows, allowed)
+    if asked.exclude is not None:
+        out = model.catalog.encode(_id_list(asked.exclude, 'items to exclude'), unknown)
+        rows = np.arange(len(model.items)) if rows is None else rows
+        rows = np.setdiff1d(rows, out)
+    quotas = tuple(
+        Quota(condition, to_mask(condition, model.items, model.item_columns), n)
+        for condition, n in (asked.at_least or {}).items()
+    )
+    return Rules(rows, quotas, asked.diversity, asked.popularity_discount)
+
+
 def _options(
     model: Recommender,
     k: int,
     exclude_seen: bool,
-    candidates: Any,
     by: ScoreOrder,
     level: float,
     unknown: Literal['raise', 'ignore'],
+    asked: _Asked,
 ) -> _Options:
-    rows, others = None, []
-    if candidates is not None:
-        ids = _id_list(candidates, 'candidates')
-        rows = model.catalog.encode(ids, unknown)
-        others = _ids_without_row(ids, rows)
-        rows = rows[rows >= 0]
-    return _Options(model.catalog, k, exclude_seen, rows, by, level, others)
+    others = []
+    if asked.candidates is not None:
+        ids = _id_list(asked.candidates, 'candidates')
+        others = _ids_without_row(ids, model.catalog.encode(ids, unknown))
+    rules = _read_rules(model, asked, unknown)
+    return _Options(model.catalog, k, exclude_seen, rules, by, level, others)
 
 
 def _join_blocks(blocks: list[RankedBlock]) -> RankedBlock:
@@ -1578,15 +1760,74 @@ def _recommend(
     options: _Options,
 ) -> pd.DataFrame:
     """Rank items for some rows of a predictor; `seen` has the same rows."""
-    score = partial(predictor.scores, by=options.by, level=options.level)
+    rules, by = options.rules, options.by
     excluded = seen if options.exclude_seen else csr_array(seen.shape, dtype='float32')
-    blocks = rank_blocks(score, user_ix, excluded, options.k, options.candidates)
+    score = partial(predictor.scores, by=by, level=options.level)
+    order = rules.discounted(score, options.catalog.item_counts)
+    similarity = partial(similarity_table, predictor)
+    blocks = rank_under_rules(order, user_ix, excluded, options.k, rules, similarity)
     found = _join_blocks(list(blocks))
     users = user_ix[found.position]
     columns = {'user': user_ids[found.position], 'rank': found.rank + 1}
     columns |= options.catalog.columns(found.item_ix)
     columns['score'] = predictor.to_ratings(found.score)
     columns |= predictor.interval_columns(users, found.item_ix, options.level)
+    if rules.popularity_discount:
+        # What was taken off has put the items in order, and is no part of a score.
+        scores = predictor.predict(users, found.item_ix)
+        columns['score'] = scores if by == 'mean' else columns[f'mean_{by}']
+    frame = pd.DataFrame(columns)
+    frame.attrs['unknown_items'] = [*options.unknown_items]
+    return frame
+
+# %% ../nbs/17_recommender.ipynb #24cbd262
+class _Members(NamedTuple):
+    """The members of a group."""
+
+    scores: np.ndarray
+    """(n_members, n_items)"""
+    seen_by_any: np.ndarray
+    """Rows of the items that any of them has rated."""
+
+
+def _members(
+    model: Recommender, users: Any, unknown: Literal['raise', 'ignore']
+) -> _Members:
+    """Scores of the members of a group, known users and new ones."""
+    if _is_history(users) or not np.iterable(users) or isinstance(users, str):
+        raise TypeError(f'a group is a list of users, not {users!r}')
+    scores, seen = [], [np.zeros(0, 'int32')]
+    for user in users:
+        if _is_history(user):
+            predictor, own = _new_user_row(model, user, unknown)
+            row = 0
+        else:
+            predictor, row = model.predictor, _user_row(model, user)
+            own = _known_history(model.seen, row).item_ix
+        scores.append(predictor.scores([row])[0])
+        seen.append(own)
+    table = np.array(scores).reshape(len(scores), len(model.items))
+    return _Members(table, np.unique(np.concatenate(seen)))
+
+
+def _recommend_together(
+    model: Recommender, members: _Members, how: GroupChoice, options: _Options
+) -> pd.DataFrame:
+    """One list for all members."""
+    together = group_scores(members.scores, how)[None]
+    seen = members.seen_by_any if options.exclude_seen else np.zeros(0, int)
+    shape = 1, len(model.items)
+    excluded = csr_array((np.ones(len(seen)), seen, [0, len(seen)]), shape=shape)
+    rules, user_ix = options.rules, np.zeros(1, int)
+    order = rules.discounted(lambda rows: together[rows], model.item_counts)
+    similarity = partial(similarity_table, model.predictor)
+    blocks = rank_under_rules(order, user_ix, excluded, options.k, rules, similarity)
+    rows = _join_blocks(list(blocks)).item_ix
+    own, to_ratings = members.scores[:, rows], model.predictor.to_ratings
+    columns: dict[str, Any] = {'rank': np.arange(1, len(rows) + 1)}
+    columns |= model.catalog.columns(rows)
+    columns['score'] = to_ratings(together[0, rows])
+    columns |= {'lowest': to_ratings(own.min(0)), 'highest': to_ratings(own.max(0))}
     frame = pd.DataFrame(columns)
     frame.attrs['unknown_items'] = [*options.unknown_items]
     return frame
