@@ -1441,8 +1441,8 @@ def group(
         str,
         typer.Option(
             '--how',
-            help='By the mean of their scores, the lowest (least_misery) or the highest '
-            '(most_pleasure).',
+            help='By the mean of their scores, the lowest (least_misery) or the '
+            'highest (most_pleasure).',
         ),
     ] = 'mean',
     k: KOption = 10,
