@@ -529,9 +529,11 @@ def _feature_ids(
     column = strip_ids(column, origin)
     check_not_missing(column, 'an id', origin)
     refuse_values(
-        column, column.duplicated().to_numpy(bool), 'an id that is new', origin
+        column, column.duplicated().to_numpy(bool), 'an id that occurs once', origin
     )
     ids = pd.Series(to_ids(column.astype('category'), origin))
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(ids.cat.categories.dtype)
     is_text = not pd.api.types.is_integer_dtype(ids)
     if is_text or (known is not None and known.is_text):
         ids = ids.astype(object).map(str)

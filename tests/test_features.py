@@ -105,6 +105,16 @@ def test_items_without_ratings_come_behind_the_others(ratings):
         ratings.with_items([7])
 
 
+def test_ids_of_a_file_are_numbers_where_those_of_the_ratings_are(tmp_path):
+    path = tmp_path / 'books.csv'
+    path.write_text('id;title;price\n7;Momo;12,50\n9;Emma;7,00\n')
+    table = read_features(path, known=Vocabulary([9, 8]))
+    assert table.ids.index.tolist() == [7, 9]
+    assert table.for_ids(Vocabulary([9, 8]))['price'].numbers[0] == 7
+    as_text = read_features(path, known=Vocabulary(['9', 'x']))
+    assert as_text.ids.index.tolist() == ['7', '9']
+
+
 def test_one_wrong_cell_names_its_line(tmp_path):
     path = tmp_path / 'books.csv'
     path.write_text('id,year\n7,1973\n7,1971\n')
