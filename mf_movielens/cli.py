@@ -371,7 +371,8 @@ def _with_option(message: str) -> str:
     For instance, `kind='plays': use …` becomes `--kind plays: use …`.
     """
     found = re.match(r"(\w+)=(?:'([^']*)'|(\S+)): ", message)
-    if not found or found[1] not in (*_SAME_NAME, *_SETTING_NAMES, 'by', 'folded_in'):
+    known = (*_SAME_NAME, *_SETTING_NAMES, 'by', 'folded_in', 'how')
+    if not found or found[1] not in known:
         return message
     value = found[3] if found[2] is None else shlex.quote(found[2])
     return f'{_option_name(found[1])} {value}: {message[found.end() :]}'

@@ -362,6 +362,18 @@ class FeatureTable:
             f'there is no column {name!r}; the columns are {list_names(self.names)}'
         )
 
+    @property
+    def titles(self) -> dict[Any, str] | None:
+        """What the items are called, by id, if one column of text tells it."""
+        for feature in self.features:
+            name = feature.name.strip().lower()
+            if feature.kind == 'text' and (
+                name == 'name' or columns_named_like([name], 'titles')
+            ):
+                named = zip(self.ids.index.tolist(), feature.to_series())
+                return {id: text for id, text in named if text}
+        return None
+
     def for_ids(self, ids: Vocabulary) -> FeatureTable:
         """Put the rows in the order of a vocabulary.
 

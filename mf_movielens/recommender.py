@@ -132,19 +132,26 @@ def _read_feature_tables(
     )
 
 
+def _titled(ratings: Ratings, of_items: FeatureTable) -> Ratings:
+    """Ratings with the titles that a table of their items has."""
+    titles = of_items.titles
+    if titles is None:
+        return ratings
+    ids = ratings.items.index.tolist()
+    called = np.array([titles.get(id, str(id)) for id in ids], object)
+    return replace(ratings, titles=called)
+
+
 def _features_to_fit(
     solver: Solver, ratings: Ratings, tables: _FeatureTables
 ) -> tuple[Ratings, dict[str, Any]]:
     """Ratings with the items of a table, and the features that the solver takes."""
     of_items, of_users = tables
     inputs: dict[str, Any] = {}
+    if of_items is not None:
+        ratings = ratings if ratings.titles is not None else _titled(ratings, of_items)
     if of_items is not None and 'item_features' in solver.options:
-        titles = {name: of_items[name] for name in of_items.names if name == 'title'}
-        called = (
-            titles['title'].to_series().to_numpy() if titles else of_items.ids.index
-        )
-        by_id = dict(zip(of_items.ids.index, called))
-        ratings = ratings.with_items(of_items.ids.index, by_id)
+        ratings = ratings.with_items(of_items.ids.index, of_items.titles)
         inputs['item_features'] = of_items.for_ids(ratings.items).matrix()
     if of_users is not None and 'user_features' in solver.options:
         inputs['user_features'] = of_users.for_ids(ratings.users).matrix()
@@ -234,7 +241,8 @@ class Recommender:
             setting ``kind``, such as 'binary' of 'ease', goes to the solver.
         item_features, user_features : path, frame or FeatureTable, optional
             What else is known of the items and users, such as genres, as by
-            `read_features`. It is kept for rules such as ``where=``. A solver that
+            `read_features`. It is kept for rules such as ``where=``, and gives titles
+            to items whose ratings come without. A solver that
             takes features is fitted to them as well, and then items that are in the
             table alone can be recommended.
         **settings

@@ -62,6 +62,7 @@ def test_a_table_is_put_in_the_order_of_the_model(ratings, tmp_path):
     model = Recommender.fit(ratings, 'ease', item_features=BOOKS)
     assert len(model.items) == 3
     assert model.item_features.ids == model.items
+    assert model.titles.tolist() == ['Emma', 'Momo', 'faust']
     assert model.item_features['year'].numbers[:2].tolist() == [1815, 1973]
     assert np.isnan(model.item_features['year'].numbers[2])
     again = Recommender.load(model.save(tmp_path / 'model.npz'))

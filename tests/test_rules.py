@@ -363,6 +363,7 @@ def test_the_same_on_the_command_line(call, ratings, tmp_path):
         (('recommend', 'u1', '--at-least', "0.5 genre == 'a'"), '--at-least'),
         (('recommend', 'u1', '--exclude', 'i99'), 'i99'),
         (('group', 'u1', 'u99'), 'u99'),
+        (('group', 'u1', 'u2', '--how', 'least'), '--how least: use'),
         (('train', table, '--item-features', 'none.csv'), 'no file none.csv'),
     ):
         code, out, err = call(*words)
