@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -115,9 +116,21 @@ class Blend(PointPredictor):
         """(n_items, n_factors) latent factors, without what the weights add."""
         return self.factors.item_factors
 
-    def _mix(self, of_factors: Any, of_weights: Any) -> Any:
-        share = np.float32(self.weight)
-        return (1 - share) * of_factors + share * of_weights
+    @cached_property
+    def item_shares(self) -> np.ndarray:
+        """(n_items,) the share of the item weights in the score of each item.
+
+        It is `weight`; but of an item that nobody has rated only features tell, and
+        those are known to the factors alone.
+        """
+        shares = np.full(self.shape[1], self.weight, 'float32')
+        if self.factors.item_map is not None:
+            shares[self.factors.item_bias == 0] = 0
+        return shares
+
+    def _mix(self, of_factors: Any, of_weights: Any, items: Any) -> Any:
+        shares = self.item_shares if items is None else self.item_shares[items]
+        return (1 - shares) * of_factors + shares * of_weights
 
     def scores(
         self,
@@ -152,9 +165,10 @@ class Blend(PointPredictor):
             If intervals are asked for.
         """
         parts = (self.factors, self.item_weights)
-        scores: np.ndarray = self._mix(
-            *(part.scores(user_ix, by, level, items) for part in parts)
+        of_factors, of_weights = (
+            part.scores(user_ix, by, level, items) for part in parts
         )
+        scores: np.ndarray = self._mix(of_factors, of_weights, items)
         return scores
 
     def predict(
@@ -185,15 +199,20 @@ class Blend(PointPredictor):
             If there is a timestamp.
         """
         parts = (self.factors, self.item_weights)
-        return self._mix(*(part.predict(user_ix, item_ix, timestamp) for part in parts))
+        of_factors, of_weights = (
+            part.predict(user_ix, item_ix, timestamp) for part in parts
+        )
+        return self._mix(of_factors, of_weights, np.asarray(item_ix))
 
-    def fold_in(self, histories: csr_array) -> Blend:
+    def fold_in(self, histories: csr_array, user_features: Any = None) -> Blend:
         """Predict for new users; items and weights stay as they are.
 
         Parameters
         ----------
         histories : csr_array of shape (n_new, n_items)
             Ratings on the scale, a row for each new user.
+        user_features : FeatureMatrix, sparse matrix or array_like, optional
+            As in `Factors.fold_in`.
 
         Returns
         -------
@@ -206,7 +225,7 @@ class Blend(PointPredictor):
             If a rating is not finite, or the histories have another number of items.
         """
         return Blend(
-            self.factors.fold_in(histories),
+            self.factors.fold_in(histories, user_features),
             self.item_weights.fold_in(histories),
             self.weight,
         )
@@ -328,6 +347,9 @@ def fit_blend(
     n_threads: int | None = None,
     progress: bool | None = None,
     count_growth: float | None = None,
+    item_features: Any = None,
+    user_features: Any = None,
+    feature_reg: float = 20.0,
 ) -> Blend:
     """Fit latent factors and item weights, whose scores are added up.
 
@@ -336,7 +358,7 @@ def fit_blend(
     ratings : Ratings
         What to fit to: stars, counts, or likes, which are ratings that are all equal.
     n_factors, reg, damping, alpha, n_iterations, seed, n_threads, progress, \
-    count_growth
+    count_growth, item_features, user_features, feature_reg
         Of the factors, as in `fit_ials`.
     pairs : {'ease', 'knn'}, optional
         Where the item weights come from: `fit_ease` or `fit_item_knn`. By default
@@ -386,5 +408,8 @@ def fit_blend(
         n_threads=n_threads,
         progress=progress,
         count_growth=count_growth,
+        item_features=item_features,
+        user_features=user_features,
+        feature_reg=feature_reg,
     )
     return Blend(factors, item_weights, weight)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
@@ -21,6 +21,7 @@ __all__ = ['Link', 'Goal', 'ScoreOrder', 'apply_link', 'Predictor', 'refuse_requ
            'Factors', 'top_items', 'check_histories', 'pair_weights', 'invert_sigmoid']
 
 # %% ../nbs/05_factors.ipynb #8663e7bb
+from .feature_maps import FeatureMap
 from .least_squares import PrincipalAxes, Regularization, refit_rows
 from .storage import load_arrays, save_arrays
 from mf_movielens.validation import (
@@ -418,6 +419,8 @@ class Factors(PointPredictor):
     regularization : Regularization, optional
         That of the fit. `fold_in` needs it: one with `alpha` for the link 'score', with
         `bias_reg` for the others.
+    item_map, user_map : FeatureMap, optional
+        Of a fit to features, for the link 'score': what features say of the factors.
 
     Raises
     ------
@@ -440,6 +443,8 @@ class Factors(PointPredictor):
     scale: tuple[float, float]
     link: Link = 'identity'
     regularization: Regularization | None = None
+    item_map: FeatureMap | None = None
+    user_map: FeatureMap | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -601,25 +606,28 @@ class Factors(PointPredictor):
             scores += item_bias
         return scores
 
-    def fold_in(self, histories: csr_array) -> Factors:
+    def fold_in(self, histories: csr_array, user_features: Any = None) -> Factors:
         """Fit rows for new users; the items stay as they are.
 
         Parameters
         ----------
         histories : csr_array
             (n_new, n_items) ratings on the scale, a row for each new user.
+        user_features : FeatureMatrix, sparse matrix or array_like, optional
+            (n_new, n_columns) what is known of the users, with the columns of the fit.
 
         Returns
         -------
         Factors
             With a user row for each history: the exact solution of its regression. A
-            row without ratings is zero.
+            row without ratings is what the features say, or zero without a `user_map`.
 
         Raises
         ------
         ValueError
-            If the regularization of the fit is not known, a rating is not finite, or
-            the histories have another number of items.
+            If the regularization of the fit is not known, a rating is not finite, the
+            histories have another number of items, or features are given to factors
+            that were fitted without.
 
         Examples
         --------
@@ -636,8 +644,12 @@ class Factors(PointPredictor):
                 'add it: dataclasses.replace(factors, regularization=…)'
             )
         check_histories(histories, len(self.item_bias))
-        by_link = _fold_in_scores if self.link == 'score' else _fold_in_ratings
-        user_bias, user_factors = by_link(self, histories, self.regularization)
+        means = _user_means(self, histories.shape[0], user_features)
+        if self.link == 'score':
+            found = _fold_in_scores(self, histories, self.regularization, means)
+        else:
+            found = _fold_in_ratings(self, histories, self.regularization)
+        user_bias, user_factors = found
         if not is_numeric_and_bounded(user_factors):
             raise ValueError('the ratings are too large to fold them in')
         # The items have been checked already, which takes longer than all the rest.
@@ -645,10 +657,61 @@ class Factors(PointPredictor):
         vars(folded).update(user_bias=user_bias, user_factors=user_factors)
         return folded
 
+    def with_items(self, item_features: Any) -> Factors:
+        """Add items that nobody has rated, with the factors that their features say.
+
+        Parameters
+        ----------
+        item_features : FeatureMatrix, sparse matrix or array_like
+            (n_new, n_columns) with the columns of the fit.
+
+        Returns
+        -------
+        Factors
+            With a row for each new item behind the others.
+
+        Raises
+        ------
+        ValueError
+            If these factors were fitted without features, or to other ones.
+
+        Examples
+        --------
+        >>> genres = FeatureMap(np.ones((1, 2)), np.zeros(1), np.zeros(2), ('new',))
+        >>> f = Factors(0.0, np.zeros(0), np.zeros(1), np.zeros((0, 2)),
+        ...             np.ones((1, 2)), (1, 5), 'score', item_map=genres)
+        >>> f.with_items([[1], [0]]).item_factors
+        array([[1., 1.],
+               [1., 1.],
+               [0., 0.]])
+        """
+        if self.item_map is None:
+            raise ValueError(
+                'these factors were fitted without features of items, so nothing can '
+                'be said of a new one; fit again with item_features=…'
+            )
+        new = self.item_map.means(item_features)
+        return replace(
+            self,
+            item_bias=np.append(self.item_bias, np.zeros(len(new), 'float32')),
+            item_factors=np.concatenate([self.item_factors, new]),
+        )
+
+    @property
+    def evidence_factors(self) -> np.ndarray:
+        """Factors of the items of which a missing rating says something.
+
+        With a map of features, items that nobody has rated have factors, but say
+        nothing of a user who has not rated them.
+        """
+        if self.item_map is None:
+            return self.item_factors
+        return self.item_factors[self.item_bias > 0]
+
     @cached_property
     def item_axes(self) -> PrincipalAxes:
-        """Principal axes of all item factors, which `fold_in` needs."""
-        return PrincipalAxes.of(self.item_factors.astype('float32', copy=False))
+        """Principal axes of the item factors, which `fold_in` needs."""
+        return PrincipalAxes.of(self.evidence_factors.astype('float32', copy=False))
 
     def to_ratings(self, scores: np.ndarray) -> np.ndarray:
         """Apply the link to scores."""
@@ -659,6 +722,9 @@ class Factors(PointPredictor):
         arrays = {name: np.asarray(getattr(self, name)) for name in _FACTOR_ARRAYS}
         if self.regularization is not None:
             arrays |= self.regularization.to_arrays()
+        for name in ('item_map', 'user_map'):
+            feature_map = getattr(self, name)
+            arrays |= {} if feature_map is None else feature_map.to_arrays(name)
         return arrays
 
     @classmethod
@@ -681,6 +747,8 @@ class Factors(PointPredictor):
             scale=(low, high),
             link=link,
             regularization=Regularization.from_arrays(arrays),
+            item_map=FeatureMap.from_arrays('item_map', arrays),
+            user_map=FeatureMap.from_arrays('user_map', arrays),
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -752,6 +820,11 @@ def _check_settings(factors: Factors) -> None:
             raise ValueError(
                 f'{reg}: the link {factors.link!r} needs one with {needed}'
             )
+    for feature_map in (factors.item_map, factors.user_map):
+        if feature_map is None:
+            continue
+        if factors.link != 'score' or len(feature_map.row_mean) != factors.n_factors:
+            raise ValueError('a map of features goes with as many factors that rank')
     if not all(is_numeric_and_bounded(table) for table in _tables(factors)):
         raise ValueError(
             f'factors must be finite numbers below {MAX_MAGNITUDE:g}; '
@@ -836,8 +909,28 @@ def _fold_in_ratings(
     return users[:, -1] * unit, users[:, :-1] * unit**0.5
 
 
+def _user_means(factors: Factors, n_new: int, features: Any) -> np.ndarray | None:
+    """(n_new, n_factors) what is expected of new users; None stands for zeros."""
+    if factors.user_map is None:
+        if features is not None:
+            raise ValueError(
+                'these factors were fitted without features of users; fit again with '
+                'user_features=…'
+            )
+        return None
+    if features is None:
+        return np.tile(factors.user_map.row_mean, (n_new, 1))
+    means = factors.user_map.means(features)
+    if len(means) != n_new:
+        raise ValueError(f'{len(means):,} rows of features for {n_new:,} new users')
+    return means
+
+
 def _fold_in_scores(
-    factors: Factors, histories: csr_array, regularization: Regularization
+    factors: Factors,
+    histories: csr_array,
+    regularization: Regularization,
+    means: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n_new,) biases, all 0, and (n_new, n_factors) factors that give scores."""
     from mf_movielens.encoding import to_preference
@@ -848,7 +941,7 @@ def _fold_in_scores(
     table = _csr_of(histories, columns, preference, len(used))
     items = factors.item_factors[used]
     weights = pair_weights(rating, regularization)
-    users = _solve_rows(table, items, regularization, factors.item_axes, weights)
+    users = _solve_rows(table, items, regularization, factors.item_axes, weights, means)
     return np.zeros(len(users), 'float32'), users
 
 
@@ -887,11 +980,15 @@ def _solve_rows(
     regularization: Regularization,
     item_axes: PrincipalAxes,
     weights: np.ndarray | None = None,
+    means: np.ndarray | None = None,
 ) -> np.ndarray:
     """(n_new, k) rows whose products with those of items approximate the targets."""
     users = np.zeros((targets.shape[0], items.shape[1]), 'float32')
+    if means is not None:
+        users[:] = means
     items = items.astype('float32', copy=False)
     shared: dict[str, Any] = {'weights': weights, 'principal': item_axes}
+    shared['means'] = means
     refit_rows(users, targets, items, regularization, None, **shared)
     return users
 

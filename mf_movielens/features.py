@@ -400,16 +400,24 @@ class FeatureTable:
         columns = {f.name: f.to_series().to_numpy() for f in self.features}
         return pd.DataFrame(columns, index=self.ids.index)
 
-    def matrix(self, columns: Iterable[str] | None = None) -> FeatureMatrix:
+    def matrix(
+        self,
+        columns: Iterable[str] | None = None,
+        like: Sequence[str] | None = None,
+    ) -> FeatureMatrix:
         """Number the features, for a model.
 
-        A number or date becomes ten ranges with about as many rows each, a category
-        or a word one column, if at least two rows have it.
+        A number or date becomes a column for each of about ten values that divide the
+        rows evenly; what lies between two of them counts for both, the nearer one
+        more. A category or a word becomes one column, if at least two rows have it.
 
         Parameters
         ----------
         columns : iterable of str, optional
             The columns to take. By default all.
+        like : sequence of str, optional
+            Names of the columns of another matrix. By default they follow from the
+            rows of this table.
 
         Returns
         -------
@@ -427,29 +435,56 @@ class FeatureTable:
         ('genre: a',)
         """
         names = self.names if columns is None else [*columns]
-        parts = [_number_feature(self[name]) for name in names]
-        parts = [part for part in parts if part.names]
+        if like is None:
+            like = [name for column in names for name in _matrix_names(self[column])]
+        of_column: dict[str, list[str]] = {}
+        for name in like:
+            of_column.setdefault(self._column_of(name), []).append(name)
+        parts = [_matrix_columns(self[name], own) for name, own in of_column.items()]
         if not parts:
             return FeatureMatrix((), csr_array((len(self.ids), 0), dtype='float32'))
-        values = csr_array(hstack([p.values for p in parts], 'csr'), dtype='float32')
-        return FeatureMatrix(tuple(n for p in parts for n in p.names), values)
+        names = [name for own in of_column.values() for name in own]
+        place_of = {name: place for place, name in enumerate(names)}
+        places = [place_of[name] for name in like]
+        values = csr_array(hstack(parts, 'csr'), dtype='float32')
+        return FeatureMatrix(tuple(like), csr_array(values[:, places]))
+
+    def _column_of(self, name: str) -> str:
+        """The column of the table that a column of a matrix comes from."""
+        found = [n for n in self.names if name == n or name.startswith(f'{n}: ')]
+        return max(found, key=len) if found else self[name].name
 
 # %% ../nbs/98b_features.ipynb #960c9bd3
-_N_RANGES = 10
+_N_KNOTS = 11
 _WORD = re.compile(r'[^\W\d_]{2,}')
 
 
-def _number_feature(feature: Feature) -> FeatureMatrix:
-    """The columns that one feature becomes."""
+def _matrix_names(feature: Feature) -> list[str]:
+    """Names of the columns that one feature becomes."""
     if feature.numbers is not None:
-        return _number_ranges(feature.name, feature.kind, feature.numbers)
-    members, values = feature.table, feature.words
-    if feature.kind == 'text':
-        members, values = _words_of(members, values)
+        return _knot_names(feature.name, feature.kind, feature.numbers)
+    members, values = _members_to_number(feature)
     n_rows = np.bincount(members.indices, minlength=len(values))
-    kept = np.flatnonzero(n_rows > 1)
-    names = tuple(f'{feature.name}: {values[value]}' for value in kept)
-    return FeatureMatrix(names, csr_array(members[:, kept]))
+    return [f'{feature.name}: {values[value]}' for value in np.flatnonzero(n_rows > 1)]
+
+
+def _matrix_columns(feature: Feature, names: Sequence[str]) -> csr_array:
+    """(n, n_names) the columns with these names; the others are left out."""
+    if feature.numbers is not None:
+        return _hats(feature, names)
+    members, values = _members_to_number(feature)
+    places = {f'{feature.name}: {value}': place for place, value in enumerate(values)}
+    # A value that no row has leads to the blank column at the end.
+    chosen = [places.get(name, len(values)) for name in names]
+    blank = csr_array((members.shape[0], 1), dtype='float32')
+    return csr_array(csr_array(hstack([members, blank], 'csr'))[:, chosen])
+
+
+def _members_to_number(feature: Feature) -> tuple[csr_array, list[str]]:
+    """Which row has which category or, of text, which word."""
+    if feature.kind == 'text':
+        return _words_of(feature.table, feature.words)
+    return feature.table, feature.words
 
 
 def _words_of(members: csr_array, texts: Sequence[str]) -> tuple[csr_array, list[str]]:
@@ -463,40 +498,48 @@ def _words_of(members: csr_array, texts: Sequence[str]) -> tuple[csr_array, list
     return csr_array(members @ by_text), [*numbers]
 
 
-def _number_ranges(name: str, kind: FeatureKind, numbers: np.ndarray) -> FeatureMatrix:
-    """Ranges of a number or date, or of 0 and 1 the ones."""
-    known = np.flatnonzero(np.isfinite(numbers))
-    given = numbers[known]
+def _knot_names(name: str, kind: FeatureKind, numbers: np.ndarray) -> list[str]:
+    """Values between which a number is interpolated; of 0 and 1 the name alone."""
+    given = numbers[np.isfinite(numbers)]
     distinct = np.unique(given)
     if len(distinct) < 2:
-        return FeatureMatrix((), csr_array((len(numbers), 0), dtype='float32'))
+        return []
     if set(distinct) == {0, 1}:
-        ones = csr_array((numbers == 1).astype('float32')[:, None])
-        return FeatureMatrix((name,), ones)
-    edges = np.unique(np.quantile(given, np.linspace(0, 1, _N_RANGES + 1)[1:-1]))
-    if len(distinct) <= _N_RANGES:
-        edges = distinct[1:]
-    place = np.searchsorted(edges, given, side='right')
-    rows: list[list[int]] = [[] for _ in numbers]
-    for row, range_ in zip(known.tolist(), place.tolist()):
-        rows[row] = [range_]
-    names = [
-        _range_name(name, kind, given[place == range_])
-        for range_ in range(len(edges) + 1)
-    ]
-    return FeatureMatrix(tuple(names), _table_of_rows(rows, len(names)))
-
-
-def _range_name(name: str, kind: FeatureKind, within: np.ndarray) -> str:
-    """What a range is called: by the lowest and the highest number in it."""
-    if not len(within):
-        return f'{name}: none'
-    ends = within.min(), within.max()
+        return [name]
+    knots = distinct
+    if len(distinct) >= _N_KNOTS:
+        knots = np.unique(np.quantile(given, np.linspace(0, 1, _N_KNOTS)))
     if kind == 'date':
-        low, high = (str(np.datetime64(int(end), 's'))[:10] for end in ends)
+        values = [str(np.datetime64(int(knot), 's'))[:10] for knot in knots]
     else:
-        low, high = (f'{end:.12g}' for end in ends)
-    return f'{name}: {low}' if low == high else f'{name}: {low} to {high}'
+        values = [f'{knot:.12g}' for knot in knots]
+    return [f'{name}: {value}' for value in dict.fromkeys(values)]
+
+
+def _hats(feature: Feature, names: Sequence[str]) -> csr_array:
+    """(n, n_names) shares of the values between which each number lies."""
+    numbers = np.asarray(feature.numbers, 'float64')
+    if [*names] == [feature.name]:
+        return csr_array((numbers == 1).astype('float32')[:, None])
+    values = [name.removeprefix(f'{feature.name}: ') for name in names]
+    if feature.kind == 'date':
+        knots = np.array(values, 'datetime64[s]').astype('float64')
+    else:
+        knots = np.array(values, 'float64')
+    known = np.flatnonzero(np.isfinite(numbers))
+    order = np.argsort(knots)
+    given = np.clip(numbers[known], knots.min(), knots.max())
+    above = np.clip(np.searchsorted(knots[order], given), 1, len(knots) - 1)
+    if len(knots) == 1:
+        above = np.zeros(len(known), int)
+    low, high = knots[order[above - 1]], knots[order[above]]
+    share = (given - low) / np.where(high > low, high - low, 1)
+    rows, columns = np.tile(known, 2), np.r_[order[above - 1], order[above]]
+    shares = np.r_[1 - share, share]
+    kept = shares > 0
+    places = rows[kept], columns[kept]
+    shape = len(numbers), len(names)
+    return csr_array((shares[kept].astype('float32'), places), shape=shape)
 
 # %% ../nbs/98b_features.ipynb #801b4e06
 def _id_column(

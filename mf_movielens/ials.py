@@ -5,11 +5,14 @@
 # %% ../nbs/12_ials.ipynb #54a0dda8
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +28,7 @@ from mf_movielens.encoding import (
     unit_of_counts,
 )
 from .factors import Factors, pair_weights
+from .feature_maps import RowPrior, feature_inputs
 from mf_movielens.least_squares import (
     FitLog,
     HalfSteps,
@@ -258,6 +262,7 @@ def _half_steps_of(
     regularization: Regularization,
     half_life: float | None,
     n_threads: int | None,
+    priors: _Priors,
 ) -> AbstractContextManager[HalfSteps]:
     """Targets and weights of the ratings, ready to refit both tables."""
     return half_steps(
@@ -268,7 +273,66 @@ def _half_steps_of(
         regularization,
         n_threads,
         _weights_of(ratings, regularization, half_life),
+        *priors,
     )
+
+
+class _Priors(NamedTuple):
+    """What both tables are regularized towards; None stands for zero."""
+
+    users: RowPrior | None
+    items: RowPrior | None
+
+    def objective_change(self, users: np.ndarray, items: np.ndarray) -> float:
+        """What they add to the objective of a fit without them."""
+        pairs = (self.users, users), (self.items, items)
+        return sum(p.objective_change(table) for p, table in pairs if p is not None)
+
+    def key(self) -> dict[str, str]:
+        """A digest of the features and of their weight, if there are any."""
+        found = {}
+        for name, prior in self._asdict().items():
+            if prior is None:
+                continue
+            digest = hashlib.sha256(f'{prior.feature_reg} {prior.names}'.encode())
+            for part in ('indptr', 'indices', 'data'):
+                digest.update(getattr(prior.features, part).tobytes())
+            found[name] = digest.hexdigest()[:16]
+        return {'features': json.dumps(found)} if found else {}
+
+    def finish(self, factors: Factors) -> Factors:
+        """Give rows without ratings their prior means, and keep the maps."""
+        tables = factors.user_factors, factors.item_factors
+        for prior, table in zip(self, tables):
+            if prior is not None:
+                prior.fill(table)
+        maps = [None if prior is None else prior.feature_map for prior in self]
+        return replace(factors, user_map=maps[0], item_map=maps[1])
+
+
+def _priors_of(
+    ratings: Ratings,
+    features: tuple[Any, Any],
+    feature_reg: float,
+    regularization: Regularization,
+    n_factors: int,
+) -> _Priors:
+    """The priors of users and of items that have features."""
+    sides = (
+        ('user', ratings.user_ix, len(ratings.users), regularization),
+        ('item', ratings.item_ix, len(ratings.items), regularization.for_items()),
+    )
+    priors: list[RowPrior | None] = []
+    for given, (role, rows, n_rows, weights) in zip(features, sides):
+        if given is None:
+            priors.append(None)
+            continue
+        values, names = feature_inputs(given, n_rows, role)
+        n_ratings = np.bincount(rows, minlength=n_rows)
+        row_weights = np.where(n_ratings > 0, weights.of_factors(n_ratings), 0)
+        means = np.zeros((n_rows, n_factors), 'float32')
+        priors.append(RowPrior(values, names, row_weights, feature_reg, means))
+    return _Priors(*priors)
 
 
 # With fewer ratings, popularity may be all that can be known.
@@ -319,6 +383,9 @@ def fit_ials(
     progress: bool | None = None,
     count_growth: float | None = None,
     half_life: float | None = None,
+    item_features: Any = None,
+    user_features: Any = None,
+    feature_reg: float = 20.0,
 ) -> Factors:
     """Fit factors that rank items, by alternating least squares over all pairs.
 
@@ -360,6 +427,13 @@ def fit_ials(
     half_life : float, optional
         Days after which a rating weighs half as much as a new one; without it, age
         does not matter. The ratings must have timestamps.
+    item_features, user_features : FeatureMatrix, sparse matrix or array_like, optional
+        (n_items, n_columns) and (n_users, n_columns), of about the same size in all
+        columns. Factors are then regularized towards a linear map of them, and rows
+        without ratings follow from their features.
+    feature_reg : float
+        L2 regularization of these maps: a feature that so many average rows have
+        counts half. Above 0.
 
     Returns
     -------
@@ -397,27 +471,28 @@ def fit_ials(
     n_iterations = check_int('n_iterations', n_iterations)
     seed = check_seed(seed)
     regularization = Regularization(**weights)
+    features = user_features, item_features
+    priors = _priors_of(ratings, features, feature_reg, regularization, n_factors)
     items = _random_items(ratings, n_factors, seed)
     users = np.zeros((len(ratings.users), n_factors), 'float32')
     log = FitLog(users, items, 'val_ndcg', larger_is_better=True, patience=patience)
     if checkpoint:
         settings: dict[str, Any] = {'n_factors': n_factors, 'seed': seed}
-        settings |= {'patience': patience, 'half_life': half_life}
+        settings |= {'patience': patience, 'half_life': half_life, **priors.key()}
         key = fit_key(ratings, valid, goal='ranking', weights=weights, **settings)
         log.use_checkpoint(checkpoint, key, n_iterations)
 
     def measure() -> dict[str, float]:
         factors = Factors.for_ranking(ratings, users, items)
         value = ials_objective(factors, ratings, **weights, half_life=half_life)
-        record = {'objective': value}
+        record = {'objective': value + priors.objective_change(users, items)}
         if valid is not None:
             record['val_ndcg'] = _validation_ndcg(factors, ratings, valid)
         return record
 
     is_watched = on_iteration is not None or valid is not None
-    with _half_steps_of(
-        ratings, users, items, regularization, half_life, n_threads
-    ) as steps:
+    options = regularization, half_life, n_threads, priors
+    with _half_steps_of(ratings, users, items, *options) as steps:
         alternate(
             steps,
             log,
@@ -428,4 +503,4 @@ def fit_ials(
         )
     factors = Factors.for_ranking(ratings, users, items, regularization)
     _check_scores(factors, ratings, half_life)
-    return factors
+    return priors.finish(factors)

@@ -29,6 +29,7 @@ __all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
+from .feature_maps import RowPrior
 from .storage import load_checkpoint, save_checkpoint
 from mf_movielens.validation import (
     MAX_MAGNITUDE,
@@ -328,6 +329,7 @@ class _Row(NamedTuple):
 def _improve(
     solution: np.ndarray,
     row: _Row,
+    pull: np.ndarray,
     block: _Block,
     entries: _Entries,
     first: int,
@@ -335,11 +337,14 @@ def _improve(
     n_steps: int,
     tolerance: float,
 ) -> None:
-    """Make steps of preconditioned conjugate gradients, in place."""
+    """Make steps of preconditioned conjugate gradients, in place.
+
+    `pull` is the regularization times the prior mean, on the right-hand side.
+    """
     diagonal, preconditioner, product, residual, direction = row
     width = len(solution)
     for c in range(width):
-        product[c] = diagonal[c] * solution[c]
+        product[c] = diagonal[c] * solution[c] - pull[c]
     _add_row(product, block, entries, first, n, solution, np.float32(1))
     norm = np.float32(0)
     for c in range(width):
@@ -383,6 +388,7 @@ class _Weights(NamedTuple):
 @compiled
 def _refit_slice(
     table: np.ndarray,
+    pulls: np.ndarray,
     indptr: np.ndarray,
     entries: _Entries,
     weights: _Weights,
@@ -419,7 +425,7 @@ def _refit_slice(
                 row.preconditioner[c] = np.float32(1) / estimate
         if n <= room:
             _gather(block, entries, first, n)
-        _improve(table[r], row, block, entries, first, n, n_steps, tolerance)
+        _improve(table[r], row, pulls[r], block, entries, first, n, n_steps, tolerance)
 
 # %% ../nbs/93_least_squares.ipynb #30e18638
 _INPUTS_TO_SAMPLE = 512
@@ -475,6 +481,11 @@ class _Inputs:
         weights = _weights(regularization, principal.sums, mean_squares)
         return cls(vectors, biases, principal.axes, weights)
 
+    def pulls(self, means: np.ndarray, row_weights: np.ndarray) -> np.ndarray:
+        """(n_rows, k) what prior means add to the right-hand sides, in the axes."""
+        added: np.ndarray = (row_weights[:, None] * means) @ self.axes
+        return added
+
 
 def _weights(
     regularization: Regularization, sums: np.ndarray, mean_squares: np.ndarray
@@ -512,6 +523,7 @@ def _check_fit_shapes(
     targets: csr_array,
     other: np.ndarray,
     weights: np.ndarray | None,
+    means: np.ndarray | None,
 ) -> None:
     """Refuse what the compiled loops, which check nothing, would read amiss."""
     is_aligned = targets.shape == (len(table), len(other))
@@ -526,6 +538,8 @@ def _check_fit_shapes(
         raise ValueError(
             f'there must be {targets.nnz:,} weights, one for each rating, 0 or more'
         )
+    if means is not None and len(means) != len(table):
+        raise ValueError(f'{len(means):,} prior means for {len(table):,} rows')
 
 
 def refit_rows(
@@ -537,6 +551,7 @@ def refit_rows(
     threads: WorkerThreads | None = None,
     weights: np.ndarray | None = None,
     principal: PrincipalAxes | None = None,
+    means: np.ndarray | None = None,
 ) -> None:
     """Refit each row of a table that has ratings, in place, to another table.
 
@@ -563,6 +578,9 @@ def refit_rows(
         Axes to compute in; if not given, those of the factors of `other`. With
         `alpha`, their sums are the term of all pairs, so they may come from a larger
         table, of which `other` holds only the rows that are rated.
+    means : ndarray, optional
+        (n_rows, k) what the factors of each row are regularized towards, without
+        biases; zero, if not given.
 
     Raises
     ------
@@ -578,7 +596,7 @@ def refit_rows(
     >>> users
     array([[1.]], dtype=float32)
     """
-    _check_fit_shapes(table, targets, other, weights)
+    _check_fit_shapes(table, targets, other, weights, means)
     if not targets.nnz:
         return
     inputs = _Inputs.of(targets, other, regularization, principal, threads)
@@ -601,8 +619,12 @@ def refit_rows(
         if n_steps is not None:
             part[:, :k] = table[rows, :k] @ inputs.axes
             part[:, k:width] = table[rows, k:]
+        pulls = np.zeros_like(part)
+        if means is not None:
+            pulls[:, :k] = inputs.pulls(means[rows], regularization.of_factors(lengths))
         _refit_slice(
             part,
+            pulls,
             indptr,
             entries,
             inputs.weights,
@@ -759,6 +781,8 @@ class HalfSteps:
     threads : WorkerThreads, optional
     user_weights, item_weights : ndarray of float32, optional
         Weights of the ratings, in the order of `by_user` and of `by_item`.
+    user_prior, item_prior : RowPrior, optional
+        What the rows are regularized towards; zero, if not given.
     """
 
     user_table: np.ndarray
@@ -769,6 +793,8 @@ class HalfSteps:
     threads: WorkerThreads | None = None
     user_weights: np.ndarray | None = None
     item_weights: np.ndarray | None = None
+    user_prior: RowPrior | None = None
+    item_prior: RowPrior | None = None
 
     def refit_users(self, n_steps: int | None = N_STEPS) -> None:
         """Refit the users to the items; see `refit_rows` for `n_steps`."""
@@ -780,6 +806,7 @@ class HalfSteps:
             n_steps,
             self.threads,
             self.user_weights,
+            means=None if self.user_prior is None else self.user_prior.means,
         )
 
     def refit_items(self, n_steps: int | None = N_STEPS) -> None:
@@ -792,7 +819,15 @@ class HalfSteps:
             n_steps,
             self.threads,
             self.item_weights,
+            means=None if self.item_prior is None else self.item_prior.means,
         )
+
+    def refit_priors(self) -> None:
+        """Refit what the rows are regularized towards to the rows."""
+        if self.user_prior is not None:
+            self.user_prior.refit(self.user_table)
+        if self.item_prior is not None:
+            self.item_prior.refit(self.item_table)
 
 
 def has_ratings(rows: np.ndarray, n_rows: int) -> np.ndarray:
@@ -817,6 +852,8 @@ def half_steps(
     regularization: Regularization,
     n_threads: int | None = None,
     weights: np.ndarray | None = None,
+    user_prior: RowPrior | None = None,
+    item_prior: RowPrior | None = None,
 ) -> Iterator[HalfSteps]:
     """Sort the targets by user and by item, and keep threads ready.
 
@@ -833,6 +870,8 @@ def half_steps(
         As many as there are cores, if not given.
     weights : ndarray of float32, optional
         (n,) weight of the squared error of each pair; 1, if not given.
+    user_prior, item_prior : RowPrior, optional
+        What the rows are regularized towards; zero, if not given.
 
     Yields
     ------
@@ -880,6 +919,8 @@ def half_steps(
             threads,
             of_users,
             of_items,
+            user_prior,
+            item_prior,
         )
 
 # %% ../nbs/93_least_squares.ipynb #4f63dcaa
@@ -1165,16 +1206,20 @@ def alternate(
         for record in log.records:
             on_iteration(record)
     n_done = len(log.records)
+    if n_done:
+        steps.refit_priors()
     with progress_bar(
         n_iterations, n_done, 'alternating', 'iteration', progress
     ) as bar:
         while not log.is_finished(n_iterations):
             steps.refit_users()
             steps.refit_items()
+            steps.refit_priors()
             record = {'iteration': len(log.records) + 1}
             log.add(record | dict(measure() if measure else {}))
             bar.update()
             if on_iteration:
                 on_iteration(log.records[-1])
     log.restore_best()
+    steps.refit_priors()
     steps.refit_users(N_FINAL_STEPS)

@@ -246,6 +246,7 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
     has_sparse_weights = any(name.endswith('weight_start') for name in predictor)
     is_newer = is_of_counts or has_sparse_weights
     features = _pack_features(parts)
+    has_maps = any(name.endswith('_map_weights') for name in predictor)
     titles = {} if parts.titles is None else pack_texts('title', parts.titles)
     return save_arrays(
         path,
@@ -253,7 +254,7 @@ def save_model_parts(path: str | os.PathLike[str], parts: ModelParts) -> Path:
         version=max(
             kind.version,
             _VERSION_OF_COUNTS * is_newer,
-            _VERSION_OF_FEATURES * bool(features),
+            _VERSION_OF_FEATURES * (bool(features) or has_maps),
         ),
         settings=json.dumps(parts.settings),
         **predictor,

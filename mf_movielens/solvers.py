@@ -261,6 +261,7 @@ def _bayes_settings(
 
 _RUN_OPTIONS = ('valid', 'patience', 'checkpoint', 'on_iteration')
 _THREAD_OPTIONS = ('n_threads', 'progress')
+_FEATURE_OPTIONS = ('item_features', 'user_features', 'feature_reg')
 
 _ALL = (
     Solver(
@@ -276,7 +277,7 @@ _ALL = (
             'half_life': None,
             'seed': 0,
         },
-        options=(*_RUN_OPTIONS, *_THREAD_OPTIONS, 'count_growth'),
+        options=(*_RUN_OPTIONS, *_THREAD_OPTIONS, 'count_growth', *_FEATURE_OPTIONS),
         description='ranks items by alternating least squares over all pairs',
         by_data=ials_settings,
         steps={
@@ -321,7 +322,7 @@ _ALL = (
             'weight': 0.25,
             'seed': 0,
         },
-        options=(*_THREAD_OPTIONS, 'count_growth'),
+        options=(*_THREAD_OPTIONS, 'count_growth', *_FEATURE_OPTIONS),
         description='ranks items by ials and ease, or knn, together',
         by_data=blend_settings,
         steps={

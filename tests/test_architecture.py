@@ -31,6 +31,7 @@ FLOORS = {
     'unpacking': 1.1,
     'data': 1.1,
     'frames': 1.1,
+    'feature_maps': 1.9,
     'least_squares': 2,
     'factors': 2.1,
     'gibbs': 2.1,

@@ -47,7 +47,7 @@ GROUPS = {
     ],
     'Evaluation': ['metrics', 'ranking', 'splits', 'baselines'],
     'Predictors': ['factors', 'item_weights', 'posterior', 'model'],
-    'Engines': ['least_squares', 'gibbs'],
+    'Engines': ['least_squares', 'feature_maps', 'gibbs'],
     'Ratings': [
         'encoding',
         'reading',
