@@ -933,7 +933,7 @@ class Recommender:
             largest similarity to an item that stands higher in the list.
         popularity_discount : float
             Standard deviations of the user's scores that are taken off the score of
-            an item that is one standard deviation more popular.
+            an item that is one standard deviation more popular than the mean.
 
         Returns
         -------

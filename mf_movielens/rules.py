@@ -327,8 +327,9 @@ class Rules:
     diversity : float
         From 0, the best items, to 1, the most different ones.
     popularity_discount : float
-        How much less an item scores that is one standard deviation more popular, in
-        standard deviations of the user's scores.
+        How much less an item scores that is one standard deviation more popular than
+        the mean, in standard deviations of the user's scores. Less popular ones keep
+        their scores.
 
     Examples
     --------
@@ -372,7 +373,8 @@ class Rules:
             return score
         popularity = np.log1p(item_counts)
         spread = popularity.std() or 1.0
-        offset = self.popularity_discount * (popularity - popularity.mean()) / spread
+        excess = np.maximum(popularity - popularity.mean(), 0) / spread
+        offset = self.popularity_discount * excess
 
         def discounted(user_ix: np.ndarray) -> np.ndarray:
             scores = score(user_ix)
