@@ -65,6 +65,7 @@ FLOORS = {
     'new_users': 5,
     'evaluation': 5,
     'model_file': 5,
+    'export': 5.05,
     'recommender': 5.1,
     'plots': 5.2,
     'spark': 5.3,

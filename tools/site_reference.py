@@ -31,6 +31,7 @@ GROUPS = {
         'updating',
         'evaluation',
         'model_file',
+        'export',
         'tuning',
         'workflow',
         'spark',
