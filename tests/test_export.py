@@ -271,6 +271,15 @@ def test_some_users_and_candidates(models, tmp_path):
     with pytest.raises(ValueError, match='one item or more'):
         model.recommend_all(path, k=0)
     assert path.read_bytes() == before
+    assert len(pd.read_parquet(model.recommend_all(path, users=[]))) == 0
+
+
+def test_an_unknown_user_is_found_before_the_work(models, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Recommender, 'recommend', lambda *args, **kw: asked.append(1))
+    with pytest.raises(UnknownIdError):
+        models['ials'].recommend_all(tmp_path / 'top.csv', users=['u7', 'nobody'])
+    assert not asked
 
 
 def test_who_has_rated_everything_gets_no_row(tmp_path):
@@ -347,9 +356,10 @@ def test_the_command_recommends_to_everybody(call, models, model_file, tmp_path,
     pd.testing.assert_frame_equal(
         read_table(tmp_path / name), expected, check_dtype=False
     )
+    words[-1] = 200
     code, output, _ = call(*words, 'u9', 'u4', '--include-seen', '--json')
     assert json.loads(output) == {'file': name}
-    expected = models['als'].recommend(['u9', 'u4'], 4, exclude_seen=False)
+    expected = models['als'].recommend(['u9', 'u4'], 200, exclude_seen=False)
     pd.testing.assert_frame_equal(
         read_table(tmp_path / name), expected, check_dtype=False
     )
