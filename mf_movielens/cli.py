@@ -32,8 +32,8 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
            'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'WhereOption', 'ExcludeOption',
            'AtLeastOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE',
-           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'predict', 'similar',
-           'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
+           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'export', 'predict',
+           'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
@@ -1128,12 +1128,20 @@ def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
 _NOTHING_LEFT = 'no item is left: all were rated already, or a rule forbids them'
 
 
+def _print_file(path: Path, as_json: bool) -> None:
+    """Say which file was written."""
+    print(json.dumps({'file': str(path)}) if as_json else _printable(f'wrote {path}'))
+
+
 @app.command(
     epilog='Examples:  mf-movielens recommend 196  ·  '
-    'mf-movielens recommend anna ben -k 3 --json'
+    'mf-movielens recommend anna ben -k 3 --json  ·  '
+    'mf-movielens recommend --out top.parquet'
 )
 def recommend(
-    users: Annotated[list[str], typer.Argument(help='Ids of users.')],
+    users: Annotated[
+        list[str] | None, typer.Argument(help='Ids of users.', show_default=False)
+    ] = None,
     k: KOption = 10,
     model: ModelOption = DEFAULT_MODEL,
     include_seen: Annotated[
@@ -1145,6 +1153,14 @@ def recommend(
     at_least: AtLeastOption = None,
     diversity: DiversityOption = 0.0,
     popularity_discount: DiscountOption = 0.0,
+    out: Annotated[
+        Path | None,
+        _option(
+            '--out',
+            help='Write to this file, .parquet or .csv, instead; if no users are '
+            'named, for everybody.',
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recommend items to known users.
@@ -1153,19 +1169,23 @@ def recommend(
     items in order. If some of several users are unknown, the others get their
     recommendations, and the exit code is 3.
     """
+    if out is not None:
+        check_table_path(out)
+    elif not users:
+        raise UsageError('name users; or a file for everybody, with --out')
     loaded = _load_model(model)
-    ids = [_to_id(loaded.users, user) for user in users]
+    ids = [_to_id(loaded.users, user) for user in users or []]
+    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
+    how: Any = {'exclude_seen': not include_seen, 'by': by}
+    how |= _rules_of(loaded, words)
+    if out is not None:
+        _print_file(loaded.recommend_all(out, k, ids or None, **how), as_json)
+        return
     is_any_known = any(id_ in loaded.users for id_ in ids)
     unknown: Any = 'ignore' if is_any_known else 'raise'
-    exclude_seen = not include_seen
-    order: Any = by
-    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
-    rules = _rules_of(loaded, words)
-    frame = loaded.recommend(
-        ids, k, exclude_seen=exclude_seen, unknown=unknown, by=order, **rules
-    )
+    frame = loaded.recommend(ids, k, unknown=unknown, **how)
     unknown_users = frame.attrs['unknown_users']
-    if len(users) == 1 and not as_json:
+    if len(ids) == 1 and not as_json:
         frame = frame.drop(columns='user')
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
     if unknown_users:
@@ -1173,6 +1193,25 @@ def recommend(
             loaded.users.encode(unknown_users)
         except UnknownIdError as e:
             _end_with_unknown(str(e))
+
+# %% ../nbs/25_cli.ipynb #c512239f
+@app.command(epilog='Example:  mf-movielens export mf-movielens-out/model.npz vectors')
+def export(
+    model: Annotated[Path, typer.Argument(help='A model, or the folder of train.')],
+    folder: Annotated[Path, typer.Argument(help='Where to; it must not exist yet.')],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the vectors of a model for a vector index or a database.
+
+    Inner products of the vectors are the scores, with the biases of the items in a
+    column of their own. README.md in the folder says what is what.
+    """
+    path = _load_model(model).export(folder)
+    about = json.loads((path / 'export.json').read_text(encoding='utf-8'))
+    if as_json:
+        print(json.dumps(about | {'folder': str(path)}))
+    else:
+        print(_printable(f'wrote {path}: README.md, {", ".join(about["files"])}'))
 
 # %% ../nbs/25_cli.ipynb #cd777cfa
 UserArgument = Annotated[str, typer.Argument(help='Id of a user.')]

@@ -283,8 +283,8 @@ def export_model(folder: str | os.PathLike[str], parts: ModelParts) -> Path:
 
 # %% ../nbs/24b_export.ipynb #0d63e3ce
 # Rows of a block of recommendations, at most, and users.
-_RECOMMENDATIONS_AT_ONCE = 2**20
-_USERS_AT_ONCE = 2**15
+_ROWS_IN_BLOCK = 2**20
+_USERS_IN_BLOCK = 2**15
 
 
 def user_blocks(ids: Sequence[Any], k: int) -> Iterator[Sequence[Any]]:
@@ -307,6 +307,6 @@ def user_blocks(ids: Sequence[Any], k: int) -> Iterator[Sequence[Any]]:
     >>> [len(block) for block in user_blocks(range(50_000), k=10)]
     [32768, 17232]
     """
-    size = max(1, min(_USERS_AT_ONCE, _RECOMMENDATIONS_AT_ONCE // max(k, 1)))
+    size = max(1, min(_USERS_IN_BLOCK, _ROWS_IN_BLOCK // max(k, 1)))
     for first in range(0, max(len(ids), 1), size):
         yield ids[first : first + size]

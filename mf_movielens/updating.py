@@ -798,6 +798,17 @@ def _noted(parts: ModelParts, merged: MergedRatings) -> dict[str, Any]:
     }
 
 
+def _check_weighs_all_alike(settings: dict[str, Any]) -> None:
+    """Refuse a model whose ratings weigh by their age, which no file keeps."""
+    half_life = settings.get('half_life')
+    if half_life is not None:
+        raise ValueError(
+            f'this model weighs ratings by their age (half_life={half_life:g}), and '
+            'keeps no times, so old ratings would count as new ones; fit it anew to '
+            'all ratings'
+        )
+
+
 def update_parts(
     parts: ModelParts,
     new: Ratings,
@@ -839,6 +850,7 @@ def update_parts(
     """
     if n_iterations != 0:
         check_int('n_iterations', n_iterations)
+    _check_weighs_all_alike(parts.settings)
     if parts.predictor.goal == 'rating':
         new = keep_stars(new)
     merged = merge_ratings(parts, new, kind, duplicates)

@@ -244,6 +244,15 @@ def test_the_half_life_is_kept_with_the_model(ratings, tmp_path):
         Recommender.fit(ratings, 'ease', half_life=5)
 
 
+def test_an_update_would_take_old_ratings_for_new_ones(ratings):
+    more = ratings.take(slice(3)).to_frame().assign(user_id=1000)
+    more = Ratings.from_frame(more, scale=(1, 5))
+    assert Recommender.fit(ratings, n_factors=2).update(more) is not None
+    decayed = Recommender.fit(ratings, n_factors=2, half_life=9)
+    with pytest.raises(ValueError, match='half_life=9.*fit it anew'):
+        decayed.update(more)
+
+
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
     """The command in this process: exit code, output and errors."""

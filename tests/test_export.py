@@ -250,7 +250,7 @@ def test_everybody_in_blocks(models, tmp_path, monkeypatch, suffix):
         return original(self, users, *args, **kwargs)
 
     monkeypatch.setattr(Recommender, 'recommend', spy)
-    monkeypatch.setattr(export, '_USERS_AT_ONCE', 40)
+    monkeypatch.setattr(export, '_USERS_IN_BLOCK', 40)
     path = model.recommend_all(tmp_path / f'top.{suffix}', k=6)
     assert asked == [40, 40, 40, 30]
     found = pd.read_parquet(path) if suffix == 'parquet' else pd.read_csv(path)
@@ -264,6 +264,10 @@ def test_some_users_and_candidates(models, tmp_path):
     model.recommend_all(path, 3, users=users, candidates=items, exclude_seen=False)
     expected = model.recommend(users, 3, exclude_seen=False, candidates=items)
     pd.testing.assert_frame_equal(pd.read_parquet(path), expected, check_dtype=False)
+    ruled = model.recommend_all(path, 3, exclude=items, diversity=0.3)
+    expected = model.recommend(k=3, exclude=items, diversity=0.3)
+    pd.testing.assert_frame_equal(pd.read_parquet(ruled), expected, check_dtype=False)
+    assert not expected['item'].isin(items).any()
     before = path.read_bytes()
     for wrong in ({'users': ['u7', 'nobody']}, {'candidates': [5]}):
         with pytest.raises(UnknownIdError):
@@ -357,6 +361,8 @@ def test_the_command_recommends_to_everybody(call, models, model_file, tmp_path,
         read_table(tmp_path / name), expected, check_dtype=False
     )
     words[-1] = 200
+    excluded = call(*words, 'u9', '--exclude', 'id:1001')
+    assert excluded[0] == 0 and 1001 not in read_table(tmp_path / name)['item'].tolist()
     code, output, _ = call(*words, 'u9', 'u4', '--include-seen', '--json')
     assert json.loads(output) == {'file': name}
     expected = models['als'].recommend(['u9', 'u4'], 200, exclude_seen=False)
