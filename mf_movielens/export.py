@@ -62,7 +62,7 @@ def to_vectors(factors: Factors) -> Vectors:
     array([[ 0.25,  0.5 ],
            [ 0.5 , -1.  ]], dtype=float32)
     >>> vectors.users @ vectors.items.T + vectors.offset[:, None]
-    array([[ 3.75, 2.5 ]], dtype=float32)
+    array([[3.75, 2.5 ]], dtype=float32)
     """
     n_users = len(factors.user_bias)
     users = np.column_stack([factors.user_factors, np.ones(n_users)])
