@@ -42,6 +42,7 @@ from mf_movielens.evaluation import (
     hold_out_of_known_users,
     rows_of_ids,
 )
+from .export import export_model, user_blocks
 from .factors import Goal, PointPredictor, Predictor, ScoreOrder
 from .features import Feature, FeatureTable, read_features
 from .item_weights import TargetKind
@@ -77,6 +78,7 @@ from mf_movielens.similarity import (
     user_similarities,
 )
 from .solvers import Solver, choose_solver
+from .storage import write_table
 from .tuning import tune_settings
 from mf_movielens.updating import (
     add_user_to_parts,
@@ -993,6 +995,97 @@ class Recommender:
         found = _recommend(self.predictor, self.seen, user_ix, ids, options)
         found.attrs['unknown_users'] = unknown_users
         return found
+
+    def recommend_all(
+        self,
+        path: str | os.PathLike[str],
+        k: int = 10,
+        users: Any = None,
+        **options: Any,
+    ) -> Path:
+        """Write the recommendations to everybody to a file, some users at a time.
+
+        Parameters
+        ----------
+        path : path
+            Ends in `.parquet` or `.csv`. A file that is there is replaced, in one step.
+        k : int
+            Recommend at most so many items to each.
+        users : array_like of ids, optional
+            Only these users, in their order.
+        **options
+            As in `recommend`, such as ``exclude_seen=False``, `candidates` or rules.
+
+        Returns
+        -------
+        Path
+            `path`. The columns of the table are those of `recommend`.
+
+        Raises
+        ------
+        ValueError
+            As from `recommend`; if `path` has another ending, or pyarrow, which writes
+            parquet, is not installed.
+        UnknownIdError
+            If a user or a candidate is unknown.
+        OSError
+            If the file cannot be written. What was there is then as it was.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = model.recommend_all(Path(folder, 'top.csv'), k=1)
+        ...     pd.read_csv(path)[['user', 'item']].to_numpy().tolist()
+        [[1, 9], [2, 8]]
+        """
+        k = check_list_length('k', k)
+        ids = self.users.index if users is None else _id_list(users, 'users')
+        self.users.encode(ids)
+        blocks = (self.recommend(part, k, **options) for part in user_blocks(ids, k))
+        return write_table(path, blocks)
+
+    def export(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the vectors of the model, with ids, for a vector index or a database.
+
+        Parameters
+        ----------
+        folder : path
+            Where to; nothing may be there yet.
+
+        Returns
+        -------
+        Path
+            `folder`. Its files `README.md` and `export.json` say what is in it. Inner
+            products of the vectors are the scores. Item weights are written as such.
+
+        Raises
+        ------
+        ValueError
+            If the scores are no inner products or sums of weights, as those of a
+            Bayesian model, or if pyarrow is not installed.
+        OSError
+            If there is something at `folder`, or it cannot be written.
+
+        See Also
+        --------
+        recommend_all : Writes the recommendations themselves.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> with TemporaryDirectory() as parent:
+        ...     folder = model.export(Path(parent, 'vectors'))
+        ...     np.load(folder / 'items.npy').shape
+        (3, 3)
+        """
+        return export_model(folder, self._parts)
 
     def similar(
         self,
