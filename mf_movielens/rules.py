@@ -26,7 +26,12 @@ from .encoding import Vocabulary
 from .features import Feature
 from .file_layout import list_names
 from .ranking import RankedBlock, Scorer, rank_blocks
-from .validation import check_choice, check_int, check_value
+from mf_movielens.validation import (
+    check_choice,
+    check_int,
+    check_list_length,
+    check_value,
+)
 
 # %% ../nbs/19b_rules.ipynb #e695801f
 __all__ = [
@@ -502,6 +507,7 @@ def rank_under_rules(
     >>> next(lists).item_ix
     array([0, 2])
     """
+    k = check_list_length('k', k)
     needed = sum(quota.n for quota in rules.quotas)
     if needed > k:
         raise ValueError(
