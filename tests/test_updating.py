@@ -209,6 +209,19 @@ def test_rows_without_new_ratings_stay(old, solver):
         assert np.flatnonzero((before != after).any(1)).tolist() == [changed]
 
 
+@pytest.mark.parametrize('solver', [*FITS])
+def test_items_can_stay_as_they_are(old, more, solver):
+    model = fit(old, solver)
+    now = update(model, more, refit_items=False)
+    known = now.predictor.item_factors[: len(model.items)]
+    assert (known == model.predictor.item_factors).all()
+    new = now.predictor.item_factors[len(model.items) :]
+    assert (np.abs(new).max(1) > 1e-3).all()
+    rows = now.users.encode(more.user.unique())
+    exact = now.predictor.fold_in(now.seen[rows])
+    assert np.allclose(now.predictor.user_factors[rows], exact.user_factors, atol=1e-4)
+
+
 @pytest.mark.parametrize('solver, kind', CASES)
 def test_a_new_user_is_as_folded_in(old, solver, kind):
     model = fit(old, solver, kind)
@@ -551,6 +564,9 @@ def test_the_command_can_save_elsewhere_and_iterate(typed, old, more, tmp_path):
     code, out, _ = typed(*words, '--n-iterations', 2, '--json')
     assert code == 0 and json.loads(out)['new_ratings'] == 400
     assert (tmp_path / 'model.npz').read_bytes() == before
+    assert typed(*words[:-1], 'kept.npz', '--keep-items')[0] == 0
+    kept = arrays_of(Recommender.load('kept.npz'))['item_factors'][:35]
+    assert (kept == arrays_of(model)['item_factors']).all()
     found = arrays_of(Recommender.load('new.npz'))['item_factors']
     expected = arrays_of(update(model, more, n_iterations=2))['item_factors']
     assert (found == expected).all()
