@@ -157,6 +157,81 @@ def test_rows_of_users_solve_their_normal_equations(old, more, solver, kind):
     assert np.allclose(rows_of(model.predictor, rows), exact, atol=2e-4)
 
 
+@pytest.mark.parametrize('scale', [(0, 10), (0.5, 5)])
+def test_any_scale_gives_the_same_model(old, more, scale):
+    """Ratings on another scale are the same ratings, and so are predictions."""
+    low, high = scale
+
+    def on(frame):
+        rating = low + (frame.rating - 1) / 4 * (high - low)
+        return Ratings.from_frame(frame.assign(rating=rating), scale=scale)
+
+    settings = FITS['als'] | dict(reg=0.1, damping=2.0, factor_damping=5.0)
+    models = [
+        Recommender.fit(make(old), **settings).update(make(more), say=None)
+        for make in (on, encode)
+    ]
+    mine, expected = (m.predict(more.user.tolist(), 30) for m in models)
+    expected = low + (expected - 1) / 4 * (high - low)
+    assert np.allclose(mine, expected, atol=1e-3)
+
+
+def test_items_have_their_own_regularization(old, more):
+    """After many iterations, items solve their normal equations."""
+    damping = dict(reg=0.1, damping=1.0, item_damping=40.0, factor_damping=5.0)
+    model = Recommender.fit(encode(old), **FITS['als'], **damping)
+    f = update(model, more, n_iterations=60).predictor
+    now = update(model, more, n_iterations=60)
+    by_item = now.seen.T.tocsr()
+    rows = np.arange(20)
+    table = {
+        row: (
+            by_item.indices[by_item.indptr[row] : by_item.indptr[row + 1]],
+            by_item.data[by_item.indptr[row] : by_item.indptr[row + 1]],
+        )
+        for row in rows
+    }
+    swapped = replace(
+        f,
+        user_bias=f.item_bias,
+        item_bias=f.user_bias,
+        user_factors=f.item_factors,
+        item_factors=f.user_factors,
+        regularization=f.regularization.for_items(),
+    )
+    exact = design(swapped, table, rows)
+    assert np.abs(exact[:, -1]).max() > 0.1
+    assert np.allclose(rows_of(swapped, rows), exact, atol=5e-3)
+
+
+@pytest.mark.parametrize('kind', ['stars', 'counts', 'likes'])
+def test_ties_are_broken_by_the_popularity_of_now(old, more, kind):
+    now = update(fit(old, 'ials', kind), more, kind)
+    counts = np.bincount(now.seen.indices)
+    expected = (1e-6 * counts / counts.max()).astype('float32')
+    assert (now.predictor.item_bias == expected).all()
+
+
+def test_pairs_without_stars_are_left_out_where_ratings_are_predicted(old, more):
+    some = more.assign(rating=np.where(np.arange(len(more)) % 2, more.rating, -1))
+    new = encode(some, missing=-1)
+    assert update_of(fit(old, 'als'), new).seen.nnz == 700
+    ranked = update_of(fit(old, 'ials'), new)
+    assert ranked.seen.nnz == 900 and (ranked.seen.data == 5).sum() >= 200
+
+
+def update_of(model, ratings):
+    return model.update(ratings, say=None)
+
+
+def test_likes_are_what_they_were_in_the_model(old, more):
+    fives = Ratings.from_frame(old.assign(rating=5.0), scale=(5, 5))
+    model = Recommender.fit(fives, n_factors=2)
+    assert model.kind == 'likes'
+    now = update(model, more, 'likes')
+    assert (now.seen.data == 5).all()
+
+
 @pytest.mark.parametrize('solver, kind', CASES)
 def test_nothing_new_changes_nothing(old, solver, kind):
     model = fit(old, solver, kind)
@@ -301,9 +376,11 @@ def test_iterations_over_all_rows_lower_the_objective(old, more):
 
 @pytest.mark.parametrize('solver', ['ease', 'knn'])
 def test_weights_are_those_of_a_whole_fit(old, more, solver):
-    model = fit(old, solver)
+    told = {'reg': 3.0} if solver == 'ease' else {'n_neighbors': 3}
+    model = Recommender.fit(encode(old), solver, **told)
     now = update(model, more)
     every = encode(pd.concat([old, more]))
+    assert model.settings.get('reg', 3) == model.settings.get('n_neighbors', 3) == 3
     names = [n for n in ('reg', 'n_neighbors') if n in model.settings]
     whole = Recommender.fit(every, solver, **{n: model.settings[n] for n in names})
     order = now.items.encode(whole.items.index)
@@ -605,6 +682,17 @@ def test_the_options_of_a_table_are_those_of_train(typed, old, more, tmp_path):
     first = more.iloc[0]
     mine = now.history(int(first.user)).set_index('item').rating
     assert now.seen.nnz == 900 and mine[first['item']] == 5
+
+
+def test_the_rule_for_pairs_that_were_rated_before_is_an_option(typed, old, tmp_path):
+    known = pd.concat([old[(old.user != 3) | (old.item != 5)], pair(5.0)])
+    fit(known, 'ials').save(tmp_path / 'model.npz')
+    pair(2.0).to_csv('more.csv', index=False)
+    code, _, err = typed('update', 'model.npz', 'more.csv', '--duplicates', 'raise')
+    assert code == 2 and '--duplicates last' in err
+    assert typed('update', 'model.npz', 'more.csv', '--duplicates', 'mean')[0] == 0
+    mine = Recommender.load('model.npz').history(3).set_index('item').rating
+    assert mine[5] == 3.5
 
 
 @pytest.mark.parametrize(
