@@ -170,6 +170,19 @@ def quality(n_seeds: int) -> list[Row]:
     return rows
 
 
+def averages(rows: list[Row]) -> pd.DataFrame:
+    """One row for each goal, start, point and way, over the seeds of the fit."""
+    table = pd.DataFrame(rows)
+    is_quality = table.part == 'quality'
+    keys = ['part', 'goal', 'base', 'n_parts', 'point', 'way']
+    groups = table[is_quality].groupby(keys, sort=False)
+    values = ['n_ratings', 'share', 'metric', 'loss', 'staleness']
+    means = groups[values].mean()
+    means['loss_sd'], means['n_seeds'] = groups.loss.std(), groups.size()
+    others = table[~is_quality].drop(columns=['seed', *values[:2], *values[4:]])
+    return pd.concat([means.reset_index(), others.dropna(axis=1, how='all')])
+
+
 def intervals(values: list[dict[str, Any]], base: float, n_parts: int) -> list[Row]:
     """What each way loses after all parts, in per cent of a whole fit."""
     means = {way: sum(of_seed[way] for of_seed in values) for way in values[0]}
@@ -244,17 +257,16 @@ def main() -> None:
     parser.add_argument('--quick', action='store_true', help='one seed; writes nothing')
     told = parser.parse_args()
     path = RESULTS / 'update.csv'
-    rows: list[Row] = []
+    tables = []
     if 'quality' in told.parts:
-        rows += quality(1 if told.quick else N_SEEDS)
+        tables.append(averages(quality(1 if told.quick else N_SEEDS)))
     if 'time' in told.parts:
-        rows += times(told.sizes)
-    table = pd.DataFrame(rows).assign(**date_and_machine(), processor=processor())
+        tables.append(pd.DataFrame(times(told.sizes)))
+    table = pd.concat(tables).assign(**date_and_machine(), processor=processor())
     if path.exists():
         old = pd.read_csv(path)
-        is_done = old.part.isin([*table.part]) & ~(
-            (old.part == 'time') & ~old['size'].isin(told.sizes)
-        )
+        is_other_size = old['size'].notna() & ~old['size'].isin(told.sizes)
+        is_done = old.part.isin([*table.part]) & ~is_other_size
         table = pd.concat([old[~is_done], table], ignore_index=True)
     if told.quick:
         print(table.to_string())
