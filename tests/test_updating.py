@@ -493,6 +493,80 @@ def test_titles_and_tables_are_carried_over(old, more):
     assert now.with_features(films).item_features.ids == now.items
 
 
+def features_of(frame, role):
+    """A category for each user or item."""
+    ids = np.arange(60)
+    return pd.DataFrame({role: ids, 'group': np.array(['a', 'b', 'c'])[ids % 3]})
+
+
+@pytest.mark.parametrize('n_iterations', [0, 2])
+def test_rows_are_regularized_towards_what_features_say(old, more, n_iterations):
+    tables = {f'{role}_features': features_of(old, role) for role in ('user', 'item')}
+    model = Recommender.fit(encode(old), n_factors=4, n_iterations=4, **tables)
+    # The new items of this update are in the table; they were no news to the model.
+    now = update(model, more, n_iterations=n_iterations)
+    factors = now.predictor
+    for name in ('user_map', 'item_map'):
+        assert getattr(factors, name) is getattr(model.predictor, name)
+    rows = now.users.encode(more.user.unique())
+    features = now.user_features.matrix(like=factors.user_map.names)
+    means = factors.user_map.means(features)
+    known = np.array([i in model.users for i in now.users.index])
+    assert np.allclose(means[~known], factors.user_map.row_mean, atol=1e-6)
+    folded = factors.fold_in(
+        now.seen[rows], type(features)(features.names, features.values[rows])
+    )
+    mine = factors.user_factors[rows]
+    assert np.allclose(mine, folded.user_factors, atol=2e-4)
+    plain = replace(factors, user_map=None).fold_in(now.seen[rows])
+    assert np.abs(mine - plain.user_factors).max() > 0.02
+
+
+def test_new_items_begin_with_what_features_say(old, more):
+    """The exact row of a new item is regularized towards the average item."""
+    films = features_of(old[old.item < 30], 'item')[:30]
+    model = Recommender.fit(
+        encode(old), n_factors=4, n_iterations=4, item_features=films
+    )
+    # One new item, rated by one user: the items are refitted once.
+    now = update(model, pair(5.0, user=3, item=39))
+    f = now.predictor
+    row = int(now.items.encode([39])[0])
+    assert row == len(model.items)
+    swapped = replace(
+        f,
+        user_bias=f.item_bias,
+        item_bias=f.user_bias,
+        user_factors=f.item_factors,
+        item_factors=f.user_factors,
+        user_map=f.item_map,
+        item_map=None,
+        regularization=f.regularization.for_items(),
+    )
+    exact = swapped.fold_in(now.seen.T.tocsr()[[row]]).user_factors[0]
+    plain = replace(swapped, user_map=None)
+    without = plain.fold_in(now.seen.T.tocsr()[[row]]).user_factors[0]
+    distance = np.abs(f.item_factors[row] - exact).max()
+    assert distance < 0.2 * np.abs(f.item_factors[row] - without).max()
+    assert now.item_features.ids == now.items
+
+
+def test_features_that_are_not_there_are_asked_for(old, more):
+    films = features_of(old, 'item')
+    model = Recommender.fit(
+        encode(old), n_factors=4, n_iterations=4, item_features=films
+    )
+    with pytest.raises(ValueError, match='with_features.item_features=…'):
+        update(replace(model, item_features=None), more)
+
+
+def test_a_fit_that_weighs_by_age_is_not_updated(old, more):
+    timed = encode(old.assign(timestamp=range(len(old))))
+    model = Recommender.fit(timed, n_factors=2, half_life=1)
+    with pytest.raises(ValueError, match='half_life=1.*anew'):
+        update(model, more)
+
+
 def test_ids_are_compared_as_they_are_written(old, more):
     as_text = old.assign(user='u' + old.user.astype(str), item=old.item.astype(str))
     model = fit(as_text, 'ials')
