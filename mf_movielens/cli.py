@@ -1671,19 +1671,28 @@ def update(
             'with new ratings are refitted.',
         ),
     ] = 0,
+    refit_items: Annotated[
+        bool,
+        typer.Option(
+            '--refit-items/--keep-items',
+            help='Whether items that had ratings before are refitted to new ones. '
+            'Without, it takes less than half the time.',
+        ),
+    ] = True,
     as_json: JsonOption = False,
     table: dict[str, Any],
 ) -> None:
     """Add ratings, new users and new items to a model, without fitting it anew.
 
-    Of a pair that was rated before, the new rating counts; counts are added up. A file
-    of a model that ranks by ease or knn is fitted anew, to all of its ratings.
+    Of a pair that was rated before, the new rating counts; counts are added up. Weights
+    between items, of ease and knn, are fitted anew to all ratings.
     """
     loaded = _load_model(model)
     wanted = table['duplicates']
     with _notes_to_stderr(as_json):
         new = _read_more(ratings, loaded, table)
-        updated = loaded.update(new, duplicates=wanted, n_iterations=n_iterations)
+        how: dict[str, Any] = dict(n_iterations=n_iterations, refit_items=refit_items)
+        updated = loaded.update(new, duplicates=wanted, **how)
     path = _model_file(out or model)
     updated.save(path)
     _print_update(loaded, updated, path, as_json)

@@ -28,6 +28,7 @@ from mf_movielens.encoding import (
     Ratings,
     RatingsError,
     Vocabulary,
+    build_csr,
     check_kind,
     keep_stars,
     order_by_row,
@@ -43,13 +44,18 @@ from mf_movielens.factors import (
     pair_weights,
     popularity_bias,
 )
+from .feature_maps import FeatureMap
+from .features import FeatureTable
 from .item_knn import fit_item_knn
 from .item_weights import ItemWeights
 from .kinds import Kind
 from mf_movielens.least_squares import (
     N_FINAL_STEPS,
     N_STEPS,
+    PrincipalAxes,
+    Regularization,
     WorkerThreads,
+    has_ratings,
     refit_rows,
     worker_threads,
 )
@@ -227,6 +233,12 @@ class _Places(NamedTuple):
     """(n,) its row of each id of the other vocabulary, -1 for those that are unused."""
     n_new: int
 
+    @property
+    def has_known(self) -> bool:
+        """Whether an id was known before."""
+        n_known = len(self.vocabulary) - self.n_new
+        return bool(((self.rows >= 0) & (self.rows < n_known)).any())
+
 
 def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
     """Append the ids that are used, and not known."""
@@ -293,6 +305,10 @@ class MergedRatings(NamedTuple):
     """Pairs that were, and have another rating now."""
     n_repeated: int
     """Pairs whose rating is the same as before."""
+    user_features: FeatureTable | None = None
+    """What is known of the users, if the model has a table; blank for new ones."""
+    item_features: FeatureTable | None = None
+    """What is known of the items."""
 
 
 def _merge_rule(kind: Kind, duplicates: Duplicates) -> Duplicates:
@@ -327,7 +343,7 @@ def _merge_values(old: np.ndarray, new: np.ndarray, rule: Duplicates) -> np.ndar
 
 def _positions(seen: csr_array, user_ix: np.ndarray, item_ix: np.ndarray) -> np.ndarray:
     """(n,) where each pair stands among the entries of a table, -1 if it does not."""
-    rows = np.unique(user_ix[user_ix < seen.shape[0]])
+    rows = _distinct(user_ix[user_ix < seen.shape[0]], seen.shape[0])
     part = seen[rows]
     lengths = np.diff(part.indptr)
     entries = np.arange(part.nnz) + np.repeat(
@@ -397,9 +413,10 @@ def _pair_of(new: Ratings, row: int) -> tuple[Any, Any]:
 def _check_pairs(user_ix: np.ndarray, item_ix: np.ndarray, new: Ratings) -> None:
     """Refuse two new ratings of one pair, whose order nobody knows."""
     keys = user_ix.astype('int64') * 2**32 + item_ix
-    different, counts = np.unique(keys, return_counts=True)
-    if len(different) < len(keys):
-        row = int(np.flatnonzero(keys == different[counts > 1][0])[0])
+    in_order = np.sort(keys)
+    twice = in_order[1:][in_order[1:] == in_order[:-1]]
+    if len(twice):
+        row = int(np.flatnonzero(keys == twice[0])[0])
         user, item = _pair_of(new, row)
         raise RatingsError(
             f'user {user!r} rates item {item!r} twice in the new ratings. Read them '
@@ -409,16 +426,15 @@ def _check_pairs(user_ix: np.ndarray, item_ix: np.ndarray, new: Ratings) -> None
         )
 
 
-def _used(rows: np.ndarray, n: int) -> np.ndarray:
-    used = np.zeros(n, bool)
-    used[rows] = True
-    return used
+def _distinct(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """The different row numbers, in ascending order."""
+    return np.flatnonzero(has_ratings(rows, n_rows))
 
 
 def _check_any_overlap(users: _Places, items: _Places, new: Ratings) -> None:
     """Refuse ratings that have nothing to do with the model."""
-    n_users, n_items = len(np.unique(new.user_ix)), len(np.unique(new.item_ix))
-    if (users.n_new, items.n_new) == (n_users, n_items):
+    n_users, n_items = users.n_new, items.n_new
+    if not (users.has_known or items.has_known):
         user, item = _pair_of(new, 0)
         raise RatingsError(
             f'the model knows none of the {n_users:,} users and none of the '
@@ -463,8 +479,8 @@ def merge_ratings(
     >>> merge_ratings(parts, new, 'stars').n_added  # doctest: +SKIP
     """
     rule = _merge_rule(kind, duplicates)
-    users = _extend(parts.users, new.users, _used(new.user_ix, len(new.users)))
-    items = _extend(parts.items, new.items, _used(new.item_ix, len(new.items)))
+    users = _extend(parts.users, new.users, has_ratings(new.user_ix, len(new.users)))
+    items = _extend(parts.items, new.items, has_ratings(new.item_ix, len(new.items)))
     _check_any_overlap(users, items, new)
     user_ix, item_ix = users.rows[new.user_ix], items.rows[new.item_ix]
     _check_pairs(user_ix, item_ix, new)
@@ -485,19 +501,26 @@ def merge_ratings(
     is_concerned = ~is_known
     is_concerned[is_known] = merged != old
     ratings = _ratings_of(seen, users.vocabulary, items.vocabulary, kind, parts)
-    item_rows = np.unique(item_ix[is_concerned])
+    item_rows = _distinct(item_ix[is_concerned], seen.shape[1])
     return MergedRatings(
         replace(ratings, titles=_titles_of(parts, new, items)),
         seen,
-        np.unique(user_ix[is_concerned]),
+        _distinct(user_ix[is_concerned], seen.shape[0]),
         item_rows,
-        _used(parts.seen.indices, seen.shape[1])[item_rows],
+        has_ratings(parts.seen.indices, seen.shape[1])[item_rows],
         users.n_new,
         items.n_new,
         n_added=int((~is_known).sum()),
         n_changed=int((merged != old).sum()),
         n_repeated=int((merged == old).sum()),
+        user_features=_extended_table(parts.user_features, users.vocabulary),
+        item_features=_extended_table(parts.item_features, items.vocabulary),
     )
+
+
+def _extended_table(table: FeatureTable | None, ids: Vocabulary) -> FeatureTable | None:
+    """The table with blank rows for new ids."""
+    return None if table is None else table.for_ids(ids)
 
 
 def _overwrite(seen: csr_array, places: np.ndarray, values: np.ndarray) -> csr_array:
@@ -539,12 +562,17 @@ class _BothTables(NamedTuple):
     unit: float
 
 
+def _unit_of(factors: Factors) -> float:
+    """How many stars the engine takes for one."""
+    return scale_unit(factors.scale) if factors.link == 'identity' else 1.0
+
+
 def _to_tables(factors: Factors) -> _BothTables:
     """Copies of the factors; of those that predict ratings with the bias last."""
     if factors.link == 'score':
         users = factors.user_factors.astype('float32')
         return _BothTables(users, factors.item_factors.astype('float32'), 1.0)
-    unit = scale_unit(factors.scale) if factors.link == 'identity' else 1.0
+    unit = _unit_of(factors)
 
     def table(vectors: np.ndarray, bias: np.ndarray) -> np.ndarray:
         columns = np.column_stack([vectors / unit**0.5, bias / unit])
@@ -567,7 +595,6 @@ def _from_tables(factors: Factors, tables: _BothTables, ratings: Ratings) -> Fac
             item_bias=popularity_bias(ratings),
             user_factors=users,
             item_factors=items,
-            scale=ratings.scale,
         )
     return replace(
         factors,
@@ -578,9 +605,13 @@ def _from_tables(factors: Factors, tables: _BothTables, ratings: Ratings) -> Fac
     )
 
 
-def _append_rows(table: np.ndarray, n_rows: int) -> np.ndarray:
-    """The table with so many rows; new ones are 0."""
+def _append_rows(
+    table: np.ndarray, n_rows: int, means: np.ndarray | None
+) -> np.ndarray:
+    """The table with so many rows; new ones are those of `means`, or 0."""
     longer = np.zeros((n_rows, *table.shape[1:]), table.dtype)
+    if means is not None:
+        longer[:] = means
     longer[: len(table)] = table
     return longer
 
@@ -594,8 +625,31 @@ def _factor_targets(factors: Factors, rating: np.ndarray, unit: float) -> np.nda
     return ((rating - np.float32(factors.mu)) / np.float32(unit)).astype('float32')
 
 
+class _FittedSide(NamedTuple):
+    """A table of factors, and what its rows are fitted to."""
+
+    table: np.ndarray
+    ratings: csr_array
+    """A row of ratings for each of the table."""
+    weights: Regularization
+    means: np.ndarray | None
+    """What the features say of each row; None stands for zeros."""
+    has_any: np.ndarray
+    """(n,) whether the row has a rating, here or elsewhere."""
+
+    @property
+    def principal(self) -> PrincipalAxes | None:
+        """Axes of the rows with ratings, where others have factors from features.
+
+        What nobody has rated says nothing of those who have not rated it.
+        """
+        if self.means is None:
+            return None
+        return PrincipalAxes.of(self.table[self.has_any])
+
+
 class _Refit(NamedTuple):
-    """What is needed to refit rows of one table to the other."""
+    """How to refit rows of one table to the other."""
 
     factors: Factors
     """Whose settings hold; its tables are not used."""
@@ -604,30 +658,85 @@ class _Refit(NamedTuple):
 
     def rows(
         self,
-        table: np.ndarray,
-        ratings: csr_array,
+        side: _FittedSide,
         rows: np.ndarray,
-        other: np.ndarray,
+        other: _FittedSide,
         n_steps: int | None,
-        is_of_items: bool = False,
     ) -> None:
-        """Refit some rows in place; `ratings` has a row for each of the table."""
+        """Refit some rows in place; None steps are as many as are needed."""
         if not len(rows):
             return
-        own = ratings[rows]
-        weights: Any = self.factors.regularization
+        own, weights = side.ratings[rows], side.weights
         targets = _factor_targets(self.factors, own.data, self.unit)
-        part = table[rows]
+        part = side.table[rows]
         refit_rows(
             part,
             csr_array((targets, own.indices, own.indptr), shape=own.shape),
-            other,
-            weights.for_items() if is_of_items else weights,
+            other.table,
+            weights,
             n_steps,
             self.threads,
             None if weights.alpha is None else pair_weights(own.data, weights),
+            other.principal,
+            means=None if side.means is None else side.means[rows],
         )
-        table[rows] = part
+        side.table[rows] = part
+
+
+def _sides_of(
+    factors: Factors, merged: MergedRatings, item_ix: np.ndarray
+) -> tuple[_FittedSide, _FittedSide]:
+    """Users and items with rows for new ones, which are what features say, or 0.
+
+    Of items, those in `item_ix` get their ratings; those of others may be left out.
+    """
+    tables = _to_tables(factors)
+    weights: Any = factors.regularization
+    of_users = _prior_means(factors.user_map, merged.user_features, 'user')
+    of_items = _prior_means(factors.item_map, merged.item_features, 'item')
+    n_users, n_items = merged.seen.shape
+    return (
+        _FittedSide(
+            _append_rows(tables.users, n_users, of_users),
+            merged.seen,
+            weights,
+            of_users,
+            np.diff(merged.seen.indptr) > 0,
+        ),
+        _FittedSide(
+            _append_rows(tables.items, n_items, of_items),
+            _ratings_by_item(merged, item_ix),
+            weights.for_items(),
+            of_items,
+            has_ratings(merged.seen.indices, n_items),
+        ),
+    )
+
+
+def _ratings_by_item(merged: MergedRatings, item_ix: np.ndarray) -> csr_array:
+    """(n_items, n_users) the ratings of some items at least."""
+    n_users, n_items = merged.seen.shape
+    own = np.flatnonzero(has_ratings(item_ix, n_items)[merged.seen.indices])
+    # To turn the whole table takes less than to pick most of it.
+    if len(own) > merged.seen.nnz // 4:
+        return merged.seen.T.tocsr()
+    user_ix = merged.ratings.user_ix[own]
+    item_rows, rating = merged.seen.indices[own], merged.seen.data[own]
+    return build_csr(item_rows, user_ix, rating, (n_items, n_users))
+
+
+def _prior_means(
+    feature_map: FeatureMap | None, table: FeatureTable | None, role: str
+) -> np.ndarray | None:
+    """(n, k) factors that are expected of rows, if they were fitted to features."""
+    if feature_map is None:
+        return None
+    if table is None:
+        raise ValueError(
+            f'the factors were fitted to features of {role}s, which the model does '
+            f'not hold: add them by with_features({role}_features=…)'
+        )
+    return feature_map.means(table.matrix(like=feature_map.names))
 
 
 # Below, starting threads takes longer than they save.
@@ -653,6 +762,7 @@ def update_predictor(
     merged: MergedRatings,
     settings: dict[str, Any],
     n_iterations: int = 0,
+    refit_items: bool = True,
 ) -> Predictor:
     """Update a predictor with new ratings, in the way of its class.
 
@@ -666,6 +776,9 @@ def update_predictor(
         How it was fitted. Factors hold what they need themselves.
     n_iterations : int
         So many iterations over all rows of factors follow, from where they are.
+    refit_items : bool
+        Of items that had ratings before, refit those that have new ones. Without, an
+        update by many ratings takes less than half the time.
 
     Returns
     -------
@@ -694,30 +807,45 @@ def _update_factors(
     merged: MergedRatings,
     settings: dict[str, Any],
     n_iterations: int = 0,
+    refit_items: bool = True,
 ) -> Predictor:
     _check_regularization_is_known(factors)
-    ratings = merged.ratings
-    tables = _to_tables(factors)
-    users = _append_rows(tables.users, len(ratings.users))
-    items = _append_rows(tables.items, len(ratings.items))
-    by_item = merged.seen.T.tocsr()
+    _refuse_decay(settings)
     new_items = merged.item_ix[~merged.had_ratings]
-    known_items = merged.item_ix[merged.had_ratings]
-    with _threads_for(len(ratings)) as threads:
-        factors = replace(factors, scale=ratings.scale)
-        refit = _Refit(factors, tables.unit, threads)
-        refit.rows(users, merged.seen, merged.user_ix, items, N_FINAL_STEPS)
-        refit.rows(items, by_item, known_items, users, _ITEM_STEPS, True)
-        refit.rows(items, by_item, new_items, users, None, True)
-        every_user = np.arange(len(users))
-        every_item = np.arange(len(items))
+    known_items = merged.item_ix[merged.had_ratings & refit_items]
+    needed = np.append(known_items, new_items)
+    if n_iterations:
+        needed = np.arange(merged.seen.shape[1])
+    users, items = _sides_of(factors, merged, needed)
+    # What is not refitted needs no users as they are now.
+    raters = items.ratings[np.append(known_items, new_items)].indices
+    first = merged.user_ix[has_ratings(raters, len(users.table))[merged.user_ix]]
+    every_user, every_item = np.arange(len(users.table)), np.arange(len(items.table))
+    # Counts may be larger than before.
+    factors = replace(factors, scale=merged.ratings.scale)
+    unit = _unit_of(factors)
+    with _threads_for(len(merged.ratings)) as threads:
+        refit = _Refit(factors, unit, threads)
+        refit.rows(users, first, items, N_STEPS)
+        refit.rows(items, known_items, users, _ITEM_STEPS)
+        refit.rows(items, new_items, users, None)
         for _ in range(n_iterations):
-            refit.rows(users, merged.seen, every_user, items, N_STEPS)
-            refit.rows(items, by_item, every_item, users, N_STEPS, True)
+            refit.rows(users, every_user, items, N_STEPS)
+            refit.rows(items, every_item, users, N_STEPS)
         if n_iterations:
-            refit.rows(users, merged.seen, every_user, items, N_FINAL_STEPS)
-        refit.rows(users, merged.seen, merged.user_ix, items, None)
-    return _from_tables(factors, _BothTables(users, items, tables.unit), ratings)
+            refit.rows(users, every_user, items, N_FINAL_STEPS)
+        refit.rows(users, merged.user_ix, items, None)
+    tables = _BothTables(users.table, items.table, unit)
+    return _from_tables(factors, tables, merged.ratings)
+
+
+def _refuse_decay(settings: dict[str, Any]) -> None:
+    if settings.get('half_life') is not None:
+        raise ValueError(
+            f'the model was fitted with half_life={settings["half_life"]:g}, so old '
+            'ratings weigh less, and a model does not keep how old its ratings are; '
+            'fit it anew to all ratings'
+        )
 
 
 def _check_regularization_is_known(factors: Factors) -> None:
@@ -752,6 +880,7 @@ def _update_item_weights(
     merged: MergedRatings,
     settings: dict[str, Any],
     n_iterations: int = 0,
+    refit_items: bool = True,
 ) -> Predictor:
     return _fit_weights_anew(weights, merged.ratings, settings, 'reg')
 
@@ -762,8 +891,11 @@ def _update_blend(
     merged: MergedRatings,
     settings: dict[str, Any],
     n_iterations: int = 0,
+    refit_items: bool = True,
 ) -> Predictor:
-    factors: Any = update_predictor(blend.factors, merged, settings, n_iterations)
+    factors: Any = update_predictor(
+        blend.factors, merged, settings, n_iterations, refit_items
+    )
     weights = _fit_weights_anew(
         blend.item_weights, merged.ratings, settings, 'item_reg'
     )
@@ -815,6 +947,7 @@ def update_parts(
     kind: Kind,
     duplicates: Duplicates = 'auto',
     n_iterations: int = 0,
+    refit_items: bool = True,
 ) -> Updated:
     """Update a model with new ratings.
 
@@ -828,7 +961,7 @@ def update_parts(
         What the model was fitted to.
     duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
         As in `merge_ratings`.
-    n_iterations : int
+    n_iterations, refit_items
         As in `update_predictor`.
 
     Returns
@@ -857,18 +990,17 @@ def update_parts(
     if not len(merged.user_ix) and not n_iterations:
         return Updated(parts, merged)
     settings = parts.settings
-    predictor = update_predictor(parts.predictor, merged, settings, n_iterations)
-    of_items, of_users = parts.item_features, parts.user_features
-    users, items = merged.ratings.users, merged.ratings.items
+    how = settings, n_iterations, refit_items
+    predictor = update_predictor(parts.predictor, merged, *how)
     updated = parts._replace(
         predictor=predictor,
-        users=users,
-        items=items,
+        users=merged.ratings.users,
+        items=merged.ratings.items,
         seen=merged.seen,
         settings=_noted(parts, merged),
         titles=merged.ratings.titles,
-        item_features=None if of_items is None else of_items.for_ids(items),
-        user_features=None if of_users is None else of_users.for_ids(users),
+        item_features=merged.item_features,
+        user_features=merged.user_features,
     )
     return Updated(updated, merged)
 
@@ -995,11 +1127,10 @@ def add_user_to_parts(
     new = Ratings(*places, history.rating, ids, parts.items, scale, kind=kind)
     merged = merge_ratings(parts, new, kind)
     folded = parts.predictor.fold_in(merged.seen[[len(parts.users)]])
-    of_users, users = parts.user_features, merged.ratings.users
     return parts._replace(
         predictor=_append_user(parts.predictor, folded, merged.ratings),
-        users=users,
+        users=merged.ratings.users,
         seen=merged.seen,
         settings=_noted(parts, merged),
-        user_features=None if of_users is None else of_users.for_ids(users),
+        user_features=merged.user_features,
     )
