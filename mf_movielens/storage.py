@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
@@ -52,6 +54,23 @@ def _temporary_path(path: Path) -> Path:
     return path.with_name(f'.{os.getpid()}.{threading.get_ident()}.{path.name}')
 
 
+_SECONDS_OF_A_DAY = 86_400
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove what writers of this path that were killed a day ago have left."""
+    is_part = re.compile(rf'\.\d+\.\d+\.{re.escape(path.name)}').fullmatch
+    latest = time.time() - _SECONDS_OF_A_DAY
+    # What cannot be looked at or removed does no harm.
+    with suppress(OSError):
+        for entry in os.scandir(path.parent):
+            if is_part(entry.name) and entry.stat().st_mtime < latest:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+
+
 def _blame_target(error: OSError, temporary: Path, path: Path) -> None:
     """Let an error name the path that the user knows, not the temporary one."""
     # A full disk names no file at all; errors without a number are not the system's.
@@ -86,6 +105,7 @@ def write_file(path: str | os.PathLike[str], write: Callable[[Path], object]) ->
     >>> write_file('notes.txt', lambda p: p.write_text('new'))  # doctest: +SKIP
     """
     path = Path(path)
+    _remove_remains(path)
     temporary = _temporary_path(path)
     try:
         write(temporary)
@@ -135,6 +155,7 @@ def write_folder(
         raise FileExistsError(
             f'{folder} exists already; remove it, or name another folder'
         )
+    _remove_remains(folder)
     temporary = _temporary_path(folder)
     try:
         temporary.mkdir(parents=True)
