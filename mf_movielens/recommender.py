@@ -1153,7 +1153,7 @@ class Recommender:
         if similarity is None:
             raise ValueError(
                 f'nothing is known about item {self.catalog.describe(row)}: '
-                'nobody rated it, or the model has no factors'
+                'no rating of it is above the lowest, or the model has no factors'
             )
         similarity[row] = -np.inf
         rules = _read_rules(self, _Asked(None, where, exclude), 'raise')

@@ -74,7 +74,7 @@ class _Query:
     def select(self) -> np.ndarray:
         """(n,) the rows that meet the condition."""
         if len(self.text) > _MAX_QUERY_LENGTH:
-            raise self.error(f'it is longer than {_MAX_QUERY_LENGTH:,} signs')
+            raise self.error(f'it is longer than {_MAX_QUERY_LENGTH:,} characters')
         try:
             tree = ast.parse(self._without_backticks(), mode='eval')
             return self._mask(tree.body)
@@ -115,7 +115,7 @@ class _Query:
             return np.logical_and.reduce(parts)
         if isinstance(node, ast.Name):
             return self._is_true(self._column(node))
-        raise self.error(f'{ast.unparse(node)!r} is no comparison')
+        raise self.error(f'{ast.unparse(node)!r} is not a comparison')
 
     def _column(self, node: ast.expr) -> Feature:
         if not isinstance(node, ast.Name):
@@ -139,8 +139,8 @@ class _Query:
             return ~mask if isinstance(op, ast.NotIn) else mask
         kind = type(op)
         if kind not in _COMPARISONS:
-            raise self.error('is and is not mean something else; use == and !=')
-        if not isinstance(left, ast.Name):
+            raise self.error('is and is not are not supported; use == and !=')
+        if isinstance(right, ast.Name) and not isinstance(left, ast.Name):
             left, right, kind = right, left, _MIRRORED.get(kind, kind)
         column, value = self._column(left), self._value(right)
         if column.numbers is not None:
@@ -235,7 +235,9 @@ def select_items(condition: str, columns: Mapping[str, Feature]) -> np.ndarray:
     Returns
     -------
     ndarray of bool
-        (n,) An unknown number meets no comparison but ``!=``.
+        (n,) A row without a value meets no comparison except ``!=``. So
+        ``not year < 1990`` is also true where the year is unknown, and
+        ``year >= 1990`` is not.
 
     Raises
     ------
@@ -254,6 +256,19 @@ def select_items(condition: str, columns: Mapping[str, Feature]) -> np.ndarray:
     return _Query(condition, columns).select()
 
 # %% ../nbs/19b_rules.ipynb #4e361d19
+def _is_by_id(mask: pd.Series, items: Vocabulary) -> bool:
+    """Whether the labels of a mask are ids; they may be places."""
+    if not mask.index.equals(pd.RangeIndex(len(mask))):
+        return True
+    may_be_ids = mask.index.isin(items.index).all() and len(mask) > 0
+    if may_be_ids and not items.index.equals(mask.index):
+        raise ValueError(
+            'the labels of the mask, 0, 1, 2, …, may be ids or places. By places, give '
+            'mask.to_numpy(); by ids, mask.reindex(model.items.index).to_numpy()'
+        )
+    return False
+
+
 def to_mask(
     where: Any, items: Vocabulary, columns: Mapping[str, Feature]
 ) -> np.ndarray:
@@ -262,8 +277,10 @@ def to_mask(
     Parameters
     ----------
     where : str, Series of bool, or array_like of bool
-        A condition as for `select_items`; or a truth value for each item, by id, or
-        in the order of `items`. An id that a Series does not have counts as false.
+        A condition as for `select_items`; or a truth value for each item, in the order
+        of `items`. A Series is matched by its labels, which are ids, unless they are
+        0, 1, 2, …: then it is taken in the order of `items`. An id that a Series does
+        not have counts as false.
     items : Vocabulary
     columns : mapping of str to Feature
         What a condition may name.
@@ -276,7 +293,8 @@ def to_mask(
     Raises
     ------
     ValueError
-        If it is no condition, or a mask of another length.
+        If it is no condition, a mask of another length, or a Series whose labels 0, 1,
+        2, … may be ids as well as places.
     TypeError
         If it holds something else than truth values.
 
@@ -287,9 +305,7 @@ def to_mask(
     """
     if isinstance(where, str):
         return select_items(where, columns)
-    if isinstance(where, pd.Series) and not where.index.equals(
-        pd.RangeIndex(len(where))
-    ):
+    if isinstance(where, pd.Series) and _is_by_id(where, items):
         known = where.index.intersection(items.index)
         if not len(known):
             raise ValueError('no label of the mask is the id of an item')
@@ -511,8 +527,8 @@ def rank_under_rules(
     needed = sum(quota.n for quota in rules.quotas)
     if needed > k:
         raise ValueError(
-            f'at_least asks for {needed} items, and a list has k={k}; '
-            'one item can serve several conditions, but need not'
+            f'the numbers in at_least add up to {needed}, more than k={k}: raise k, or '
+            'lower them (an item that meets two conditions is not counted on)'
         )
     if rules.is_plain:
         yield from rank_blocks(score, user_ix, seen, k, rules.candidates)

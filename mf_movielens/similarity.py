@@ -67,8 +67,8 @@ def item_similarities(predictor: Predictor, item_ix: int) -> np.ndarray | None:
     Returns
     -------
     ndarray of float32 or None
-        (n_items,) cosines, -inf for items without factors. None if nothing is known
-        about the item itself.
+        (n_items,) cosines, -inf for items without factors; of factors that rank, they
+        are cosines of the transformed rows. None if nothing is known about the item.
 
     Examples
     --------
@@ -138,7 +138,8 @@ def fewest_ratings(
     item_ix : int
         Row of the item that others are to be similar to.
     min_ratings : float or None
-        What was asked for. By default 10, or as many as the item itself has.
+        The caller's limit. By default 10, or the item's own number of ratings, if that
+        is smaller.
 
     Returns
     -------
@@ -189,7 +190,8 @@ def user_similarities(
     user_ix : int
         Row of the user.
     asked : Predictor, optional
-        Has that row, if it is a new user: what `fold_in` returns.
+        For a new user, the predictor that `fold_in` returned; `user_ix` is then a row
+        of it.
 
     Returns
     -------
@@ -216,8 +218,8 @@ def user_similarities(
         similarity, numbers = _sparse_cosines(vectors, own), own.data
     if not numbers.any():
         raise ValueError(
-            'nothing is known about this user: they have rated nothing, or the model '
-            'has no factors'
+            'nothing is known about this user: no rating of theirs is above the '
+            'lowest, or the model has no factors'
         )
     return similarity
 

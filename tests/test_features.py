@@ -158,3 +158,25 @@ def test_new_rows_are_numbered_like_the_old_ones():
     assert not new.values.toarray()[1, is_genre].any()
     with pytest.raises(KeyError, match='no column'):
         few.matrix(like=['colour: red'])
+
+
+def test_codes_are_no_numbers():
+    frame = pd.DataFrame(
+        {
+            'item': range(4),
+            'zip': ['01234', '99999', '01234', None],
+            'department': [4, 17, None, 4],
+            'version': ['0.5', '0', '1.5', '0.25'],
+        }
+    )
+    kinds = {f.name: f.kind for f in read_features(frame).features}
+    assert kinds == {'zip': 'category', 'department': 'number', 'version': 'number'}
+    said = read_features(frame, kinds={'department': 'category', 'zip': 'text'})
+    assert said['department'].words == ['4', '17'] and said['zip'].kind == 'text'
+    for wrong, words in (
+        ({'dep': 'category'}, "no column 'dep'"),
+        ({'zip': 'date'}, 'is not a date'),
+        ({'department': 'code'}, 'use'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read_features(frame, kinds=wrong)

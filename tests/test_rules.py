@@ -109,7 +109,7 @@ def test_two_least_numbers_at_once(model):
     for condition, n in conditions.items():
         mask = select_items(condition, model.item_columns)
         assert mask[rows(model, found)].sum() == n
-    with pytest.raises(ValueError, match='asks for 5 items, and a list has k=4'):
+    with pytest.raises(ValueError, match='add up to 5, more than k=4'):
         model.recommend('u3', k=4, at_least=conditions)
 
 
@@ -249,8 +249,8 @@ def test_conditions_are_what_python_says(condition):
         ('year > 1990 and', 'cannot be read'),
         ('year + 1 > 1990', 'not the name of a column'),
         ("genre.__class__ == 'a'", 'not the name of a column'),
-        ('(lambda: 1)()', 'is no comparison'),
-        ('[x for x in year]', 'is no comparison'),
+        ('(lambda: 1)()', 'is not a comparison'),
+        ('[x for x in year]', 'is not a comparison'),
         ('year := 3', 'cannot be read'),
         ("'a' in year", 'holds no words'),
         ('genre', 'has to be compared'),
@@ -422,3 +422,14 @@ def test_who_has_rated_nothing_is_like_nobody(ratings):
         assert nobody not in set(found.user)
         with pytest.raises(ValueError, match='nothing is known about this user'):
             fitted.similar_users(nobody)
+
+
+def test_a_mask_that_has_two_meanings_is_refused():
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [2, 0, 1], 'rating': [5, 4, 3]})
+    model = Recommender.fit(Ratings.from_frame(frame), n_factors=1)
+    mask = pd.Series([True, False, False])
+    with pytest.raises(ValueError, match='may be ids or places'):
+        model.recommend(2, where=mask)
+    by_id = mask.reindex(model.items.index).to_numpy()
+    assert model.recommend(2, where=by_id).item.tolist() == [0]
+    assert model.recommend(2, where=mask.to_numpy()).item.tolist() == [2]
