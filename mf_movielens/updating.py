@@ -605,13 +605,9 @@ def _from_tables(factors: Factors, tables: _BothTables, ratings: Ratings) -> Fac
     )
 
 
-def _append_rows(
-    table: np.ndarray, n_rows: int, means: np.ndarray | None
-) -> np.ndarray:
-    """The table with so many rows; new ones are those of `means`, or 0."""
+def _append_rows(table: np.ndarray, n_rows: int) -> np.ndarray:
+    """The table with so many rows; new ones are 0."""
     longer = np.zeros((n_rows, *table.shape[1:]), table.dtype)
-    if means is not None:
-        longer[:] = means
     longer[: len(table)] = table
     return longer
 
@@ -686,7 +682,7 @@ class _Refit(NamedTuple):
 def _sides_of(
     factors: Factors, merged: MergedRatings, item_ix: np.ndarray
 ) -> tuple[_FittedSide, _FittedSide]:
-    """Users and items with rows for new ones, which are what features say, or 0.
+    """Users and items with rows for new ones, and what features say of all.
 
     Of items, those in `item_ix` get their ratings; those of others may be left out.
     """
@@ -697,14 +693,14 @@ def _sides_of(
     n_users, n_items = merged.seen.shape
     return (
         _FittedSide(
-            _append_rows(tables.users, n_users, of_users),
+            _append_rows(tables.users, n_users),
             merged.seen,
             weights,
             of_users,
             np.diff(merged.seen.indptr) > 0,
         ),
         _FittedSide(
-            _append_rows(tables.items, n_items, of_items),
+            _append_rows(tables.items, n_items),
             _ratings_by_item(merged, item_ix),
             weights.for_items(),
             of_items,
@@ -810,7 +806,6 @@ def _update_factors(
     refit_items: bool = True,
 ) -> Predictor:
     _check_regularization_is_known(factors)
-    _refuse_decay(settings)
     new_items = merged.item_ix[~merged.had_ratings]
     known_items = merged.item_ix[merged.had_ratings & refit_items]
     needed = np.append(known_items, new_items)
@@ -837,15 +832,6 @@ def _update_factors(
         refit.rows(users, merged.user_ix, items, None)
     tables = _BothTables(users.table, items.table, unit)
     return _from_tables(factors, tables, merged.ratings)
-
-
-def _refuse_decay(settings: dict[str, Any]) -> None:
-    if settings.get('half_life') is not None:
-        raise ValueError(
-            f'the model was fitted with half_life={settings["half_life"]:g}, so old '
-            'ratings weigh less, and a model does not keep how old its ratings are; '
-            'fit it anew to all ratings'
-        )
 
 
 def _check_regularization_is_known(factors: Factors) -> None:
