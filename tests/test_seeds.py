@@ -20,12 +20,13 @@ from mf_movielens.blend import fit_blend
 from mf_movielens.cli import app
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.evaluation import AlignedRatings, fold_in_part
 from mf_movielens.ials import fit_ials
 from mf_movielens.metrics import compare_errors, error_interval, mean_interval
 from mf_movielens.recommender import Recommender
 from mf_movielens.shards import shard_file, write_shards
 from mf_movielens.solvers import SOLVERS
-from mf_movielens.splits import random_split
+from mf_movielens.splits import random_split, user_split
 from mf_movielens.tuning import tune_settings
 
 N_USERS, N_ITEMS = 30, 20
@@ -58,6 +59,8 @@ def drawn_ratings():
 RATINGS = drawn_ratings()
 POSTERIOR = fit_bayes(RATINGS, **SHORT['bayes'])
 HISTORY = csr_array(([5.0, 1.0], ([0, 0], [0, 3])), shape=(1, N_ITEMS))
+NEW_USERS = RATINGS.take(RATINGS.user_ix >= 18)
+OF_OTHERS = Recommender.fit(RATINGS.take(RATINGS.user_ix < 18), **SHORT['ials'])
 ERRORS = np.random.default_rng(6).normal(3, 1, (3, 40))
 
 
@@ -85,6 +88,22 @@ def trained(seed):
 def new_user(seed):
     folded = POSTERIOR.fold_in(HISTORY, seed=seed)
     return [folded.user_samples, folded.user_noise_scale]
+
+
+def folded_in_part(seed):
+    held_out = fold_in_part(
+        OF_OTHERS.predictor, AlignedRatings(NEW_USERS, 0), 0.5, seed=seed
+    )
+    return rows_of(held_out.test.ratings)
+
+
+def judged(seed):
+    return [OF_OTHERS.evaluate(NEW_USERS, folded_in=0.5, seed=seed).ndcg]
+
+
+def judged_users(seed):
+    rows = OF_OTHERS.evaluate_users(NEW_USERS, folded_in=0.5, seed=seed)
+    return [rows.ndcg.fillna(0)]
 
 
 def held_out_ndcg(tune, seed):
@@ -122,6 +141,10 @@ SEEDED = {
     'model.RecommenderNet.__init__': network,
     'posterior.Posterior.fold_in': new_user,
     'splits.random_split': lambda s: rows_of(*random_split(RATINGS, seed=s)),
+    'splits.user_split': lambda s: rows_of(*user_split(RATINGS, 0.4, seed=s)),
+    'evaluation.fold_in_part': folded_in_part,
+    'recommender.Recommender.evaluate': judged,
+    'recommender.Recommender.evaluate_users': judged_users,
     'data.synthetic': lambda s: [synthetic(seed=s).ratings.rating.to_numpy()],
     'metrics.error_interval': lambda s: [error_interval(*ERRORS[:2], seed=s)[1:]],
     'metrics.compare_errors': lambda s: [compare_errors(*ERRORS, seed=s)[1:]],
