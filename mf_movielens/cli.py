@@ -1687,13 +1687,17 @@ def update(
     Of a pair that was rated before, the new rating counts; counts are added up. Weights
     between items, of ease and knn, are fitted anew to all ratings.
     """
+    path = _model_file(out or model)
+    if out is not None and path.suffix != '.npz':
+        raise UsageError(
+            f'--out {path}: name a file that ends in .npz, or a folder that is there'
+        )
     loaded = _load_model(model)
     wanted = table['duplicates']
     with _notes_to_stderr(as_json):
         new = _read_more(ratings, loaded, table)
         how: dict[str, Any] = dict(n_iterations=n_iterations, refit_items=refit_items)
         updated = loaded.update(new, duplicates=wanted, **how)
-    path = _model_file(out or model)
     updated.save(path)
     _print_update(loaded, updated, path, as_json)
 

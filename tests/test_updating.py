@@ -729,6 +729,19 @@ def test_the_command_can_save_elsewhere_and_iterate(typed, old, more, tmp_path):
     assert (found == expected).all()
 
 
+def test_a_model_is_saved_under_a_name_for_it(typed, old, more, tmp_path):
+    fit(old, 'ials').save(tmp_path / 'model.npz')
+    more.to_csv('more.csv', index=False)
+    code, _, err = typed('update', 'model.npz', 'more.csv', '--out', 'new')
+    assert code == 2 and '--out new: name a file that ends in .npz' in err
+    code, _, err = typed('update', 'nowhere', 'more.csv')
+    assert code == 2 and 'no model at nowhere' in err
+    assert not (tmp_path / 'new').exists()
+    (tmp_path / 'new').mkdir()
+    assert typed('update', 'model.npz', 'more.csv', '--out', 'new')[0] == 0
+    assert Recommender.load('new/model.npz').seen.nnz == 900
+
+
 def test_a_folder_of_train_is_a_model(typed, old, more, tmp_path):
     (tmp_path / 'kept').mkdir()
     fit(old, 'als').save(tmp_path / 'kept/model.npz')
