@@ -1203,3 +1203,26 @@ def test_too_many_items_for_weights_are_refused_at_once(run, tmp_path):
     assert refused.returncode == 1
     assert 'error: there is not enough memory: weights between' in refused.stderr
     assert '--solver ials' in refused.stderr
+
+
+def test_a_fault_of_the_program_is_one_line_and_a_report(run, home, model, monkeypatch):
+    from mf_movielens.recommender import Recommender
+
+    def broken(*args, **kwargs):
+        return {}['secret']
+
+    monkeypatch.setattr(Recommender, 'recommend', broken)
+    p = run('recommend', 1, '--model', model)
+    assert p.returncode == 1 and p.stderr.count('\n') == 1
+    assert "fault of the program (KeyError: 'secret')" in p.stderr
+    assert '/issues' in p.stderr
+    (report,) = (home / 'reports').iterdir()
+    assert str(report) in p.stderr
+    text = report.read_text()
+    assert 'Traceback' in text and 'in broken' in text and 'recommend 1' in text
+    # Where nothing can be written, the report is shown.
+    (home / 'reports').rename(home / 'old')
+    (home / 'reports').write_text('a file')
+    p = run('recommend', 1, '--model', model)
+    assert p.returncode == 1 and 'in broken' in p.stderr
+    assert p.stderr.splitlines()[-1].startswith('error: this is a fault')
