@@ -11,11 +11,12 @@ import re
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial, update_wrapper
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,7 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
+from .archives import data_home
 from .data import SOURCES, DataError, UnavailableError, load, synthetic
 from mf_movielens.encoding import (
     Ratings,
@@ -2054,6 +2056,38 @@ def main() -> None:
         _fail(_with_options(e), 2)
     except (UsageError, UnknownIdError, DataError, ValueError) as e:
         _fail(_with_option(str(e)), 2)
+    except Exception as e:
+        _report_unexpected(e)
+
+
+def _report_unexpected(error: Exception) -> NoReturn:
+    """Say in one line that something is wrong with the program, and where the rest is.
+
+    The report is a file in the folder of `data_home`.
+    """
+    found = f'{type(error).__name__}: {error}'
+    report = '\n'.join(
+        (
+            f'mf-movielens {version("mf_movielens")}, Python {sys.version}',
+            sys.platform,
+            shlex.join(sys.argv),
+            traceback.format_exc(),
+        )
+    )
+    path = data_home() / 'reports' / f'{int(time.time())}-{os.getpid()}.txt'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, lambda p: p.write_text(report, 'utf-8', 'surrogateescape'))
+    except OSError:
+        print(report, file=sys.stderr)
+        _fail(f'this is a fault of the program ({found}). Please report it', 1)
+    urls = metadata('mf_movielens').get_all('Project-URL') or []
+    source = next((url.split(', ')[1] for url in urls if url.startswith('Source')), '')
+    _fail(
+        f'this is a fault of the program ({found}). The details are in {path}; please '
+        f'report them at {source}/issues, without what is private in them',
+        1,
+    )
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -283,7 +283,7 @@ def hold_out_of_known_users(
     test: AlignedRatings,
     liked_from: float | None = None,
 ) -> HeldOut:
-    """Measure a predictor with ratings of its own users.
+    """Prepare to evaluate a predictor on held-out ratings of users it knows.
 
     Parameters
     ----------
@@ -378,7 +378,7 @@ def fold_in_part(
     Parameters
     ----------
     predictor : Predictor
-        It must know all ratings on the scale of `test`.
+        Its rating scale must include that of `test`.
     test : AlignedRatings
         Ratings of new users: the rows of items are those of the predictor, the rows of
         users are their own.
@@ -401,7 +401,7 @@ def fold_in_part(
     RatingsError
         If no user has enough ratings.
     ValueError
-        If `folded_in` makes no sense, or the predictor folds nobody in.
+        If `folded_in` makes no sense, or the predictor cannot fold in new users.
 
     Examples
     --------

@@ -38,7 +38,8 @@ class Vectors(NamedTuple):
     items: np.ndarray
     """(n_items, d) float32, in C order; the last column holds the biases."""
     offset: np.ndarray
-    """(n_users,) float32; with it, an inner product is the score."""
+    """(n_users,) float32. Inner product plus offset is what `Factors.scores` gives; the
+    order of the items does not depend on it."""
 
 
 def to_vectors(factors: Factors) -> Vectors:
@@ -103,7 +104,8 @@ def _contents_of_factors(factors: Factors) -> _Contents:
         'order': 'C',
         'dimensions': n + 1,
         'columns': f'{n} latent factors, then the bias of the item; 1 for users',
-        'score': 'inner product of a row of users.npy and a row of items.npy',
+        'score': 'inner product of a row of users.npy and a row of items.npy; it '
+        'puts the items in order',
     }
     if factors.goal == 'rating':
         low, high = factors.scale
@@ -300,7 +302,7 @@ def user_blocks(ids: Sequence[Any], k: int) -> Iterator[Sequence[Any]]:
     Yields
     ------
     sequence
-        Some of `ids` after others; one that is empty, if there are none.
+        Consecutive parts of `ids`; one empty part if `ids` is empty.
 
     Examples
     --------

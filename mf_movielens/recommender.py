@@ -1962,10 +1962,11 @@ def _check_new_users(
         first = int(np.flatnonzero(n_seen)[0])
         name = test.users.decode(own_ix[[first]]).tolist()[0]
         raise RatingsError(
-            f'user {name!r} is no new user: the model was fitted to {n_seen[first]:,} '
-            f'ratings of theirs. Of the {len(own_ix):,} users, '
-            f'{np.count_nonzero(n_seen):,} are in the model. Leave all ratings of a '
-            'user out of the fit, as user_split does, or judge them as known users'
+            f'user {name!r} is not a new user: the model was fitted to '
+            f'{n_seen[first]:,} of their ratings. It knows '
+            f'{np.count_nonzero(n_seen):,} of these {len(own_ix):,} users. Leave all '
+            'ratings of a user out of the fit, as user_split does, or evaluate them as '
+            'known users'
         )
 
 

@@ -148,7 +148,7 @@ def test_users_with_too_few_ratings_are_left_out_and_counted(models):
 def test_users_of_the_model_are_no_new_users(models, split):
     for test in (split.train, split.train.to_frame()):
         with pytest.raises(
-            RatingsError, match='user 121 is no new user: .* 20 ratings'
+            RatingsError, match='user 121 is not a new user: .* 20 of their ratings'
         ):
             models['ials'].evaluate(test, folded_in=0.5)
     # Ids of the same look, as text.
