@@ -153,7 +153,7 @@ def test_users_of_the_model_are_no_new_users(models, split):
             models['ials'].evaluate(test, folded_in=0.5)
     # Ids of the same look, as text.
     texts = split.train.to_frame().astype({'user_id': str, 'item_id': str})
-    with pytest.raises(RatingsError, match='no new user'):
+    with pytest.raises(RatingsError, match='not a new user'):
         models['ials'].evaluate(texts, folded_in=0.5)
 
 
