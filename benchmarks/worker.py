@@ -51,6 +51,8 @@ class PeerRatings:
     high: float
     user_features: np.ndarray | None
     item_features: np.ndarray | None
+    # what each column of the features of items says, as 'genres: Drama'
+    feature_names: np.ndarray | None = None
 
 
 def load_peer(path: str | Path) -> ModuleType:
@@ -73,6 +75,7 @@ def load_parts(path: str | Path) -> tuple[PeerRatings, PeerRatings]:
         high=float(arrays['rating'].max()),
         user_features=arrays.get('user_features'),
         item_features=arrays.get('item_features'),
+        feature_names=arrays.get('feature_names'),
     )
 
     def part(rows: slice) -> PeerRatings:
@@ -237,6 +240,56 @@ def save_factors(
     np.savez(job['out'], users=users, lists=np.concatenate(lists), **kept)
 
 
+def rank_new(
+    peer: ModuleType, name: str, model: Any, test: PeerRatings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Users of the test ratings, and for each the ten best items of that part.
+
+    Nobody has rated these items in training, and no others are ranked.
+    """
+    users, new = np.unique(test.user_ix), np.unique(test.item_ix)
+    scores = np.asarray(peer.scores(name, model, users))[:, new]
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    best = np.argsort(-scores, axis=1, kind='stable')[:, :LATENCY_ITEMS]
+    return users, new[best]
+
+
+def ndcg_of(users: np.ndarray, lists: np.ndarray, test: PeerRatings) -> float:
+    """Mean nDCG of lists, where ratings of the upper quarter of the scale count."""
+    is_liked = np.zeros((test.n_users, test.n_items), bool)
+    liked = test.rating >= 0.25 * test.low + 0.75 * test.high
+    is_liked[test.user_ix[liked], test.item_ix[liked]] = True
+    gains = np.take_along_axis(is_liked[users], lists, 1)
+    discounts = 1 / np.log2(np.arange(2, lists.shape[1] + 2))
+    n_liked = np.minimum(is_liked[users].sum(1), lists.shape[1])
+    counts = n_liked > 0
+    ideal = discounts.cumsum()[n_liked[counts] - 1]
+    return float(((gains[counts] @ discounts) / ideal).mean())
+
+
+def search_cold(peer: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
+    """Draw settings at random for some seconds; the best by nDCG on held-out items.
+
+    Each is judged by the mean over all files of the job. The first are the defaults.
+    """
+    name, rng = job['model'], np.random.default_rng(0)
+    parts = [load_parts(path) for path in job['data']]
+    started, best, n_trials = time.perf_counter(), (-1.0, {}), 0
+    most_trials = peer.MODELS[name].get('most_trials', 10_000)
+    while time.perf_counter() - started < job['seconds'] and n_trials < most_trials:
+        settings = peer.draw(name, rng) if n_trials else peer.MODELS[name]['default']
+        figures = []
+        for train, test in parts:
+            model = peer.fit(name, peer.prepare(name, train, settings), settings)
+            figures.append(ndcg_of(*rank_new(peer, name, model, test), test))
+        best = max(
+            best, (float(np.mean(figures)), settings), key=lambda found: found[0]
+        )
+        n_trials += 1
+    tune_s = time.perf_counter() - started
+    return dict(settings=best[1], valid=best[0], n_trials=n_trials, tune_s=tune_s)
+
+
 def blas_kernels() -> str:
     """The libraries of linear algebra in this process, and their kernels."""
     try:
@@ -268,6 +321,9 @@ def save_result(
     about = peer.MODELS[job['model']]
     if about['task'] == 'scale ranking':
         save_factors(peer, job, model, train, test)
+    elif about['task'] == 'cold':
+        users, lists = rank_new(peer, job['model'], model, test)
+        np.savez(job['out'], users=users, lists=lists)
     elif about['task'] in ('ranking', 'outside'):
         save_lists(peer, job, model, train, test)
         if job.get('latency'):
@@ -285,8 +341,10 @@ def do_job(peer: ModuleType, job: dict[str, Any]) -> dict[str, Any]:
     """
     if 'model' not in job:
         return {}
-    train, test = load_parts(job['data'])
     name = job['model']
+    if 'seconds' in job and peer.MODELS[name]['task'] == 'cold':
+        return search_cold(peer, job)
+    train, test = load_parts(job['data'])
     if 'seconds' in job:
         arguments = name, train, test, job['seconds']
         (settings, n_trials), tune_s = timed(peer.tune, *arguments)

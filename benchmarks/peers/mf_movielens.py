@@ -81,6 +81,10 @@ MODELS = {
     'nearest neighbors by default': dict(task='outside', default={'solver': 'knn'}),
     'blend by default': dict(task='outside', default={'solver': 'blend'}),
     'popular items': dict(task='outside', default={}),
+    'features': dict(task='cold', default={}),
+    'popularity by genre': dict(
+        task='cold', default={'damping': 100.0}, most_trials=20
+    ),
     'Bayes by default': dict(task='outside rating', default={'solver': 'bayes'}),
     'ALS by default': dict(task='outside rating', default={'solver': 'als'}),
     'biases by default': dict(task='outside rating', default={}),
@@ -118,6 +122,48 @@ def load():
     ials.fit_ials(stars, n_factors=4, n_iterations=1, progress=False)
 
 
+def draw(name, rng):
+    """Settings at random, from wide ranges around what follows from the data."""
+    if name == 'popularity by genre':
+        return {'damping': float(np.exp(rng.uniform(0, np.log(10_000))))}
+    return {
+        'words': float(rng.choice([0, 0.5, 1, 2])),
+        'n_factors': int(rng.choice([16, 32, 64, 128])),
+        'reg': float(np.exp(rng.uniform(np.log(0.001), np.log(0.2)))),
+        'damping': float(np.exp(rng.uniform(0, np.log(20)))),
+        'alpha': float(np.exp(rng.uniform(np.log(0.05), np.log(1.5)))),
+        'feature_reg': float(np.exp(rng.uniform(np.log(3), np.log(300)))),
+        'n_iterations': int(rng.choice([4, 8, 16])),
+    }
+
+
+def fit_cold(name, data, settings):
+    """Factors with features, or scores by genre."""
+    ratings, side = data
+    names, values = side['names'], side['items']
+    if name == 'popularity by genre':
+        has_genre = values[:, np.char.startswith(names, 'genres: ')]
+        return scores_by_genre(ratings, has_genre, settings['damping'])
+    own = dict(settings)
+    words = own.pop('words', 1.0)
+    weights = np.where(np.char.startswith(names, 'title: '), words, 1)
+    return ials.fit_ials(
+        ratings, item_features=values * weights, n_threads=1, progress=False, **own
+    ).scores(np.arange(len(ratings.users)))
+
+
+def scores_by_genre(ratings, has_genre, damping):
+    """How often each user likes a film of its genres, damped towards all users."""
+    likes = ratings.rating >= 0.25 * ratings.scale[0] + 0.75 * ratings.scale[1]
+    of_users = np.zeros((len(ratings.users), has_genre.shape[1]))
+    np.add.at(of_users, ratings.user_ix[likes], has_genre[ratings.item_ix[likes]])
+    is_rated = np.bincount(ratings.item_ix, minlength=len(has_genre)) > 0
+    n_films = np.maximum(has_genre[is_rated].sum(0), 1)
+    everybody = of_users.mean(0) / n_films
+    rates = (of_users + damping * everybody) / (n_films + damping)
+    return rates @ has_genre.T / np.maximum(has_genre.sum(1), 1)
+
+
 def prepare(name, train, settings):
     """The ratings, and the side features."""
     ratings = encoding.Ratings(
@@ -129,11 +175,17 @@ def prepare(name, train, settings):
         (train.low, train.high),
         train.timestamp,
     )
-    return ratings, {'users': train.user_features, 'items': train.item_features}
+    return ratings, {
+        'users': train.user_features,
+        'items': train.item_features,
+        'names': train.feature_names,
+    }
 
 
 def fit(name, data, settings):
     """The predictor and the ratings; `top` adds the recommender made of them."""
+    if MODELS[name]['task'] == 'cold':
+        return fit_cold(name, data, settings)
     ratings, side = data
     predictor = fit_predictor(name, ratings, side, settings)
     return {'predictor': predictor, 'ratings': ratings}
@@ -199,6 +251,8 @@ def predict(name, model, user_ix, item_ix, *timestamp):
 
 
 def scores(name, model, users):
+    if MODELS[name]['task'] == 'cold':
+        return model[users]
     return model['predictor'].scores(users)
 
 
