@@ -84,5 +84,5 @@ def fit(name, data, settings):
 def scores(name, model, users):
     fitted, features = model
     item_bias, items = fitted.get_item_representations(features)
-    user_bias, vectors = fitted.get_user_representations()
+    _, vectors = fitted.get_user_representations()
     return vectors[users] @ items.T + item_bias
