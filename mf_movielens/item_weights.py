@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -406,6 +406,35 @@ class ItemWeights(PointPredictor):
         add: Any = _add_sparse_pairs if self._is_sparse else _add_pairs
         add(*parts, *self._weight_parts, user_rows, item_rows, scores)
         return scores.reshape(user.shape) if user.ndim else scores[0]
+
+    def with_items(self, n_new: int) -> ItemWeights:
+        """Add items that nobody has rated, for which nothing speaks.
+
+        Parameters
+        ----------
+        n_new : int
+
+        Returns
+        -------
+        ItemWeights
+        """
+        n_users, n_items = self.shape
+        n_longer = n_items + n_new
+        parts = self.targets.data, self.targets.indices, self.targets.indptr
+        if isinstance(self.weights, csr_array):
+            indptr = np.append(
+                self.weights.indptr, np.full(n_new, self.weights.indptr[-1])
+            )
+            rows = self.weights.data, self.weights.indices, indptr
+            weights: Any = csr_array(rows, shape=(n_longer, n_longer))
+        else:
+            weights = np.pad(self.weights, (0, n_new))
+        return replace(
+            self,
+            weights=weights,
+            targets=csr_array(parts, shape=(n_users, n_longer)),
+            item_bias=np.append(self.item_bias, np.zeros(n_new, 'float32')),
+        )
 
     def fold_in(self, histories: csr_array) -> ItemWeights:
         """Give new users a row of targets; the weights stay as they are.

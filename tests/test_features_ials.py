@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
@@ -15,6 +16,7 @@ from mf_movielens.factors import Factors
 from mf_movielens.feature_maps import FeatureMap, RowPrior, fit_feature_map
 from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.least_squares import Regularization, refit_rows
+from mf_movielens.recommender import Recommender
 
 N_GENRES = 4
 
@@ -313,3 +315,187 @@ def test_a_map_checks_its_tables() -> None:
         FeatureMap(np.ones((2, 3)), np.zeros(2), np.zeros(2), ('a', 'b'))
     with pytest.raises(ValueError, match='not finite'):
         FeatureMap(np.full((1, 1), np.inf), np.zeros(1), np.zeros(1), ('a',))
+
+
+def frames() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """Planted ratings and a table of all items, ten of them without ratings."""
+    ratings, genres, taste = planted()
+    rows = pd.DataFrame(
+        {'user': ratings.user_ix, 'item': ratings.item_ix, 'rating': 1.0}
+    )
+    words = np.array(['action', 'comedy', 'drama', 'war'])
+    items = pd.DataFrame(
+        {
+            'item': np.arange(80),
+            'genre': words[genres.argmax(1)],
+            'title': [f'Item number {item}' for item in range(80)],
+        }
+    )
+    return rows, items, taste
+
+
+def fitted(solver: str = 'ials', **settings: Any) -> tuple[Recommender, np.ndarray]:
+    rows, items, taste = frames()
+    model = Recommender.fit(
+        rows, solver, item_features=items, n_factors=8, kind='likes', **settings
+    )
+    return model, taste
+
+
+WORDS = ['action', 'comedy', 'drama', 'war']
+
+
+def scores_of(model: Recommender, user: Any, items: list[int]) -> np.ndarray:
+    """The scores of items, for a user by id or for the ratings of a new one."""
+    predictor, row = model.predictor, 0
+    if isinstance(user, dict):
+        history = np.zeros((1, len(model.items)), 'float32')
+        history[0, model.items.encode([*user])] = [*user.values()]
+        predictor = predictor.fold_in(csr_array(history))
+    else:
+        row = int(model.users.encode([user])[0])
+    return np.asarray(predictor.scores(row))[model.items.encode(items)]
+
+
+@pytest.mark.parametrize('solver', ['ials', 'blend'])
+def test_new_items_are_recommended_and_marked(solver: str, tmp_path: Path) -> None:
+    model, taste = fitted(solver)
+    assert len(model.items) == 80
+    top = model.recommend(k=1, candidates=[*range(70, 80)])
+    genre = model.item_features.to_frame().genre
+    wanted = np.array(WORDS)[taste[top.user.to_numpy()]]
+    has_match = np.isin(wanted, genre.loc[70:])
+    assert top.is_new.all()
+    assert (genre.loc[top.item].to_numpy() == wanted)[has_match].mean() > 0.9
+    of_all = model.recommend(k=80, exclude_seen=False)
+    assert (of_all.is_new == (of_all.item >= 70)).all()
+    loaded = Recommender.load(model.save(tmp_path / 'model.npz'))
+    pd.testing.assert_frame_equal(loaded.recommend(k=1), model.recommend(k=1))
+    with np.load(tmp_path / 'model.npz') as file:
+        assert file['version'] == 6
+    user = int(top.user[has_match][top.index[has_match][0]])
+    item = int(top.item[has_match].iloc[0])
+    pd.testing.assert_frame_equal(loaded.explain(user, item), model.explain(user, item))
+
+
+def test_a_model_without_new_items_marks_none() -> None:
+    rows, items, _ = frames()
+    model = Recommender.fit(rows, item_features=items[:70], n_factors=8, kind='likes')
+    assert 'is_new' not in model.recommend(k=1)
+
+
+@pytest.mark.parametrize('solver', ['ials', 'blend'])
+@pytest.mark.parametrize('with_users', [False, True])
+def test_parts_of_an_explanation_add_up(solver: str, with_users: bool) -> None:
+    rows, items, taste = frames()
+    users = pd.DataFrame({'user': range(120), 'club': np.array(WORDS)[taste]})
+    extra = {'user_features': users} if with_users else {}
+    model = Recommender.fit(
+        rows,
+        solver,
+        item_features=items,
+        n_factors=8,
+        kind='likes',
+        n_iterations=60,
+        **extra,
+    )
+    genre = items.genre.to_numpy()
+    for user in (0, 7):
+        for item in (3, 75):
+            score = scores_of(model, user, [item])[0]
+            for by in ('ratings', 'features'):
+                parts = model.explain(user, item, by=by)
+                assert parts.score.sum() == pytest.approx(score, abs=3e-3)
+            assert f'genre: {genre[item]}' in set(parts.feature)
+            assert ('ratings of the item' in set(parts.part)) == (item < 70)
+            by_ratings = model.explain(user, item, by='ratings')
+            assert 'the rest' not in set(by_ratings.part)
+            assert ('what is known of the user' in set(by_ratings.part)) == with_users
+        assert 'feature' in model.explain(user, 75)
+        assert 'rating' in model.explain(user, 3)
+    new = {1: 1.0, 2: 1.0}
+    for item in (3, 75):
+        score = scores_of(model, new, [item])[0]
+        for by in ('ratings', 'features'):
+            parts = model.explain(new, item, by=by)
+            assert parts.score.sum() == pytest.approx(score, abs=3e-3)
+
+
+def test_the_feature_of_a_fan_speaks_for_a_new_item() -> None:
+    model, taste = fitted()
+    genre = model.item_features.to_frame().genre
+    item = next(i for i in range(70, 80) if genre[i] == WORDS[taste[0]])
+    parts = model.explain(0, item)
+    first = parts[parts.part == 'a feature'].iloc[0]
+    assert first.feature == f'genre: {genre[item]}' and first.score > 0.05
+    other = next(i for i in range(70, 80) if genre[i] != WORDS[taste[0]])
+    parts = model.explain(0, other)
+    assert parts[parts.part == 'a feature'].score.iloc[0] < 0
+
+
+@pytest.mark.parametrize('solver', ['ials', 'blend'])
+@pytest.mark.parametrize('pairs', ['ease', 'knn'])
+def test_items_can_be_added_later(solver: str, pairs: str, tmp_path: Path) -> None:
+    settings = {'pairs': pairs} if solver == 'blend' else {}
+    rows, items, _ = frames()
+    extra = {'n_factors': 8, 'kind': 'likes', 'feature_reg': 5.0, **settings}
+    model = Recommender.fit(rows, solver, item_features=items[:70], **extra)
+    longer = model.add_items(items)
+    assert len(longer.items) == 80 and longer.item_features.to_frame().shape[0] == 80
+    users = [0, 5, 9]
+    for user in users:
+        old = model.recommend(user, k=70, exclude_seen=False)
+        kept = longer.recommend(user, k=70, exclude_seen=False, candidates=[*range(70)])
+        assert (old.item == kept.item).all()
+        assert np.allclose(old.score, kept.score)
+    at_once = Recommender.fit(rows, solver, item_features=items, **extra)
+    new_items = [*range(70, 80)]
+    new = scores_of(longer, 5, new_items)
+    assert np.allclose(new, scores_of(at_once, 5, new_items), atol=1e-4)
+    loaded = Recommender.load(longer.save(tmp_path / 'model.npz'))
+    assert np.array_equal(scores_of(loaded, 5, new_items), new)
+    assert longer.add_items(items) is longer
+    assert longer.catalog.describe(75) != ''
+    folded = longer.fold_in({1: 1.0, 75: 1.0}, k=3)
+    assert len(folded) == 3
+
+
+def test_items_cannot_be_added_without_features() -> None:
+    rows, items, _ = frames()
+    model = Recommender.fit(rows, n_factors=8, kind='likes')
+    with pytest.raises(ValueError, match='without features of items'):
+        model.add_items(items)
+    with pytest.raises(ValueError, match='without features of items'):
+        model.explain(0, 3, by='features')
+    with_map, _ = fitted()
+    with pytest.raises(KeyError, match='genre'):
+        with_map.add_items(pd.DataFrame({'item': [99], 'colour': ['red']}))
+
+
+def test_bayes_takes_the_same_table_and_widens_its_intervals() -> None:
+    rng = np.random.default_rng(0)
+    ratings, genres, taste = planted()
+    match = taste[ratings.user_ix] == genres.argmax(1)[ratings.item_ix]
+    _, items, _ = frames()
+    rows = pd.DataFrame({'user': ratings.user_ix, 'item': ratings.item_ix})
+    rows['rating'] = np.where(match, 5, 2) + rng.integers(-1, 1, len(rows))
+    short: dict[str, Any] = {
+        'kind': 'stars',
+        'n_factors': 4,
+        'n_burn_in': 10,
+        'n_samples': 30,
+        'progress': False,
+    }
+    model = Recommender.fit(rows, 'bayes', item_features=items, **short)
+    assert len(model.items) == 80
+    top = model.recommend(k=80, exclude_seen=False)
+    width = top.mean_high - top.mean_low
+    assert width[top.is_new].mean() > 1.1 * width[~top.is_new].mean()
+    genre = items.genre.to_numpy()
+    fits = genre[top.item] == np.array(WORDS)[taste[top.user]]
+    means = top.score.groupby([top.is_new, fits]).mean()
+    assert means[True, True] > means[True, False] + 0.3
+    with pytest.raises(TypeError, match='not both'):
+        Recommender.fit(
+            rows, 'bayes', item_features=items, side={'items': genres}, **short
+        )
