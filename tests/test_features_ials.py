@@ -499,3 +499,21 @@ def test_bayes_takes_the_same_table_and_widens_its_intervals() -> None:
         Recommender.fit(
             rows, 'bayes', item_features=items, side={'items': genres}, **short
         )
+
+
+def test_the_map_is_that_of_the_best_iteration() -> None:
+    ratings, genres, _ = planted()
+    is_held_out = np.random.default_rng(0).random(len(ratings)) < 0.2
+    train, valid = ratings.take(~is_held_out), ratings.take(is_held_out)
+    settings: dict[str, Any] = {'valid': valid, 'patience': 2, 'n_iterations': 40}
+    records: list[dict[str, Any]] = []
+    factors = fit(train, item_features=genres, on_iteration=records.append, **settings)
+    assert len(records) < 40 and factors.regularization is not None
+    n = np.bincount(train.item_ix, minlength=80)
+    weights = np.where(n > 0, factors.regularization.of_factors(n), 0)
+    names = tuple(map(str, range(N_GENRES)))
+    found = fit_feature_map(
+        csr_array(genres), names, factors.item_factors, weights, 20.0
+    )
+    assert factors.item_map is not None
+    assert np.allclose(found.weights, factors.item_map.weights, atol=1e-6)
