@@ -173,6 +173,26 @@ class Feature:
         return pd.Series(rows, name=self.name, dtype=object)
 
 
+def _joined(first: Feature, second: Feature) -> Feature:
+    """A column with the rows of both."""
+    if (first.numbers is None) != (second.numbers is None):
+        raise RatingsError(
+            f'column {first.name!r}: a {first.kind} in the old table, and a '
+            f'{second.kind} in the new one; write it as before'
+        )
+    if first.numbers is not None and second.numbers is not None:
+        return replace(first, numbers=np.append(first.numbers, second.numbers))
+    values = dict.fromkeys([*first.words, *second.words])
+    place = {value: column for column, value in enumerate(values)}
+    rows = [
+        sorted(place[part.words[value]] for value in part.table.indices[start:end])
+        for part in (first, second)
+        for start, end in pairwise(part.table.indptr)
+    ]
+    members = _table_of_rows(rows, len(values))
+    return replace(first, members=members, values=np.array([*values], object))
+
+
 def _stack(members: csr_array, blank: csr_array) -> csr_array:
     """The rows of both, one table below the other."""
     indptr = np.append(members.indptr, members.indptr[-1])
@@ -419,6 +439,27 @@ class FeatureTable:
         """
         rows = self.ids.encode(ids.index.tolist(), unknown='ignore')
         return FeatureTable(ids, tuple(f.take(rows) for f in self.features))
+
+    def with_rows(self, other: FeatureTable) -> FeatureTable:
+        """Put rows of another table behind those of this one.
+
+        Parameters
+        ----------
+        other : FeatureTable
+            Of other ids. Columns that this table does not have are left out.
+
+        Returns
+        -------
+        FeatureTable
+
+        Raises
+        ------
+        KeyError
+            If a column of this table is missing there.
+        """
+        ids = [*self.ids.index.tolist(), *other.ids.index.tolist()]
+        features = tuple(_joined(f, other[f.name]) for f in self.features)
+        return FeatureTable(Vocabulary(ids, self.ids.name), features)
 
     def to_frame(self) -> pd.DataFrame:
         """The table as people write it, indexed by id.

@@ -44,7 +44,12 @@ from mf_movielens.evaluation import (
 )
 from .export import export_model, user_blocks
 from .factors import Goal, PointPredictor, Predictor, ScoreOrder
-from .features import Feature, FeatureTable, read_features
+from mf_movielens.features import (
+    Feature,
+    FeatureMatrix,
+    FeatureTable,
+    read_features,
+)
 from .item_weights import TargetKind
 from .kinds import Kind
 from mf_movielens.model_file import (
@@ -55,9 +60,12 @@ from mf_movielens.model_file import (
 )
 from mf_movielens.new_users import (
     History,
+    explain_by_features,
     explain_prediction,
+    factors_of,
     read_histories,
     read_history,
+    with_new_items,
 )
 from .python_tables import speaks_arrow
 from .ranking import RankedBlock, top_k
@@ -144,6 +152,21 @@ def _titled(ratings: Ratings, of_items: FeatureTable) -> Ratings:
     return replace(ratings, titles=called)
 
 
+def _side_to_fit(
+    ratings: Ratings, tables: _FeatureTables
+) -> tuple[Ratings, dict[str, np.ndarray]]:
+    """Ratings with the items of a table, and dense features for 'bayes'."""
+    of_items, of_users = tables
+    side = {}
+    if of_items is not None:
+        ratings = ratings.with_items(of_items.ids.index, of_items.titles)
+        matrix = of_items.for_ids(ratings.items).matrix()
+        side['items'] = matrix.values.toarray()
+    if of_users is not None:
+        side['users'] = of_users.for_ids(ratings.users).matrix().values.toarray()
+    return ratings, side
+
+
 def _features_to_fit(
     solver: Solver, ratings: Ratings, tables: _FeatureTables
 ) -> tuple[Ratings, dict[str, Any]]:
@@ -157,6 +180,9 @@ def _features_to_fit(
         inputs['item_features'] = of_items.for_ids(ratings.items).matrix()
     if of_users is not None and 'user_features' in solver.options:
         inputs['user_features'] = of_users.for_ids(ratings.users).matrix()
+    if 'side' in solver.options:
+        ratings, side = _side_to_fit(ratings, tables)
+        inputs |= {'side': side} if side else {}
     return ratings, inputs
 
 # %% ../nbs/17_recommender.ipynb #fcdfa10a
@@ -281,6 +307,8 @@ class Recommender:
             ratings = keep_stars(ratings)
         tables = _read_feature_tables(ratings, item_features, user_features)
         ratings, inputs = _features_to_fit(choice, ratings, tables)
+        if {*inputs} & {*settings}:
+            raise TypeError('give side=…, or tables of items and users, not both')
         resolved = choice.resolve(ratings, settings)
         predictor = choice.fit(ratings, **(settings | inputs | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
@@ -397,6 +425,67 @@ class Recommender:
             ratings.to_csr(),
             plain | {'fingerprint': ratings.fingerprint},
             ratings.titles,
+        )
+
+    def add_items(self, item_features: Any) -> Recommender:
+        """Add items that nobody has rated, by what is known of them.
+
+        Parameters
+        ----------
+        item_features : path, frame or FeatureTable
+            As by `read_features`, with the columns of the table that the model was
+            fitted to. Rows of items that are there already are left out.
+
+        Returns
+        -------
+        Recommender
+            With a row for each new item; the others stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without features of items, or not by ials or blend.
+        KeyError
+            If a column of the fit is missing.
+        RatingsError
+            If the table cannot be read, or its ids are of another kind.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [7, 8, 7], 'rating': 1})
+        >>> books = pd.DataFrame({'item': [7, 8], 'year': [1973, 1971]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), item_features=books)
+        >>> model.add_items(pd.DataFrame({'item': [9], 'year': [1972]}))
+        Recommender (ranking by ials): 64 factors, 3 ratings of 3 items by 2 users
+        """
+        old, factors = self.item_features, factors_of(self.predictor)
+        if old is None or factors is None or factors.item_map is None:
+            raise ValueError(
+                'this model was fitted without features of items, so it can say '
+                'nothing of new ones; fit it with item_features=…, by ials or blend'
+            )
+        table = read_features(item_features, 'item')
+        is_new = self.items.encode(table.ids.index.tolist(), 'ignore') < 0
+        ids = table.ids.index[is_new].tolist()
+        items = Vocabulary([*self.items.index.tolist(), *ids], self.items.name)
+        new = table.for_ids(Vocabulary(ids, self.items.name)) if ids else table
+        features = new.matrix(like=factors.item_map.names)
+        if not ids:
+            return self
+        titles = self.titles
+        if titles is not None:
+            called = new.titles or {}
+            added = np.array([str(called.get(id, id)) for id in ids], object)
+            titles = np.append(titles, added)
+        shape = len(self.users), len(items)
+        parts = self.seen.data, self.seen.indices, self.seen.indptr
+        return replace(
+            self,
+            predictor=with_new_items(self.predictor, features),
+            items=items,
+            seen=csr_array(parts, shape=shape),
+            titles=titles,
+            item_features=old.with_rows(new),
         )
 
     def with_features(
@@ -949,8 +1038,9 @@ class Recommender:
             (if there are titles) and score. The score is a rating, if the model
             predicts ratings. Otherwise only the order has a meaning; 0 says that
             nothing speaks for the item. If the model gives intervals, mean_low and
-            mean_high are their ends. Its ``attrs`` hold unknown_users and
-            unknown_items, the lists of what was left out.
+            mean_high are their ends. If there are items that nobody has rated, and a
+            table of items, is_new says which they are. Its ``attrs`` hold
+            unknown_users and unknown_items, the lists of what was left out.
 
         Raises
         ------
@@ -1397,9 +1487,16 @@ class Recommender:
         return _recommend_together(self, members, how, options)
 
     def explain(
-        self, user: Any, item: Any, unknown: Literal['raise', 'ignore'] = 'raise'
+        self,
+        user: Any,
+        item: Any,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+        by: Literal['auto', 'ratings', 'features'] = 'auto',
     ) -> pd.DataFrame:
         """Take a prediction or a score apart into what each rating contributes.
+
+        That of an item that nobody has rated is taken apart into what each of its
+        features contributes, if the model was fitted to features.
 
         Parameters
         ----------
@@ -1410,14 +1507,18 @@ class Recommender:
         unknown : {'raise', 'ignore'}
             Whether an unknown item among the ratings of a new user is an error, or is
             left out.
+        by : {'auto', 'ratings', 'features'}
+            The ratings of the user, or the features of the item. By default features
+            of items that nobody has rated, and ratings otherwise.
 
         Returns
         -------
         DataFrame
             part, item, title (if there are titles), rating and stars, which sum to the
             prediction; or score, if the model ranks. First come the parts that are the
-            same for all users, then the ratings that contribute most. Its ``attrs``
-            hold item, the id, and unknown_items, the list of what was left out.
+            same for all users, then the ratings that contribute most. By features:
+            part, feature and score. Its ``attrs`` hold item, the id, and
+            unknown_items, the list of what was left out.
 
         Raises
         ------
@@ -1446,9 +1547,14 @@ class Recommender:
         else:
             user_ix = _user_row(self, user)
             history = _known_history(self.seen, user_ix)
-        parts = explain_prediction(
-            self.predictor, self.catalog, item_ix, history, user_ix
-        )
+        check_choice('by', by, ['auto', 'ratings', 'features'])
+        if by == 'features' or (by == 'auto' and _is_known_by_features(self, item_ix)):
+            row = _features_of_item(self, item_ix)
+            parts = explain_by_features(self.predictor, row, item_ix, history, user_ix)
+        else:
+            parts = explain_prediction(
+                self.predictor, self.catalog, item_ix, history, user_ix
+            )
         id = self.items.decode([item_ix]).tolist()[0]
         parts.attrs = {'item': id, 'unknown_items': [*history.unknown]}
         return parts
@@ -1697,6 +1803,22 @@ def _user_rows(
     return rows[rows >= 0], _ids_without_row(ids, rows)
 
 
+def _is_known_by_features(model: Recommender, item_ix: int) -> bool:
+    """Whether an item has no ratings, and the model was fitted to features."""
+    is_new = not model.item_counts[item_ix]
+    has_map = factors_of(model.predictor) is not None
+    return bool(is_new and has_map and model.item_features is not None)
+
+
+def _features_of_item(model: Recommender, item_ix: int) -> FeatureMatrix:
+    """One row: the features of an item, numbered as in the fit."""
+    table, factors = model.item_features, factors_of(model.predictor)
+    if table is None or factors is None or factors.item_map is None:
+        return FeatureMatrix((), csr_array((1, 0), dtype='float32'))
+    one = Vocabulary(model.items.index[[item_ix]].tolist(), model.items.name)
+    return table.for_ids(one).matrix(like=factors.item_map.names)
+
+
 def _user_row(model: Recommender, user: Any) -> int:
     if np.iterable(user) and not isinstance(user, str):
         raise TypeError(f'one user is asked for, not {user!r}')
@@ -1810,6 +1932,8 @@ class _Options(NamedTuple):
     level: float
     unknown_items: list[Any]
     """Candidates that were left out."""
+    marks_new: bool = False
+    """Whether to say which items nobody has rated."""
 
 
 def _read_rules(
@@ -1848,7 +1972,8 @@ def _options(
         ids = _id_list(asked.candidates, 'candidates')
         others = _ids_without_row(ids, model.catalog.encode(ids, unknown))
     rules = _read_rules(model, asked, unknown)
-    return _Options(model.catalog, k, exclude_seen, rules, by, level, others)
+    marks_new = model.item_features is not None and not model.item_counts.all()
+    return _Options(model.catalog, k, exclude_seen, rules, by, level, others, marks_new)
 
 
 def _join_blocks(blocks: list[RankedBlock]) -> RankedBlock:
@@ -1878,6 +2003,8 @@ def _recommend(
     columns |= options.catalog.columns(found.item_ix)
     columns['score'] = predictor.to_ratings(found.score)
     columns |= predictor.interval_columns(users, found.item_ix, options.level)
+    if options.marks_new:
+        columns['is_new'] = options.catalog.item_counts[found.item_ix] == 0
     if rules.popularity_discount:
         # What was taken off has put the items in order, and is no part of a score.
         scores = predictor.predict(users, found.item_ix)
