@@ -462,7 +462,10 @@ def test_the_share_of_new_ratings_grows(old, more):
         settings = model.settings
         shares.append(settings['n_ratings_since_fit'] / model.seen.nnz)
     assert shares == [200 / 700, 400 / 900] and settings['n_updates'] == 2
-    assert '28.6% of all ratings' in lines[0] and 'fit the model anew' in lines[1]
+    assert (
+        '28.6% of all ratings' in lines[0]
+        and 'fit the model to all ratings' in lines[1]
+    )
     few = update(fit(old, 'ials'), more.iloc[:5])
     assert few.settings['n_ratings_since_fit'] == 5
     summary = model.summary()
@@ -838,3 +841,16 @@ def test_the_command_tells_a_history(typed, old, tmp_path):
     assert len(out.splitlines()) == 3
     code, _, err = typed('history', 999, '-m', 'model.npz')
     assert code == 2 and 'user 999 is not among' in err
+
+
+def test_iterations_alone_are_said(old):
+    model = fit(old, 'ials')
+    lines = []
+    again = model.update(encode(old), n_iterations=2, say=lines.append)
+    assert lines == [lines[0]] and '2 iterations over all rows' in lines[0]
+    assert 'stays as it is' not in lines[0]
+    assert not np.array_equal(
+        again.predictor.item_factors, model.predictor.item_factors
+    )
+    model.update(encode(old), say=lines.append)
+    assert 'stays as it is' in lines[1]
