@@ -1226,3 +1226,25 @@ def test_a_fault_of_the_program_is_one_line_and_a_report(run, home, model, monke
     p = run('recommend', 1, '--model', model)
     assert p.returncode == 1 and 'in broken' in p.stderr
     assert p.stderr.splitlines()[-1].startswith('error: this is a fault')
+
+
+def test_new_items_are_recommended_and_explained_by_features(run, tmp_path):
+    rng = np.random.default_rng(0)
+    genre, taste = rng.integers(4, size=80), rng.integers(4, size=120)
+    likes = rng.random((120, 80)) < np.where(taste[:, None] == genre, 0.6, 0.05)
+    likes[:, 70:] = False
+    user, item = np.nonzero(likes)
+    stars = rng.integers(3, 6, len(user))
+    rows = pd.DataFrame({'user': user, 'item': item, 'rating': stars})
+    rows.to_csv(tmp_path / 'r.csv', index=False)
+    films = pd.DataFrame({'item': range(80), 'genre': np.array([*'abcd'])[genre]})
+    films.to_csv(tmp_path / 'films.csv', index=False)
+    words = ('--kind', 'stars', '--item-features', 'films.csv', '--no-evaluate')
+    assert run('train', 'r.csv', *words).returncode == 0
+    fan = next(u for u in range(120) if taste[u] in genre[70:])
+    asked = ('recommend', fan, '-k', 1, '--where', 'n_ratings == 0', '--json')
+    (best,) = json.loads(run(*asked).stdout)
+    assert best['is_new'] and genre[best['item']] == taste[fan]
+    parts = json.loads(run('explain', fan, best['item'], '--json').stdout)
+    feature = f'genre: {"abcd"[taste[fan]]}'
+    assert [p['feature'] for p in parts if p['part'] == 'a feature'] == [feature]
