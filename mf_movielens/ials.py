@@ -428,12 +428,12 @@ def fit_ials(
         Days after which a rating weighs half as much as a new one; without it, age
         does not matter. The ratings must have timestamps.
     item_features, user_features : FeatureMatrix, sparse matrix or array_like, optional
-        (n_items, n_columns) and (n_users, n_columns), of about the same size in all
-        columns. Factors are then regularized towards a linear map of them, and rows
+        (n_items, n_columns) and (n_users, n_columns), with columns on a similar
+        scale. Factors are then regularized towards a linear map of them, and rows
         without ratings follow from their features.
     feature_reg : float
-        L2 regularization of these maps: a feature that so many average rows have
-        counts half. Above 0.
+        L2 regularization of these maps, in rows: with 20, the effect of a feature that
+        20 average rows have is halved. Above 0.
 
     Returns
     -------

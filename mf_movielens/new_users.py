@@ -362,7 +362,7 @@ def _equations_of(factors: Factors, item_ix: int, history: History) -> _Equation
         )
     if factors.regularization is None:
         raise ValueError(
-            'these factors were not fitted by least squares over all pairs, '
+            'the regularization of these factors is not known, '
             'so they can neither be fitted to new users nor explained'
         )
     make_equations = _EQUATIONS[factors.link]
@@ -376,7 +376,7 @@ def _sum_of(
     """A prediction as a sum, in the way of the predictor's class."""
     raise ValueError(
         'the mean of many samples is no sum that can be taken apart; '
-        'a model that is one is fitted by als or ials'
+        'models by als, ials, ease, knn or blend can be explained'
     )
 
 
@@ -452,7 +452,7 @@ def explain_prediction(
     Parameters
     ----------
     predictor : Predictor
-        `Factors` that were fitted by least squares, or `ItemWeights`.
+        `Factors` that were fitted by least squares, `ItemWeights` or a `Blend`.
     catalog : Catalog
         Names the items.
     item_ix : int
