@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -85,5 +86,25 @@ def kill_and_resume():
                 n_kills += kill_after_checkpoint(process, checkpoint)
             process.communicate(timeout=120)
         assert n_kills == 3
+
+    return run
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Call the command in this process: exit code, output and errors."""
+    from mf_movielens.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
+            capsys.readouterr()
+            try:
+                code = main() or 0
+            except SystemExit as end:
+                code = end.code or 0
+        return code, *capsys.readouterr()
 
     return run

@@ -324,7 +324,7 @@ def test_a_closed_pipe_is_no_traceback(run, model):
 def in_a_terminal(words, cwd, env, answers=(), until=None):
     """Run the command in a terminal: what it shows, and its exit code.
 
-    Each answer is typed when the text before it has been shown.
+    Each answer is call when the text before it has been shown.
     """
     pid, fd = pty.fork()
     if pid == 0:
@@ -815,22 +815,6 @@ def test_what_was_understood_is_said_first(run, stars):
     assert explained.startswith("user 7, 'Dune' (id 1)\n")
 
 
-@pytest.fixture
-def typed(monkeypatch, capsys, tmp_path):
-    "(exit code, output, errors) of a command, in this process."
-    from mf_movielens.cli import main
-
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code or 0, *capsys.readouterr()
-
-    return call
-
-
 DAY = 86_400
 
 
@@ -857,12 +841,12 @@ def timed(tmp_path_factory):
     return path, model, table[is_test], ratings
 
 
-def test_evaluate_uses_the_timestamps_of_a_file(typed, timed, tmp_path):
+def test_evaluate_uses_the_timestamps_of_a_file(call, timed, tmp_path):
     path, model, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     predicted = model.predict(test, timestamp=test.timestamp.to_numpy())
     rmse = np.sqrt(np.mean((predicted - test.rating) ** 2))
-    code, out, err = typed('evaluate', 'test.csv', '-m', path, '--json')
+    code, out, err = call('evaluate', 'test.csv', '-m', path, '--json')
     found = json.loads(out)
     assert (code, 'note' in err) == (0, False)
     assert np.isclose(found['rmse'], rmse)
@@ -870,7 +854,7 @@ def test_evaluate_uses_the_timestamps_of_a_file(typed, timed, tmp_path):
     covered = (inside.low <= test.rating) & (test.rating <= inside.high)
     assert np.isclose(found['covered_90'], covered.mean())
     words = ['evaluate', 'test.csv', '-m', path, '--json']
-    code, out, err = typed(*words, '--timestamp-column', 'none')
+    code, out, err = call(*words, '--timestamp-column', 'none')
     untimed = json.loads(out)
     assert 'note: the model knows of time' in err
     expected = np.sqrt(np.mean((model.predict(test) - test.rating) ** 2))
@@ -904,11 +888,11 @@ def test_the_report_of_train_is_without_time_throughout(timed):
     assert report.interval_coverage == expected != timed_coverage
 
 
-def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tmp_path):
+def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(call, timed, tmp_path):
     path, model, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     words = ['predict', '--pairs', 'test.csv', '-m', path, '--json']
-    code, out, err = typed(*words)
+    code, out, err = call(*words)
     assert code == 0
     assert err.startswith('test.csv: ') and err.count('\n') == 1
     found = pd.DataFrame(json.loads(out))
@@ -920,7 +904,7 @@ def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tm
     assert np.allclose(found.low, model.intervals(test, timestamp=times).low)
     chances = model.probabilities(test, timestamp=times)
     assert np.allclose(found['P(5)'], chances[5.0])
-    code, out, err = typed(*words, '--timestamp-column', 'none')
+    code, out, err = call(*words, '--timestamp-column', 'none')
     assert 'note: these pairs have no timestamps' in err
     predictions = [row['prediction'] for row in json.loads(out)]
     assert np.allclose(predictions, model.predict(test))
@@ -929,31 +913,31 @@ def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(typed, timed, tm
     half_known = half_known.drop(columns='rating')
     half_known.to_csv(tmp_path / 'test.csv', index=False)
     words += ['--rating-column', 'none']
-    code, out, err = typed(*words)
+    code, out, err = call(*words)
     assert (code, out) == (2, '')
     assert '999' in err and '--unknown ignore' in err
-    code, out, err = typed(*words, '--unknown', 'ignore')
+    code, out, err = call(*words, '--unknown', 'ignore')
     again = pd.DataFrame(json.loads(out))
     assert 'note: 2 pairs are unknown' in err
     assert again.equals(found.drop(columns='rating'))
 
 
-def test_predict_for_a_moment(typed, timed):
+def test_predict_for_a_moment(call, timed):
     path, model, _, _ = timed
     words = ['predict', 3, 4, 5, '-m', path, '--json', '--timestamp']
     odd_day = DAY * 10_001
     expected = model.predict(3, [4, 5], timestamp=odd_day)
     for moment in (odd_day, '1997-05-20', '1997-05-20 00:00:00'):
-        code, out, _ = typed(*words, moment)
+        code, out, _ = call(*words, moment)
         assert code == 0
         predictions = [row['prediction'] for row in json.loads(out)]
         assert np.allclose(predictions, expected)
     assert (expected < 3).all()
     for wrong in ('soon', '1997-13-45', '9' * 30):
-        assert typed(*words, wrong)[0] == 2
+        assert call(*words, wrong)[0] == 2
 
 
-def test_predict_takes_a_user_with_items_or_a_file(typed, timed, tmp_path):
+def test_predict_takes_a_user_with_items_or_a_file(call, timed, tmp_path):
     path, _, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)
     for words in (
@@ -963,24 +947,24 @@ def test_predict_takes_a_user_with_items_or_a_file(typed, timed, tmp_path):
         ['predict', '--pairs', 'test.csv', '--timestamp', '5'],
         ['predict', '--pairs', 'nowhere.csv'],
     ):
-        code, out, _ = typed(*words, '-m', path)
+        code, out, _ = call(*words, '-m', path)
         assert (code, out) == (2, '')
 
 
-def test_a_model_without_time_leaves_timestamps_alone(typed, stars, tmp_path):
+def test_a_model_without_time_leaves_timestamps_alone(call, stars, tmp_path):
     test = pd.DataFrame({'user': [7, 8], 'item': [2, 1], 'rating': [4, 5]})
     test.to_csv(tmp_path / 'bare.csv', index=False)
     test.assign(timestamp=[5, 6]).to_csv(tmp_path / 'dated.csv', index=False)
     for words in (['evaluate'], ['predict', '--pairs']):
         bare, dated = (
-            typed(*words, name, '-m', stars, '--json')
+            call(*words, name, '-m', stars, '--json')
             for name in ('bare.csv', 'dated.csv')
         )
         assert bare[:2] == dated[:2]
         assert bare[0] == 0
     assert (
         'makes nothing of timestamps'
-        in typed('predict', 7, 2, '--timestamp', 5, '-m', stars)[2]
+        in call('predict', 7, 2, '--timestamp', 5, '-m', stars)[2]
     )
 
 
@@ -1010,12 +994,12 @@ def recall_of(model, test, liked):
 
 
 @pytest.mark.parametrize('liked', [None, 4, 9.5])
-def test_stars_judge_a_model_of_likes(typed, likes_and_stars, tmp_path, liked):
+def test_stars_judge_a_model_of_likes(call, likes_and_stars, tmp_path, liked):
     path, model, test = likes_and_stars
     test.to_csv(tmp_path / 'test.csv', index=False)
     option = [] if liked is None else ['--liked', liked]
     words = ['evaluate', 'test.csv', '-m', path, '--json', *option]
-    code, out, err = typed(*words)
+    code, out, err = call(*words)
     found = json.loads(out)
     threshold = 7.5 if liked is None else liked
     recall, n_users = recall_of(model, test, threshold)
@@ -1026,7 +1010,7 @@ def test_stars_judge_a_model_of_likes(typed, likes_and_stars, tmp_path, liked):
     assert f'a rating of {threshold:g} or more counts as liked (--liked' in err
 
 
-def test_what_counts_as_liked_can_be_set_for_stars(typed, likes_and_stars, tmp_path):
+def test_what_counts_as_liked_can_be_set_for_stars(call, likes_and_stars, tmp_path):
     from mf_movielens.encoding import Ratings
     from mf_movielens.recommender import Recommender
 
@@ -1050,15 +1034,15 @@ def test_what_counts_as_liked_can_be_set_for_stars(typed, likes_and_stars, tmp_p
     own = model.save(tmp_path / 'o' / 'model.npz')
     held_out.assign(rating=20 * held_out.rating).to_csv('percent.csv', index=False)
     words = ['evaluate', 'percent.csv', '-m', own, '--json']
-    code, out, err = typed(*words)
+    code, out, err = call(*words)
     assert (code, out) == (2, '')
     assert 'outside the scale of the model, 1 to 5' in err and '--liked' in err
-    found = json.loads(typed(*words, '--liked', 80)[1])
+    found = json.loads(call(*words, '--liked', 80)[1])
     expected = recall_of(model, held_out, 4)
     assert np.allclose([found['recall'], found['users']], expected)
     for wrong in ('nan', 'inf'):
-        assert typed(*words, '--liked', wrong)[0] == 2
-    nothing = typed(*words, '--liked', 101)
+        assert call(*words, '--liked', wrong)[0] == 2
+    nothing = call(*words, '--liked', 101)
     assert nothing[0] == 0 and 'nothing counts as liked' in nothing[2]
 
 
@@ -1103,10 +1087,10 @@ def test_counts_do_not_judge_predicted_ratings(stars):
         Recommender.load(stars).evaluate(Ratings.from_frame(test, kind='counts'))
 
 
-def test_predicted_ratings_are_judged_on_their_own_scale(typed, stars, tmp_path):
+def test_predicted_ratings_are_judged_on_their_own_scale(call, stars, tmp_path):
     "An error in stars cannot be computed from percents."
     (tmp_path / 'percent.csv').write_text('user,item,rating\n7,2,80\n8,1,100\n')
-    code, _, err = typed('evaluate', 'percent.csv', '-m', stars, '--liked', 80)
+    code, _, err = call('evaluate', 'percent.csv', '-m', stars, '--liked', 80)
     assert code == 2
     assert 'outside the scale' in err
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from mf_movielens import cli
 from mf_movielens.als import als_objective, fit_als
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.ials import fit_ials, ials_objective
@@ -251,23 +249,6 @@ def test_an_update_would_take_old_ratings_for_new_ones(ratings):
     decayed = Recommender.fit(ratings, n_factors=2, half_life=9)
     with pytest.raises(ValueError, match='half_life=9.*fit it anew'):
         decayed.update(more)
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """The command in this process: exit code, output and errors."""
-
-    def run(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as e:
-            code = e.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_the_command_weighs_by_age(call, ratings, tmp_path):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import pytrec_eval
 
-from mf_movielens import cli
 from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
 from mf_movielens.recommender import Recommender
 from mf_movielens.splits import user_split
@@ -305,22 +302,6 @@ def test_nothing_new_leaves_rows_without_metrics(models, split):
     rows = models['ials'].evaluate_users(split.train)
     assert rows.relevant.sum() == 0 and rows.ndcg.isna().all()
     assert (rows.seen == rows.ratings).all()
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """The command in this process: exit code, output and errors."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as e:
-            code = e.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import load_npz
 
-from mf_movielens import cli, export
+from mf_movielens import export
 from mf_movielens.encoding import Ratings, UnknownIdError
 from mf_movielens.export import to_vectors
 from mf_movielens.factors import Factors
@@ -307,23 +306,6 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
             write_table(path, blocks())
         assert path.read_bytes() == before
     assert len([*tmp_path.iterdir()]) == 2
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """The command in this process: exit code, output and errors."""
-
-    def run(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as e:
-            code = e.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

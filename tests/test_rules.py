@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.sparse import csr_array
 
-from mf_movielens.cli import main
 from mf_movielens.encoding import Ratings
 from mf_movielens.features import read_features
 from mf_movielens.recommender import Recommender
@@ -297,23 +295,6 @@ def test_a_quota_beyond_the_first_hundred_is_found():
         lambda r: np.eye(len(r)),
     )
     assert next(blocks).item_ix.tolist() == [0, 1, 491, 492]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """(exit code, output, errors) of a command."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        capsys.readouterr()
-        try:
-            code = main() or 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_the_same_on_the_command_line(call, ratings, tmp_path):

@@ -1,7 +1,6 @@
 """An updated model is exact where it was refitted, and the same everywhere else."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -682,49 +681,33 @@ def test_other_predictors_are_refused():
         update_predictor(object(), None, {})
 
 
-@pytest.fixture
-def typed(monkeypatch, capsys, tmp_path):
-    "(exit code, output, errors) of a command, in this process."
-    from mf_movielens.cli import main
-
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, 'argv', ['mf-movielens', *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code or 0, *capsys.readouterr()
-
-    return call
-
-
-def test_the_command_updates_a_model_in_place(typed, old, more, tmp_path):
+def test_the_command_updates_a_model_in_place(call, old, more, tmp_path):
     model = fit(old, 'ials')
     path = model.save(tmp_path / 'model.npz')
     more.to_csv('more.csv', index=False)
-    code, out, err = typed('update', 'model.npz', 'more.csv')
+    code, out, err = call('update', 'model.npz', 'more.csv')
     assert (code, err) == (0, '') and 'saved in model.npz' in out
     assert '400 new ratings, 10 new users, 5 new items' in out
     expected, found = update(model, more), Recommender.load(path)
     assert found.settings == expected.settings
     for name, array in arrays_of(found).items():
         assert (array == arrays_of(expected)[name]).all(), name
-    code, out, _ = typed('update', 'model.npz', 'more.csv', '--json')
+    code, out, _ = call('update', 'model.npz', 'more.csv', '--json')
     assert json.loads(out)['new_ratings'] == 0 and json.loads(out)['n_updates'] == 1
-    code, out, _ = typed('info', '-m', 'model.npz', '--json')
+    code, out, _ = call('info', '-m', 'model.npz', '--json')
     assert json.loads(out)['n_ratings_since_fit'] == 400
 
 
-def test_the_command_can_save_elsewhere_and_iterate(typed, old, more, tmp_path):
+def test_the_command_can_save_elsewhere_and_iterate(call, old, more, tmp_path):
     model = fit(old, 'ials')
     model.save(tmp_path / 'model.npz')
     before = (tmp_path / 'model.npz').read_bytes()
     more.to_csv('more.csv', index=False)
     words = ['update', 'model.npz', 'more.csv', '--out', 'new.npz']
-    code, out, _ = typed(*words, '--n-iterations', 2, '--json')
+    code, out, _ = call(*words, '--n-iterations', 2, '--json')
     assert code == 0 and json.loads(out)['new_ratings'] == 400
     assert (tmp_path / 'model.npz').read_bytes() == before
-    assert typed(*words[:-1], 'kept.npz', '--keep-items')[0] == 0
+    assert call(*words[:-1], 'kept.npz', '--keep-items')[0] == 0
     kept = arrays_of(Recommender.load('kept.npz'))['item_factors'][:35]
     assert (kept == arrays_of(model)['item_factors']).all()
     found = arrays_of(Recommender.load('new.npz'))['item_factors']
@@ -732,28 +715,28 @@ def test_the_command_can_save_elsewhere_and_iterate(typed, old, more, tmp_path):
     assert (found == expected).all()
 
 
-def test_a_model_is_saved_under_a_name_for_it(typed, old, more, tmp_path):
+def test_a_model_is_saved_under_a_name_for_it(call, old, more, tmp_path):
     fit(old, 'ials').save(tmp_path / 'model.npz')
     more.to_csv('more.csv', index=False)
-    code, _, err = typed('update', 'model.npz', 'more.csv', '--out', 'new')
+    code, _, err = call('update', 'model.npz', 'more.csv', '--out', 'new')
     assert code == 2 and '--out new: name a file that ends in .npz' in err
-    code, _, err = typed('update', 'nowhere', 'more.csv')
+    code, _, err = call('update', 'nowhere', 'more.csv')
     assert code == 2 and 'no model at nowhere' in err
     assert not (tmp_path / 'new').exists()
     (tmp_path / 'new').mkdir()
-    assert typed('update', 'model.npz', 'more.csv', '--out', 'new')[0] == 0
+    assert call('update', 'model.npz', 'more.csv', '--out', 'new')[0] == 0
     assert Recommender.load('new/model.npz').seen.nnz == 900
 
 
-def test_a_folder_of_train_is_a_model(typed, old, more, tmp_path):
+def test_a_folder_of_train_is_a_model(call, old, more, tmp_path):
     (tmp_path / 'kept').mkdir()
     fit(old, 'als').save(tmp_path / 'kept/model.npz')
     more.to_csv('more.csv', index=False)
-    assert typed('update', 'kept', 'more.csv')[0] == 0
+    assert call('update', 'kept', 'more.csv')[0] == 0
     assert Recommender.load('kept/model.npz').seen.nnz == 900
 
 
-def test_the_options_of_a_table_are_those_of_train(typed, old, more, tmp_path):
+def test_the_options_of_a_table_are_those_of_train(call, old, more, tmp_path):
     fit(old, 'ials').save(tmp_path / 'model.npz')
     strange = more.rename(columns={'user': 'who', 'item': 'what', 'rating': 'stars'})
     strange = pd.concat([strange, strange[:1].assign(stars=5)])
@@ -768,9 +751,9 @@ def test_the_options_of_a_table_are_those_of_train(typed, old, more, tmp_path):
         'stars',
     ]
     words += ['--decimal', ',', '--separator', ';']
-    code, _, err = typed('update', 'model.npz', 'more.txt', *words)
+    code, _, err = call('update', 'model.npz', 'more.txt', *words)
     assert code == 2 and '--duplicates last' in err
-    code, _, err = typed(
+    code, _, err = call(
         'update', 'model.npz', 'more.txt', *words, '--duplicates', 'last'
     )
     assert (code, err) == (0, '')
@@ -780,13 +763,13 @@ def test_the_options_of_a_table_are_those_of_train(typed, old, more, tmp_path):
     assert now.seen.nnz == 900 and mine[first['item']] == 5
 
 
-def test_the_rule_for_pairs_that_were_rated_before_is_an_option(typed, old, tmp_path):
+def test_the_rule_for_pairs_that_were_rated_before_is_an_option(call, old, tmp_path):
     known = pd.concat([old[(old.user != 3) | (old.item != 5)], pair(5.0)])
     fit(known, 'ials').save(tmp_path / 'model.npz')
     pair(2.0).to_csv('more.csv', index=False)
-    code, _, err = typed('update', 'model.npz', 'more.csv', '--duplicates', 'raise')
+    code, _, err = call('update', 'model.npz', 'more.csv', '--duplicates', 'raise')
     assert code == 2 and '--duplicates last' in err
-    assert typed('update', 'model.npz', 'more.csv', '--duplicates', 'mean')[0] == 0
+    assert call('update', 'model.npz', 'more.csv', '--duplicates', 'mean')[0] == 0
     mine = Recommender.load('model.npz').history(3).set_index('item').rating
     assert mine[5] == 3.5
 
@@ -803,18 +786,18 @@ def test_the_rule_for_pairs_that_were_rated_before_is_an_option(typed, old, tmp_
     ],
 )
 def test_a_refused_update_leaves_the_file(
-    typed, old, tmp_path, kind, table, words, said
+    call, old, tmp_path, kind, table, words, said
 ):
     path = fit(old, 'ials', kind).save(tmp_path / 'model.npz')
     before = path.read_bytes()
     (tmp_path / 'more.csv').write_text(table)
-    code, _, err = typed('update', 'model.npz', 'more.csv', *words)
+    code, _, err = call('update', 'model.npz', 'more.csv', *words)
     assert code == 2 and said in err and err.count('\n') == 1, err
     assert path.read_bytes() == before
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(
-    typed, old, more, tmp_path, monkeypatch
+    call, old, more, tmp_path, monkeypatch
 ):
     path = fit(old, 'ials').save(tmp_path / 'model.npz')
     before = path.read_bytes()
@@ -824,22 +807,22 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(np.lib.format, 'write_array', full)
-    code, _, err = typed('update', 'model.npz', 'more.csv')
+    code, _, err = call('update', 'model.npz', 'more.csv')
     assert code == 1 and 'No space' in err
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ['model.npz', 'more.csv']
 
 
-def test_the_command_tells_a_history(typed, old, tmp_path):
+def test_the_command_tells_a_history(call, old, tmp_path):
     model = fit(old, 'ials')
     model.save(tmp_path / 'model.npz')
-    code, out, _ = typed('history', 3, '-m', 'model.npz', '--json')
+    code, out, _ = call('history', 3, '-m', 'model.npz', '--json')
     assert json.loads(out) == model.history(3).to_dict('records')
     mine = old[old.user == 3].set_index('item').rating
     assert {row['item']: row['rating'] for row in json.loads(out)} == mine.to_dict()
-    code, out, _ = typed('history', 3, '-m', 'model.npz', '-k', 2)
+    code, out, _ = call('history', 3, '-m', 'model.npz', '-k', 2)
     assert len(out.splitlines()) == 3
-    code, _, err = typed('history', 999, '-m', 'model.npz')
+    code, _, err = call('history', 999, '-m', 'model.npz')
     assert code == 2 and 'user 999 is not among' in err
 
 
