@@ -32,9 +32,10 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
            'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'WhereOption', 'ExcludeOption',
-           'AtLeastOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE',
-           'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend', 'export', 'predict',
-           'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
+           'AtLeastOption', 'AboutOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption',
+           'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
+           'export', 'predict', 'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate',
+           'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
@@ -286,6 +287,14 @@ AtLeastOption = Annotated[
         '--at-least',
         help='A number and a condition, such as "2 genre == \'Comedy\'": so many items '
         'of a list meet it. May be given several times.',
+    ),
+]
+AboutOption = Annotated[
+    list[str] | None,
+    _option(
+        '--about',
+        help='What else is known of the person, such as age=25, if the model was '
+        'trained with --user-features. May be given several times.',
     ),
 ]
 DiversityOption = Annotated[
@@ -1984,6 +1993,21 @@ def _ask_ratings(
     return ratings
 
 # %% ../nbs/25_cli.ipynb #99cee716
+def _parse_features(words: list[str] | None) -> dict[str, str] | None:
+    """What is known of a person, of words such as 'age=25'."""
+    if not words:
+        return None
+    features: dict[str, str] = {}
+    for word in words:
+        name, sign, value = (part.strip() for part in word.partition('='))
+        if not (name and sign and value):
+            raise UsageError(f'--about {word!r}: write a column, =, and what it holds')
+        if name in features:
+            raise UsageError(f'--about {word!r}: {name} is said twice')
+        features[name] = value
+    return features
+
+
 @app.command(
     epilog='Examples:  mf-movielens rate  ·  '
     'mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2'
@@ -2006,6 +2030,7 @@ def rate(
             'out and name them.'
         ),
     ] = 'raise',
+    about: AboutOption = None,
     where: WhereOption = None,
     exclude: ExcludeOption = None,
     at_least: AtLeastOption = None,
@@ -2022,12 +2047,12 @@ def rate(
     if ratings:
         by_row = _read_ratings(loaded, ratings, unknown, as_json)
     else:
-        by_row = _ask_ratings(loaded)
+        by_row = {} if about else _ask_ratings(loaded)
     predictor = loaded.predictor
     preferences = to_preference(
         list(by_row.values()), predictor.scale, predictor.rating_kind
     )
-    if loaded.goal == 'ranking' and not preferences.any():
+    if loaded.goal == 'ranking' and not (preferences.any() or about):
         print(
             'note: no rating is above the lowest, so these are the most popular items',
             file=sys.stderr,
@@ -2036,7 +2061,8 @@ def rate(
     order: Any = by
     words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
     rules = _rules_of(loaded, words)
-    frame = loaded.fold_in(history, k, by=order, **rules)
+    features = _parse_features(about)
+    frame = loaded.fold_in(history, k, by=order, user_features=features, **rules)
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
 
 # %% ../nbs/25_cli.ipynb #3860e927

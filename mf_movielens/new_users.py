@@ -5,6 +5,7 @@
 # %% ../nbs/18_new_users.ipynb #30f46b5b
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatch
@@ -16,7 +17,7 @@ from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['History', 'Histories', 'read_history', 'read_histories', 'explain_prediction', 'with_new_items', 'factors_of',
-           'explain_by_features']
+           'explain_by_features', 'user_map_of', 'read_user_features']
 
 # %% ../nbs/18_new_users.ipynb #60ab4b07
 from .blend import Blend
@@ -25,6 +26,7 @@ from mf_movielens.encoding import (
     ID_COLUMNS,
     Ratings,
     RatingsError,
+    Vocabulary,
     build_csr,
     find_id_column,
     scale_unit,
@@ -32,6 +34,8 @@ from mf_movielens.encoding import (
 )
 from .factors import Factors, Predictor, pair_weights
 from .feature_maps import FeatureMap
+from .features import FeatureMatrix, FeatureTable, read_features
+from .file_layout import list_names
 from .item_weights import ItemWeights
 from .least_squares import Regularization
 from .validation import to_float32
@@ -45,6 +49,8 @@ __all__ = [
     'factors_of',
     'read_histories',
     'read_history',
+    'read_user_features',
+    'user_map_of',
     'with_new_items',
 ]
 
@@ -661,3 +667,110 @@ def _parts_by_features(
         *parts,
         _FeaturePart('features it does not have', value=absent),
     ]
+
+# %% ../nbs/18_new_users.ipynb #5b1c3a36
+@singledispatch
+def user_map_of(predictor: Predictor) -> FeatureMap | None:
+    """What a predictor has learnt of features of users; None without any.
+
+    Examples
+    --------
+    >>> user_map_of(popular) is None  # doctest: +SKIP
+    True
+    """
+    return None
+
+
+@user_map_of.register(Factors)
+def _own_user_map(factors: Factors) -> FeatureMap | None:
+    return factors.user_map
+
+
+@user_map_of.register(Blend)
+def _user_map_of_blend(blend: Blend) -> FeatureMap | None:
+    return blend.factors.user_map
+
+
+def read_user_features(
+    features: Any,
+    known: FeatureTable | None,
+    feature_map: FeatureMap | None,
+    user_ids: np.ndarray | None,
+) -> FeatureMatrix:
+    """Read what is known of new users, besides their ratings.
+
+    Parameters
+    ----------
+    features : mapping, Series, path, frame or FeatureTable
+        By the names of the columns, what is known of one person; or a table of several
+        people with a column of their ids.
+    known : FeatureTable or None
+        The table that the model was fitted to.
+    feature_map : FeatureMap or None
+        What it learnt of it.
+    user_ids : ndarray or None
+        (n,) ids of the people who have rated something; None for one without a name.
+
+    Returns
+    -------
+    FeatureMatrix
+        A row for each person, with the columns of the fit.
+
+    Raises
+    ------
+    ValueError
+        If the model was fitted without features of users, or a name or a category is
+        not that of the table.
+    TypeError
+        If there are a table and one person, or a mapping and several.
+    RatingsError
+        If the table cannot be read.
+
+    Examples
+    --------
+    >>> read_user_features({'age': 25}, table, user_map, None)  # doctest: +SKIP
+    """
+    if feature_map is None or known is None:
+        raise ValueError(
+            'this model was fitted without features of users, so they say nothing; fit '
+            'it with user_features=…, by ials or blend'
+        )
+    kinds: dict[str, Any] = {feature.name: feature.kind for feature in known.features}
+    is_of_one = isinstance(features, (Mapping, pd.Series))
+    if is_of_one != (user_ids is None):
+        raise TypeError(
+            'features of one person are a dict, by the names of the columns; those of '
+            'several, whose ratings have a column of users, are a table with their ids'
+        )
+    if is_of_one:
+        features = _frame_of_one(dict(features), known)
+        user_ids = np.array([0])
+    if isinstance(features, FeatureTable):
+        kinds = {}
+    elif isinstance(features, pd.DataFrame):
+        kinds = {name: kinds[name] for name in kinds if name in features}
+    table = read_features(features, 'user', kinds=kinds or None)
+    users = Vocabulary(np.asarray(user_ids).tolist(), 'user')
+    return table.for_ids(users).matrix(like=feature_map.names)
+
+
+def _frame_of_one(features: dict[str, Any], known: FeatureTable) -> pd.DataFrame:
+    """What is known of one person as a frame with all columns of a table."""
+    for name, value in features.items():
+        if name not in known.names:
+            raise ValueError(
+                f'there is no column {name!r} in the table of users; the columns are '
+                f'{list_names(known.names)}'
+            )
+        words = known[name].words
+        # Where nearly every row has a value of its own, a new one may come.
+        is_closed = known[name].kind == 'category' and 2 * len(words) < len(known.ids)
+        if is_closed and isinstance(value, str) and value not in words:
+            near = difflib.get_close_matches(value, words) or words[:10]
+            raise ValueError(
+                f'no user has {name}={value!r}; there are {list_names(near)}'
+            )
+    cells = {
+        name: pd.Series([features.get(name)], dtype=object) for name in known.names
+    }
+    return pd.DataFrame({'user': [0]} | cells)

@@ -65,6 +65,8 @@ from mf_movielens.new_users import (
     factors_of,
     read_histories,
     read_history,
+    read_user_features,
+    user_map_of,
     with_new_items,
 )
 from .python_tables import speaks_arrow
@@ -140,6 +142,18 @@ def _read_feature_tables(
         None if of_items is None else read_features(of_items, 'item', ratings.items),
         None if of_users is None else read_features(of_users, 'user', ratings.users),
     )
+
+
+def _read_like(source: Any, known: FeatureTable) -> FeatureTable:
+    """A table of more items, whose columns are of the kinds of another table."""
+    if isinstance(source, pd.DataFrame):
+        kinds: dict[str, Any] = {
+            feature.name: feature.kind
+            for feature in known.features
+            if feature.name in source
+        }
+        return read_features(source, 'item', kinds=kinds)
+    return read_features(source, 'item')
 
 
 def _titled(ratings: Ratings, of_items: FeatureTable) -> Ratings:
@@ -464,7 +478,7 @@ class Recommender:
                 'this model was fitted without features of items, so it can say '
                 'nothing of new ones; fit it with item_features=…, by ials or blend'
             )
-        table = read_features(item_features, 'item')
+        table = _read_like(item_features, old)
         is_new = self.items.encode(table.ids.index.tolist(), 'ignore') < 0
         ids = table.ids.index[is_new].tolist()
         items = Vocabulary([*self.items.index.tolist(), *ids], self.items.name)
@@ -1359,6 +1373,7 @@ class Recommender:
         level: float = 0.9,
         unknown: Literal['raise', 'ignore'] = 'raise',
         *,
+        user_features: Any = None,
         where: Any = None,
         exclude: Any = None,
         at_least: Mapping[str, int] | None = None,
@@ -1377,6 +1392,10 @@ class Recommender:
         unknown : {'raise', 'ignore'}
             Whether an unknown item, rated or a candidate, is an error, or is left out.
             People of whom no item is known are then left out, too.
+        user_features : mapping, frame, path or FeatureTable, optional
+            What else is known, if the model was fitted to features of users: of one
+            person, by the names of the columns; of several, a table with their ids.
+            The ratings of one person may then be empty.
         where, exclude, at_least, diversity, popularity_discount
             As in `recommend`.
 
@@ -1413,7 +1432,12 @@ class Recommender:
         options = _options(self, k, exclude_seen, by, level, unknown, asked)
         accepted = self._accepted_ratings
         histories = read_histories(ratings, self.catalog, accepted, unknown)
-        new_users = self.predictor.fold_in(histories.ratings)
+        inputs: list[Any] = [histories.ratings]
+        if user_features is not None:
+            known, of_fit = self.user_features, user_map_of(self.predictor)
+            ids = histories.user_ids
+            inputs.append(read_user_features(user_features, known, of_fit, ids))
+        new_users = self.predictor.fold_in(*inputs)
         user_ix = np.arange(new_users.shape[0])
         ids = user_ix if histories.user_ids is None else histories.user_ids
         found = _recommend(new_users, histories.ratings, user_ix, ids, options)

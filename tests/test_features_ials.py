@@ -517,3 +517,20 @@ def test_the_map_is_that_of_the_best_iteration() -> None:
     )
     assert factors.item_map is not None
     assert np.allclose(found.weights, factors.item_map.weights, atol=1e-6)
+
+
+def test_items_that_come_later_have_columns_of_the_same_kinds():
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((30, 12)) < 0.4)
+    likes = pd.DataFrame({'user': user, 'item': item, 'rating': 1})
+    items = pd.DataFrame({'item': range(12), 'shelf': ['a', 'b', '7', '7'] * 3})
+    ratings = Ratings.from_frame(likes, say=None)
+    model = Recommender.fit(ratings, n_factors=4, item_features=items)
+    # One row alone would look like a number.
+    longer = model.add_items(pd.DataFrame({'item': [12], 'shelf': ['7']}))
+    assert longer.item_features['shelf'].kind == 'category'
+    by_map = longer.predictor.item_map.means(
+        longer.item_features.matrix(like=longer.predictor.item_map.names)
+    )
+    assert np.allclose(longer.predictor.item_factors[-1], by_map[-1], atol=1e-6)
+    assert np.allclose(by_map[-1], by_map[2], atol=1e-6)
