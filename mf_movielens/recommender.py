@@ -342,6 +342,8 @@ class Recommender:
         n_threads: int | None = None,
         progress: bool | None = None,
         kind: str = 'auto',
+        item_features: Any = None,
+        user_features: Any = None,
     ) -> Recommender:
         """Search solver and settings on held-out ratings, and fit to all ratings.
 
@@ -355,6 +357,9 @@ class Recommender:
             setting helps any more.
         kind : {'auto', 'stars', 'counts', 'likes'}
             As in `fit`.
+        item_features, user_features : path, frame or FeatureTable, optional
+            As in `fit`. The search leaves them out; the last fit, to all ratings,
+            takes them.
 
         Returns
         -------
@@ -388,7 +393,8 @@ class Recommender:
             n_threads,
             progress,
         )
-        model = cls.fit(ratings, found.solver, **found.settings)
+        tables = {'item_features': item_features, 'user_features': user_features}
+        model = cls.fit(ratings, found.solver, **tables, **found.settings)
         settings = model.settings | {'because': found.reason}
         return replace(model, settings=settings, trials=found.trials)
 

@@ -534,3 +534,14 @@ def test_items_that_come_later_have_columns_of_the_same_kinds():
     )
     assert np.allclose(longer.predictor.item_factors[-1], by_map[-1], atol=1e-6)
     assert np.allclose(by_map[-1], by_map[2], atol=1e-6)
+
+
+def test_a_search_fits_to_features_at_its_end():
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((40, 20)) < 0.4)
+    likes = pd.DataFrame({'user': user, 'item': item, 'rating': 1})
+    ratings = Ratings.from_frame(likes, say=None)
+    items = pd.DataFrame({'item': range(21), 'shelf': ['a', 'b', 'c'] * 7})
+    model = Recommender.tune(ratings, solver='ials', trials=2, item_features=items)
+    assert model.predictor.item_map.names == ('shelf: a', 'shelf: b', 'shelf: c')
+    assert len(model.items) == 21 and len(model.trials) == 2
