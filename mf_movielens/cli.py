@@ -31,11 +31,11 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
-           'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'WhereOption', 'ExcludeOption',
-           'AtLeastOption', 'AboutOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption',
-           'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
-           'export', 'predict', 'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate',
-           'rate', 'main']
+           'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'FeaturesIdColumn',
+           'ListSeparatorOption', 'WhereOption', 'ExcludeOption', 'AtLeastOption', 'AboutOption', 'DiversityOption',
+           'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument',
+           'ItemArgument', 'UsageError', 'train', 'recommend', 'export', 'predict', 'similar', 'similar_users', 'group',
+           'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
@@ -269,6 +269,21 @@ UserFeaturesOption = Annotated[
     Path | None,
     _option('--user-features', help='A file with what is known of the users.'),
 ]
+FeaturesIdColumn = Annotated[
+    str | None,
+    _option(
+        '--features-id-column',
+        help='Column of item ids in the file of --item-features. By default it is '
+        'recognized by its name or by what it holds.',
+    ),
+]
+ListSeparatorOption = Annotated[
+    str | None,
+    _option(
+        '--list-separator',
+        help='Between several values in a cell of these files. By default |.',
+    ),
+]
 WhereOption = Annotated[
     str | None,
     _option(
@@ -341,6 +356,7 @@ _OPTION_OF_ARGUMENT = {
     'timestamp': '--timestamp-column',
     'sep': '--separator',
     'titles_id': '--titles-id-column',
+    'id_column': '--features-id-column',
 }
 
 
@@ -394,6 +410,7 @@ _SAME_NAME = (
     *('titles', 'scale', 'duplicates', 'kind', 'missing', 'negative', 'goal'),
     *('liked', 'sheet', 'query'),
     *('quoting', 'decimal', 'thousands', 'comment', 'skip', 'marks'),
+    'list_separator',
 )
 # Those that tell how a table of text is written.
 _TEXT_ARGUMENTS = (
@@ -468,7 +485,16 @@ def _read_data(data: str | None, cache: bool = False, **options: Any) -> _Data:
     return _Data(ml.name, ml.is_real, ratings, kept=kept)
 
 
-def _with_tables(data: _Data, items: Path | None, users: Path | None) -> _Data:
+class _TableOptions(NamedTuple):
+    """How tables of items and users are written."""
+
+    id_column: str | None
+    list_separator: str | None
+
+
+def _with_tables(
+    data: _Data, items: Path | None, users: Path | None, how: _TableOptions
+) -> _Data:
     """Data with the tables of items and users that were named."""
     paths = {'item_features': items, 'user_features': users}
     named = {name: path for name, path in paths.items() if path is not None}
@@ -479,7 +505,9 @@ def _with_tables(data: _Data, items: Path | None, users: Path | None) -> _Data:
         if not path.exists():
             raise UsageError(f'{_option_name(name)}: there is no file {path}')
         role: Any = name.removesuffix('_features')
-        tables[name] = read_features(path, role, vocabularies[name])
+        id_column = how.id_column if role == 'item' else None
+        known, sign = vocabularies[name], how.list_separator
+        tables[name] = read_features(path, role, known, id_column, sign)
         print(f'{path.name}: {tables[name]}')
     kept = {name: table for name, table in data.kept.items() if name not in tables}
     return data._replace(fitted=tables, kept=kept)
@@ -755,6 +783,23 @@ def _tuned(plan: _Plan, solver: str, evaluate: bool, limits: dict[str, Any]) -> 
     )
 
 
+def _announce(plan: _Plan) -> None:
+    print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
+    if by_data := _settings_by_data(plan):
+        print(by_data)
+
+
+@contextmanager
+def _without_remains(checkpoints: list[Path]) -> Iterator[None]:
+    """Remove checkpoints of a fit that is refused: other settings are needed."""
+    try:
+        yield
+    except ValueError:
+        for path in checkpoints:
+            path.unlink(missing_ok=True)
+        raise
+
+
 def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
     """Fit, evaluate, save and report."""
     checkpoints = [p for p in map(plan.checkpoint, ('held-out', 'all')) if p]
@@ -762,9 +807,10 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
         if path.exists():
             note = f'continuing where an earlier run stopped, with {path}'
             print(note, file=sys.stderr)
-    report = _held_out_report(plan) if evaluate else None
-    start = time.monotonic()
-    model = _fit_to_all(plan)
+    with _without_remains(checkpoints):
+        report = _held_out_report(plan) if evaluate else None
+        start = time.monotonic()
+        model = _fit_to_all(plan)
     seconds = time.monotonic() - start
     recommendations = model.recommend(plan.user)
     facts = dict(
@@ -1010,6 +1056,8 @@ def train(
     marks: MarksOption = None,
     item_features: ItemFeaturesOption = None,
     user_features: UserFeaturesOption = None,
+    features_id_column: FeaturesIdColumn = None,
+    list_separator: ListSeparatorOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -1077,16 +1125,15 @@ def train(
             marks=marks,
             **dict(zip(_TEXT_ARGUMENTS, of_text)),
         )
-        read = _with_tables(read, item_features, user_features)
+        how = _TableOptions(features_id_column, list_separator)
+        read = _with_tables(read, item_features, user_features, how)
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         user_id = _to_known_id(read.ratings.users, user)
         plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
         if tune:
             limits = {'seconds': seconds, 'trials': trials, 'seed': seed or 0}
             plan = _tuned(plan, solver, evaluate, limits)
-        print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
-        if by_data := _settings_by_data(plan):
-            print(by_data)
+        _announce(plan)
     _run_training(plan, evaluate, as_json)
 
 # %% ../nbs/25_cli.ipynb #24e5a8ca

@@ -499,6 +499,8 @@ class FeatureTable:
         ------
         KeyError
             If there is no such column.
+        RatingsError
+            If a column of `like` is missing.
 
         Examples
         --------
@@ -524,7 +526,12 @@ class FeatureTable:
     def _column_of(self, name: str) -> str:
         """The column of the table that a column of a matrix comes from."""
         found = [n for n in self.names if name == n or name.startswith(f'{n}: ')]
-        return max(found, key=len) if found else self[name].name
+        if not found:
+            raise RatingsError(
+                f'the column of {name!r} is missing, to which the model was fitted; '
+                f'the columns are {list_names(self.names)}'
+            )
+        return max(found, key=len)
 
 # %% ../nbs/98b_features.ipynb #960c9bd3
 _N_KNOTS = 11
@@ -623,11 +630,15 @@ def _id_column(
     named = named or [c for c in table.columns if str(c).strip().lower() == 'id']
     if not table.has_header:
         named = table.columns[:1]
-    if not named and known is not None:
+    if not named and known is not None and len(columns):
         ids = set(known.index.astype(str))
-        n_held = [len(ids & set(column.astype(str))) for column in columns.values()]
-        if max(n_held) > len(ids) / 2 and n_held.count(max(n_held)) == 1:
-            return [*columns][int(np.argmax(n_held))]
+        held = [set(column.astype(str)) for column in columns.values()]
+        n_held = [len(ids & values) for values in held]
+        best = int(np.argmax(n_held))
+        # A table of few of the items, or of many more, is one of them, too.
+        holds_most = n_held[best] > min(len(ids), len(held[best])) / 2
+        if holds_most and n_held.count(n_held[best]) == 1:
+            return [*columns][best]
     if len(named) == 1:
         return places[str(named[0])]
     raise RatingsError(
@@ -653,6 +664,8 @@ def _feature_ids(
     column: pd.Series, role: str, known: Vocabulary | None, origin: Origin
 ) -> Vocabulary:
     """The ids of the table, each once, in the type of those that are known."""
+    if not len(column):
+        raise RatingsError(f'{origin.name} has no rows')
     column = strip_ids(column, origin)
     check_not_missing(column, 'an id', origin)
     refuse_values(
@@ -735,6 +748,8 @@ def read_features(
     if isinstance(source, pd.DataFrame) and source.index.name is not None:
         source = source.reset_index()
     table = open_table(source, ReadOptions(min_columns=2, **options))
+    if not len(table.columns):
+        raise RatingsError(f'{table.origin.name} has no columns')
     names = {str(place): name for place, name in enumerate(table.columns)}
     columns = _read_all(table, names)
     if id_column is None:

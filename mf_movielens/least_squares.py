@@ -656,8 +656,8 @@ def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | Non
     Returns
     -------
     ndarray of float32
-        (n,) weights: 1 for the newest rating, and half as much for each half-life that
-        a rating is older.
+        (n,) weights: half as much for each half-life that a rating is older, and 1 on
+        average, so that the regularization weighs what it weighs without them.
 
     Raises
     ------
@@ -672,8 +672,8 @@ def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | Non
     >>> from mf_movielens import Ratings
     >>> days = pd.DataFrame({'user': 1, 'item': [1, 2, 3], 'rating': 4.0,
     ...                      'timestamp': [0, 86_400, 3 * 86_400]})
-    >>> decay_weights(Ratings.from_frame(days, scale=(1, 5)), half_life=1)
-    array([0.125, 0.25 , 1.   ], dtype=float32)
+    >>> decay_weights(Ratings.from_frame(days, scale=(1, 5)), half_life=1).round(3)
+    array([0.273, 0.545, 2.182], dtype=float32)
     """
     if half_life is None:
         return None
@@ -690,8 +690,9 @@ def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | Non
     seconds = ratings.timestamp
     # A difference of whole numbers may not fit into 64 bits.
     age = (float(seconds.max()) - seconds.astype('float64')) / _SECONDS_OF_DAY
-    weights: np.ndarray = np.exp2(-age / half_life).astype('float32')
-    return weights
+    weights = np.exp2(-age / half_life)
+    scaled: np.ndarray = (weights / weights.mean()).astype('float32')
+    return scaled
 
 # %% ../nbs/93_least_squares.ipynb #b8ca0a25
 _Argument = TypeVar('_Argument')

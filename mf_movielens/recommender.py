@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -144,16 +144,14 @@ def _read_feature_tables(
     )
 
 
-def _read_like(source: Any, known: FeatureTable) -> FeatureTable:
+def _read_like(
+    source: Any, known: FeatureTable, id_column: Hashable | None
+) -> FeatureTable:
     """A table of more items, whose columns are of the kinds of another table."""
+    kinds: dict[str, Any] = {}
     if isinstance(source, pd.DataFrame):
-        kinds: dict[str, Any] = {
-            feature.name: feature.kind
-            for feature in known.features
-            if feature.name in source
-        }
-        return read_features(source, 'item', kinds=kinds)
-    return read_features(source, 'item')
+        kinds = {f.name: f.kind for f in known.features if f.name in source}
+    return read_features(source, 'item', id_column=id_column, kinds=kinds)
 
 
 def _titled(ratings: Ratings, of_items: FeatureTable) -> Ratings:
@@ -447,7 +445,9 @@ class Recommender:
             ratings.titles,
         )
 
-    def add_items(self, item_features: Any) -> Recommender:
+    def add_items(
+        self, item_features: Any, id_column: Hashable | None = None
+    ) -> Recommender:
         """Add items that nobody has rated, by what is known of them.
 
         Parameters
@@ -455,6 +455,8 @@ class Recommender:
         item_features : path, frame or FeatureTable
             As by `read_features`, with the columns of the table that the model was
             fitted to. Rows of items that are there already are left out.
+        id_column : str, optional
+            The column of ids, if its name does not tell it.
 
         Returns
         -------
@@ -465,10 +467,9 @@ class Recommender:
         ------
         ValueError
             If the model was fitted without features of items, or not by ials or blend.
-        KeyError
-            If a column of the fit is missing.
         RatingsError
-            If the table cannot be read, or its ids are of another kind.
+            If the table cannot be read, a column of the fit is missing, or its ids are
+            of another kind.
 
         Examples
         --------
@@ -484,7 +485,7 @@ class Recommender:
                 'this model was fitted without features of items, so it can say '
                 'nothing of new ones; fit it with item_features=…, by ials or blend'
             )
-        table = _read_like(item_features, old)
+        table = _read_like(item_features, old, id_column)
         is_new = self.items.encode(table.ids.index.tolist(), 'ignore') < 0
         ids = table.ids.index[is_new].tolist()
         items = Vocabulary([*self.items.index.tolist(), *ids], self.items.name)
@@ -1981,6 +1982,10 @@ def _read_rules(
         out = model.catalog.encode(_id_list(asked.exclude, 'items to exclude'), unknown)
         rows = np.arange(len(model.items)) if rows is None else rows
         rows = np.setdiff1d(rows, out)
+    if not isinstance(asked.at_least or {}, Mapping):
+        raise TypeError(
+            f'at_least takes a dict of numbers by conditions, not {asked.at_least!r}'
+        )
     quotas = tuple(
         Quota(condition, to_mask(condition, model.items, model.item_columns), n)
         for condition, n in (asked.at_least or {}).items()
@@ -2059,8 +2064,11 @@ def _members(
     """Scores of the members of a group, known users and new ones."""
     if _is_history(users) or not np.iterable(users) or isinstance(users, str):
         raise TypeError(f'a group is a list of users, not {users!r}')
+    users = [*users]
     scores, seen = [], [np.zeros(0, 'int32')]
-    for user in users:
+    # Somebody who is named twice is one member.
+    named = {user: None for user in users if not _is_history(user)}
+    for user in [*named, *filter(_is_history, users)]:
         if _is_history(user):
             predictor, own = _new_user_row(model, user, unknown)
             row = 0

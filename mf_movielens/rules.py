@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -81,7 +82,16 @@ class _Query:
         except (SyntaxError, RecursionError, MemoryError, ValueError) as e:
             if isinstance(e, _QueryError):
                 raise
-            raise self.error('it cannot be read') from e
+            raise self.error(f'it cannot be read{self._repair()}') from e
+
+    def _repair(self) -> str:
+        """What is often written in another way."""
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", self.text)
+        if re.search(r'(?<![=!<>])=(?!=)', unquoted):
+            return '; equal is =='
+        if re.search(r'\b(AND|OR|NOT|And|Or|Not)\b|&&|\|\|', unquoted):
+            return '; write and, or, not'
+        return ''
 
     def error(self, problem: str) -> _QueryError:
         return _QueryError(
@@ -115,11 +125,13 @@ class _Query:
             return np.logical_and.reduce(parts)
         if isinstance(node, ast.Name):
             return self._is_true(self._column(node))
-        raise self.error(f'{ast.unparse(node)!r} is not a comparison')
+        hint = self._repair_signs(node)
+        raise self.error(f'{ast.unparse(node)!r} is not a comparison{hint}')
 
     def _column(self, node: ast.expr) -> Feature:
         if not isinstance(node, ast.Name):
-            raise self.error(f'{ast.unparse(node)!r} is not the name of a column')
+            hint = self._repair_signs(node)
+            raise self.error(f'{ast.unparse(node)!r} is not the name of a column{hint}')
         name = self.quoted.get(node.id, node.id)
         if name not in self.columns:
             raise _QueryError(
@@ -127,6 +139,12 @@ class _Query:
                 f'there are {list_names([*self.columns])}'
             )
         return self.columns[name]
+
+    def _repair_signs(self, node: ast.expr) -> str:
+        is_sign = isinstance(node, ast.BinOp) and isinstance(
+            node.op, (ast.BitAnd, ast.BitOr)
+        )
+        return '; write and and or in place of & and |' if is_sign else ''
 
     def _is_true(self, column: Feature) -> np.ndarray:
         if column.numbers is None:
@@ -179,7 +197,8 @@ class _Query:
             value = None
         if not isinstance(value, (str, int, float)):
             raise self.error(
-                f'{ast.unparse(node)!r} is neither a number nor a text in quotes'
+                f'{ast.unparse(node)!r} is neither a number nor a text in '
+                f'quotes{self._repair_signs(node)}'
             )
         return value
 
@@ -335,6 +354,10 @@ class Quota(NamedTuple):
     """The least number in a list."""
 
 
+def _is_within(limit: float, value: Any) -> bool:
+    return bool(abs(value) <= limit)
+
+
 @dataclass(frozen=True, eq=False)
 class Rules:
     """What a list of recommendations has to keep to.
@@ -366,8 +389,10 @@ class Rules:
     def __post_init__(self) -> None:
         requirement = 'it must be a number from 0 to 1'
         check_value(lambda x: 0 <= x <= 1, 'diversity', self.diversity, requirement)
-        discount, requirement = self.popularity_discount, 'it must be a finite number'
-        check_value(np.isfinite, 'popularity_discount', discount, requirement)
+        discount = self.popularity_discount
+        requirement = 'it must be a number from -100 to 100'
+        is_moderate = partial(_is_within, 100)
+        check_value(is_moderate, 'popularity_discount', discount, requirement)
         for quota in self.quotas:
             check_int(f'at_least[{quota.condition!r}]', quota.n, 0)
 

@@ -263,7 +263,8 @@ def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
 
 
 def _looks_whole(id: str) -> bool:
-    return isinstance(parse_id(id), int)
+    """Whether an id is made of digits, with or without zeros before."""
+    return id.removeprefix('-').isdecimal()
 
 
 def _as_known(known: Vocabulary, id: Any) -> Any:

@@ -156,7 +156,7 @@ def test_new_rows_are_numbered_like_the_old_ones():
     assert np.allclose(new.values.toarray()[:, ~is_genre], expected[:, ~is_genre])
     assert new.values.toarray()[0, is_genre].tolist() == [1, 0, 0]
     assert not new.values.toarray()[1, is_genre].any()
-    with pytest.raises(KeyError, match='no column'):
+    with pytest.raises(RatingsError, match='column of .colour: red. is missing'):
         few.matrix(like=['colour: red'])
 
 
@@ -180,3 +180,19 @@ def test_codes_are_no_numbers():
     ):
         with pytest.raises(ValueError, match=words):
             read_features(frame, kinds=wrong)
+
+
+def test_a_table_of_few_items_is_recognized_by_its_ids():
+    known = Vocabulary([f'{j:04}' for j in range(50)])
+    part = pd.DataFrame({'Artikelnr': ['0007', '0009', '9999'], 'Jahr': [1, 2, 3]})
+    assert (
+        read_features(part, known=known).ids.index.tolist() == part.Artikelnr.tolist()
+    )
+    many = pd.DataFrame({'Artikelnr': [f'{j:04}' for j in range(300)], 'Jahr': 1})
+    assert len(read_features(many, known=known).ids) == 300
+    strangers = pd.DataFrame({'Artikelnr': ['7', '9'], 'Jahr': [1, 2]})
+    with pytest.raises(RatingsError, match='no column seems to hold'):
+        read_features(strangers, known=known)
+    for empty in (pd.DataFrame(), pd.DataFrame({'item': []})):
+        with pytest.raises(RatingsError):
+            read_features(empty, known=known)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.factors import Factors
 from mf_movielens.feature_maps import FeatureMap, RowPrior, fit_feature_map
 from mf_movielens.ials import fit_ials, ials_objective
@@ -468,7 +468,7 @@ def test_items_cannot_be_added_without_features() -> None:
     with pytest.raises(ValueError, match='without features of items'):
         model.explain(0, 3, by='features')
     with_map, _ = fitted()
-    with pytest.raises(KeyError, match='genre'):
+    with pytest.raises(RatingsError, match='genre'):
         with_map.add_items(pd.DataFrame({'item': [99], 'colour': ['red']}))
 
 

@@ -414,3 +414,60 @@ def test_a_mask_that_has_two_meanings_is_refused():
     by_id = mask.reindex(model.items.index).to_numpy()
     assert model.recommend(2, where=by_id).item.tolist() == [0]
     assert model.recommend(2, where=mask.to_numpy()).item.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    'condition, said',
+    [
+        ('year = 1990', 'equal is =='),
+        ("genre == 'a' AND year > 1990", 'write and, or, not'),
+        ("genre == 'a' & year > 1990", 'in place of & and |'),
+        ("(genre == 'a') | (year > 1990)", 'in place of & and |'),
+    ],
+)
+def test_what_is_often_written_otherwise_is_said(condition, said):
+    with pytest.raises(ValueError, match='condition') as error:
+        select_items(condition, COLUMNS)
+    assert said in str(error.value)
+
+
+def test_a_member_counts_once(model):
+    once = model.recommend_group(['u1', 'u2'])
+    assert model.recommend_group(['u1', 'u2', 'u1']).equals(once)
+    assert model.recommend_group(iter(['u1', 'u2'])).equals(once)
+    with pytest.raises(TypeError, match='at_least takes a dict'):
+        model.recommend('u1', at_least=2)
+    with pytest.raises(ValueError, match='popularity_discount=1e'):
+        model.recommend('u1', popularity_discount=1e308)
+
+
+def test_a_list_separator_and_a_column_of_ids_on_the_command_line(
+    call, ratings, tmp_path
+):
+    table = tmp_path / 'ratings.csv'
+    ratings.to_frame().to_csv(table, index=False)
+    renamed = ITEMS.rename(columns={'item': 'code'})
+    renamed = renamed.assign(genre=renamed.genre.str.replace('|', '/'), ref='i1')
+    renamed.to_csv(tmp_path / 'items.csv', index=False)
+    words = ['train', table, '--no-evaluate', '--item-features', 'items.csv']
+    options = ['--features-id-column', 'code', '--list-separator', '/']
+    code, _, err = call(*words, *options)
+    assert code == 0, err
+    model = Recommender.load('mf-movielens-out/model.npz')
+    assert set(model.item_features['genre'].words) == {*'abcd'}
+    code, _, err = call(*words, '--features-id-column', 'ref')
+    assert code == 2 and 'ref' in err
+    renamed.assign(code='x', ref='y').to_csv(tmp_path / 'items.csv', index=False)
+    code, _, err = call(*words)
+    assert code == 2 and '--features-id-column' in err
+
+
+def test_a_failed_fit_leaves_no_checkpoint(call, ratings, tmp_path):
+    table = tmp_path / 'ratings.csv'
+    many = ratings.to_frame()
+    more = [many.assign(user_id=many.user_id + f'_{j}') for j in range(5)]
+    pd.concat(more).to_csv(table, index=False)
+    code, _, err = call('train', table, '--reg', 500, '--out', 'm')
+    assert code == 2 and 'too large' in err, err
+    code, _, err = call('train', table, '--reg', 0.02, '--out', 'm')
+    assert code == 0, err

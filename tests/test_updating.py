@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -837,3 +838,15 @@ def test_iterations_alone_are_said(old):
     )
     model.update(encode(old), say=lines.append)
     assert 'stays as it is' in lines[1]
+
+
+def test_digits_with_zeros_before_are_ids_like_those_without(call, old, tmp_path):
+    likes = old.assign(user=[f'{int(u):04}' for u in old.user])
+    model = Recommender.fit(Ratings.from_frame(likes, scale=(1, 5)), n_factors=2)
+    path = model.save(tmp_path / 'model.npz')
+    item = model.items.index[0]
+    Path('more.csv').write_text(f'user,item,rating\n1001,{item},5\n1002,{item},4\n')
+    code, _, err = call('update', path, 'more.csv')
+    assert code == 0, err
+    users = Recommender.load(path).users.index
+    assert users[-2:].tolist() == ['1001', '1002']
