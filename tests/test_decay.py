@@ -133,8 +133,11 @@ def test_what_is_minimized_is_the_weighted_objective(ratings):
         assert (np.diff(values) <= 1e-4 * np.abs(values[:-1])).all()
         at_end = objective(found, ratings, **how)
         assert np.isclose(values[-1], at_end, rtol=0.02)
-        assert at_end < objective(fit(ratings, 3, **settings), ratings, **how)
-        assert objective(found, ratings, **settings) > 1.02 * at_end
+        # Each fit is ahead by the objective that it minimizes.
+        plain = fit(ratings, 3, **settings, n_iterations=12)
+        assert objective(plain, ratings, **how) > 1.01 * at_end
+        without = objective(plain, ratings, **settings)
+        assert objective(found, ratings, **settings) > 1.01 * without
 
 
 def test_counts_weigh_by_number_and_by_age(ratings):
