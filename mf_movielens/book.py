@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .data import MovieLens
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # %% auto #0
-__all__ = ['results_table', 'only_real']
+__all__ = ['results_table', 'only_real', 'draw_matrix']
 
 # %% ../nbs/99_book.ipynb #1e93fc26
-__all__ = ['only_real', 'results_table']
+__all__ = ['draw_matrix', 'only_real', 'results_table']
 
 # %% ../nbs/99_book.ipynb #d75b4a57
 def results_table(name: str) -> pd.DataFrame:
@@ -84,3 +91,66 @@ def only_real(movielens: MovieLens) -> bool:
             f'skipped: a figure of ML-100K, and this is {movielens.name}'
         )
     return is_ml_100k
+
+# %% ../nbs/99_book.ipynb #d441ce46
+# Above and below zero: the first two colours of the style, made lighter.
+_ABOVE, _BELOW = np.array([0.0, 0.45, 0.7]), np.array([0.84, 0.37, 0.0])
+_STRONGEST = 0.6
+
+
+def _cell_colour(share: float) -> np.ndarray:
+    """Red, green and blue of a value, as a share of the largest, from -1 to 1."""
+    colour = _ABOVE if share > 0 else _BELOW
+    strength = _STRONGEST * min(abs(share), 1)
+    return np.asarray(1 - strength * (1 - colour))
+
+
+def draw_matrix(
+    ax: Axes,
+    values: npt.ArrayLike,
+    title: str = '',
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    largest: float | None = None,
+    template: str = '{:g}',
+) -> None:
+    """Draw a matrix as coloured cells with their values; nan is an empty cell.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Where to draw. One row of the matrix is as high as one column is wide.
+    values : array_like of float, shape (n, m)
+    title : str
+        Goes above the matrix.
+    rows, columns : sequence of str
+        Labels on the left and below; none, if not given.
+    largest : float, optional
+        The value with the strongest colour; the largest there is, if not given.
+    template : str
+        Format of a value; an empty one leaves the values out.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> draw_matrix(plt.figure().gca(), [[5, np.nan], [1, 4]], rows=['Anna', 'Ben'])
+    """
+    values = np.asarray(values, 'float64')
+    n_rows, n_columns = values.shape
+    is_known = np.isfinite(values)
+    largest = largest or float(np.abs(values[is_known]).max(initial=0)) or 1.0
+    image = np.ones((n_rows, n_columns, 3))
+    for row, column in zip(*np.nonzero(is_known)):
+        image[row, column] = _cell_colour(values[row, column] / largest)
+        text = template.format(values[row, column])
+        ax.text(column, row, text, ha='center', va='center', fontsize=9)
+    ax.imshow(image)
+    ax.set_title(title, loc='center', fontsize=10)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
+    ax.grid(False)
+    ax.grid(which='minor', color='#888888', linewidth=0.8)
+    ax.tick_params(which='both', length=0)
+    ax.spines[:].set_visible(False)

@@ -12,7 +12,7 @@ pytest.importorskip('pybtex', reason="the site needs pip install -e '.[docs]'")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 from book import PARTS, chapters, chapters_by_part
-from site_chapters import fold_label, prompt
+from site_chapters import fold, fold_label, minutes_to_read, prompt
 from site_reference import full_names, groups, link_names, modules
 
 OUTPUT = nbformat.v4.new_output('stream', text='a line')
@@ -55,6 +55,24 @@ def test_a_cell_stays_open(source: str) -> None:
 def test_a_cell_that_prints_is_not_a_check(source: str) -> None:
     cell = nbformat.v4.new_code_cell(source, outputs=[OUTPUT])
     assert fold_label(cell) in (None, 'Implementation')
+
+
+@pytest.mark.parametrize('outputs', [[], [OUTPUT]])
+def test_a_solution_is_folded_with_what_it_prints(outputs: list) -> None:
+    source = '# Solution\nx = f()\nassert x == 1'
+    cell = nbformat.v4.new_code_cell(source, outputs=outputs)
+    assert fold_label(cell) == 'Solution'
+    fold(cell, 'Solution')
+    assert cell.metadata['tags'] == ['hide-cell']
+    assert prompt('Solution', 'def f(): pass') == 'Solution'
+    assert fold_label(nbformat.v4.new_code_cell('x = 1  # Solution')) is None
+
+
+def test_minutes_go_by_the_words_of_the_text() -> None:
+    text = nbformat.v4.new_markdown_cell('word ' * 500)
+    code = nbformat.v4.new_code_cell('word ' * 500)
+    assert minutes_to_read([text, code, text]) == 5
+    assert minutes_to_read([code]) == 1
 
 
 def test_a_prompt_names_what_is_defined() -> None:

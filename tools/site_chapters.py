@@ -3,7 +3,8 @@
 Plumbing is left out. Cells of the library are folded under *Implementation*, cells
 that only assert under *Checks*, and imports under *Imports*: the text reads through,
 and all of it is still there. `#| code-fold: true` folds another cell of checks, and
-`#| code-fold: false` keeps a cell open.
+`#| code-fold: false` keeps a cell open. A cell that begins with `# Solution` solves an
+exercise: it is folded under *Solution*, with what it prints.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from site_reference import link_names, modules
 # What of the repository is a page of the site
 OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md', 'docs/devices.md': 'devices.md'}
 IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
+SOLUTION = 'Solution'
+WORDS_PER_MINUTE = 200
 MAX_NAMES = 6
 COMPOUND = (ast.For, ast.While, ast.With, ast.Try, ast.If)
 
@@ -80,10 +83,13 @@ def is_import(node: ast.stmt) -> bool:
 
 def fold_label(cell: NotebookNode) -> str | None:
     """Return under what a code cell is folded, or None where it stays open."""
-    body = statements(without_directives(cell.source))
+    source = without_directives(cell.source)
+    body = statements(source)
     wish = directive(cell, 'code-fold')
     if wish == 'false':
         return None
+    if source.startswith(f'# {SOLUTION}'):
+        return SOLUTION
     if body and not cell.outputs and all(map(is_import, body)):
         return IMPORTS
     if is_exported(cell):
@@ -115,9 +121,9 @@ def prompt(label: str, source: str) -> str:
 
 
 def fold(cell: NotebookNode, label: str) -> None:
-    """Fold the source of a cell, never what it prints or plots."""
+    """Fold the source of a cell; what it prints or plots only with a solution."""
     text = prompt(label, cell.source)
-    cell.metadata['tags'] = ['hide-input']
+    cell.metadata['tags'] = ['hide-cell' if label == SOLUTION else 'hide-input']
     mystnb = cell.metadata.setdefault('mystnb', {})
     mystnb |= {'code_prompt_show': text, 'code_prompt_hide': text, 'label': label}
 
@@ -174,12 +180,19 @@ def chapter_page(path: Path, citations: Citations) -> NotebookNode:
     """Return a chapter as MyST-NB takes it."""
     notebook = read(path)
     notebook.cells = page_cells(path, citations)
-    notebook.cells[0].source = add_ways(notebook.cells[0].source, path)
+    minutes = minutes_to_read(notebook.cells)
+    notebook.cells[0].source = add_ways(notebook.cells[0].source, path, minutes)
     return notebook
 
 
-def add_ways(text: str, path: Path) -> str:
-    """Put the other places of a chapter under its first lines.
+def minutes_to_read(cells: list[NotebookNode]) -> int:
+    """Estimate how long the text of a page takes; code is read at another pace."""
+    texts = [cell.source for cell in cells if cell.cell_type == 'markdown']
+    return max(1, round(len(' '.join(texts).split()) / WORDS_PER_MINUTE))
+
+
+def add_ways(text: str, path: Path, minutes: int) -> str:
+    """Put the time to read and the other places of a chapter under its first lines.
 
     The theme's own buttons need a script; these links need none.
     """
@@ -188,6 +201,7 @@ def add_ways(text: str, path: Path) -> str:
         'https://github.com/', 'https://colab.research.google.com/github/'
     )
     ways = [
+        f'{minutes} minute{"s" if minutes > 1 else ""} to read',
         f'[Open in Colab]({colab}/blob/{addresses["branch"]}/nbs/{path.name})',
         f'[on GitHub]({addresses["blob"]}/nbs/{path.name})',
     ]
