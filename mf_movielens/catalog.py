@@ -19,7 +19,7 @@ import pandas as pd
 __all__ = ['as_id_list', 'Catalog']
 
 # %% ../nbs/98_catalog.ipynb #b1d0f239
-from .encoding import UnknownIdError, Vocabulary, parse_id
+from .encoding import UnknownIdError, Vocabulary
 
 # %% ../nbs/98_catalog.ipynb #f8a125b0
 __all__ = ['Catalog', 'as_id_list']
@@ -276,6 +276,32 @@ class Catalog:
                 continue
         return _ID_PREFIX + id
 
+    def id_of_word(self, word: str) -> Any:
+        """Find the id of an item by what a person typed.
+
+        Parameters
+        ----------
+        word : str
+            An id or a title.
+
+        Returns
+        -------
+        int or str
+            As from `sure_id`.
+
+        Raises
+        ------
+        UnknownIdError
+            As in `find`.
+
+        Examples
+        --------
+        >>> films = Catalog(Vocabulary([7, 9]), np.array(['Heat', 'Babe']), np.ones(2))
+        >>> films.id_of_word('9'), films.id_of_word('heat')
+        (9, 7)
+        """
+        return self.sure_id(self.find_word(word))
+
     def sure_id(self, row: int) -> Any:
         """The id of an item, in a form in which it is no title of another.
 
@@ -330,8 +356,7 @@ class Catalog:
 
     def _row_of_id(self, text: str) -> int | None:
         """The row of the id that is written so, whether it is text or a number."""
-        id = text if self.items.is_text else parse_id(text)
-        row = int(self.items.encode([id], 'ignore')[0])
+        row = int(self.items.encode([self.items.parse(text)], 'ignore')[0])
         return row if row >= 0 else None
 
     def _row_of_text(self, text: str) -> int | None:

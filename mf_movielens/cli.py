@@ -45,7 +45,6 @@ from mf_movielens.encoding import (
     RatingsError,
     UnknownIdError,
     Vocabulary,
-    parse_id,
     to_preference,
 )
 from .evaluation import rows_of_ids
@@ -513,20 +512,10 @@ def _with_tables(
     return data._replace(fitted=tables, kept=kept)
 
 # %% ../nbs/25_cli.ipynb #c48834ed
-def _to_id(vocabulary: Vocabulary, word: str) -> int | str:
-    """A word of the command line as an id."""
-    return word if vocabulary.is_text else parse_id(word)
-
-
 def _to_known_id(vocabulary: Vocabulary, word: str | None) -> Any:
     """A word as an id that is in the vocabulary; without a word the first id."""
-    id_ = vocabulary.index[0] if word is None else _to_id(vocabulary, word)
+    id_ = vocabulary.index[0] if word is None else vocabulary.parse(word)
     return vocabulary.decode(vocabulary.encode([id_])).tolist()[0]
-
-
-def _to_item(model: Recommender, word: str) -> Any:
-    """A word as an id; it may be an id or a title, but not of different items."""
-    return model.catalog.sure_id(model.catalog.find_word(word))
 
 # %% ../nbs/25_cli.ipynb #bdd5d56d
 def _writable_folder(out: Path) -> Path:
@@ -1173,7 +1162,7 @@ def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
                 '"2 genre == \'Comedy\'"'
             )
         least[condition.strip()] = int(number)
-    excluded = [_to_item(model, word) for word in words.exclude or []]
+    excluded = [model.catalog.id_of_word(word) for word in words.exclude or []]
     return {
         'where': words.where,
         'exclude': excluded or None,
@@ -1232,7 +1221,7 @@ def recommend(
     elif not users:
         raise UsageError('name users; or a file for everybody, with --out')
     loaded = _load_model(model)
-    ids = [_to_id(loaded.users, user) for user in users or []]
+    ids = [loaded.users.parse(user) for user in users or []]
     words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
     how: Any = {'exclude_seen': not include_seen, 'by': by}
     how |= _rules_of(loaded, words)
@@ -1380,7 +1369,7 @@ def _predict_items(
     unknown_items = [item for item, row in zip(items, rows) if row < 0]
     if not len(known):
         model.catalog.find_word(unknown_items[0])
-    id_ = _to_id(model.users, user)
+    id_ = model.users.parse(user)
     asked = _Questions([id_] * len(known), known, timestamp, {})
     _print_frame(_predictions(model, asked), as_json)
     if unknown_items:
@@ -1493,7 +1482,7 @@ def similar(
     """
     loaded = _load_model(model)
     say = partial(_print_heading, as_json=as_json)
-    row = _to_item(loaded, item)
+    row = loaded.catalog.id_of_word(item)
     rules = _rules_of(loaded, _RuleWords(where, exclude))
     allowed = {name: rules[name] for name in ('where', 'exclude')}
     frame = loaded.similar(row, k, min_ratings, say, **allowed)
@@ -1518,7 +1507,7 @@ def similar_users(
 ) -> None:
     """Find users who like what this one likes."""
     loaded = _load_model(model)
-    frame = loaded.similar_users(_to_id(loaded.users, user), k, min_ratings)
+    frame = loaded.similar_users(loaded.users.parse(user), k, min_ratings)
     if left_out := frame.attrs['left_out']:
         users = 'user' if left_out == 1 else 'users'
         few = f'{left_out:,} {users} with fewer than {min_ratings} ratings left out'
@@ -1564,7 +1553,7 @@ def group(
     rules = _rules_of(loaded, words)
     choice: Any = how
     frame = loaded.recommend_group(
-        [_to_id(loaded.users, user) for user in users],
+        [loaded.users.parse(user) for user in users],
         choice,
         k,
         exclude_seen=not include_seen,
@@ -1595,7 +1584,7 @@ def explain(
     """Tell which of a user's ratings contribute most to a prediction."""
     loaded = _load_model(model)
     row = loaded.catalog.find_word(item)
-    parts = loaded.explain(_to_id(loaded.users, user), loaded.catalog.sure_id(row))
+    parts = loaded.explain(loaded.users.parse(user), loaded.catalog.sure_id(row))
     parts = _summarize_rest(parts, k)
     _print_heading(f'user {user}, {loaded.catalog.describe(row)}', as_json)
     if not as_json:
@@ -1615,7 +1604,7 @@ def history(
 ) -> None:
     """Tell what a user has rated, as far as the model knows, the highest first."""
     loaded = _load_model(model)
-    frame = loaded.history(_to_id(loaded.users, user))
+    frame = loaded.history(loaded.users.parse(user))
     _print_frame(frame[:k], as_json, if_empty='this user has no ratings')
 
 # %% ../nbs/25_cli.ipynb #29c765d7

@@ -146,6 +146,26 @@ class Vocabulary:
     def __repr__(self) -> str:
         return f'{len(self):,} {self.name}s, whose ids are {_kind_of_ids(self)}'
 
+    def parse(self, text: str) -> int | str:
+        """Read an id of this vocabulary from text, as people type it.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        int or str
+            The text itself, if ids are text; else as from `parse_id`. It need not be
+            known.
+
+        Examples
+        --------
+        >>> Vocabulary([30, 10]).parse('10'), Vocabulary(['a', '10']).parse('10')
+        (10, '10')
+        """
+        return text if self.is_text else parse_id(text)
+
     def encode(
         self, ids: npt.ArrayLike, unknown: Literal['raise', 'ignore'] = 'raise'
     ) -> np.ndarray:
