@@ -28,6 +28,7 @@ FOLDED = {
     'pd.testing.assert_frame_equal(a, b)': 'Checks',
     'if real:\n    assert rmse < 0.95': 'Checks',
     '#| code-fold: true\nx = f()\nassert x == 1': 'Checks',
+    '#| fig-alt: A line.\n#| code-fold: true\nplt.plot(x)': 'Drawing',
 }
 OPEN = [
     'x = f()\nassert x == 1',

@@ -2,8 +2,8 @@
 
 Plumbing is left out. Cells of the library are folded under *Implementation*, cells
 that only assert under *Checks*, and imports under *Imports*: the text reads through,
-and all of it is still there. `#| code-fold: true` folds another cell of checks, and
-`#| code-fold: false` keeps a cell open. A cell that begins with `# Solution` solves an
+and all of it is still there. `#| code-fold: true` folds another cell of checks, or one
+that draws a picture, under *Drawing*; `#| code-fold: false` keeps a cell open. A cell that begins with `# Solution` solves an
 exercise: it is folded under *Solution*, with what it prints.
 """
 
@@ -33,7 +33,7 @@ from site_reference import link_names, modules
 # What of the repository is a page of the site
 OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md', 'docs/devices.md': 'devices.md'}
 IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
-SOLUTION = 'Solution'
+DRAWING, SOLUTION = 'Drawing', 'Solution'
 WORDS_PER_MINUTE = 200
 MAX_NAMES = 6
 COMPOUND = (ast.For, ast.While, ast.With, ast.Try, ast.If)
@@ -95,6 +95,8 @@ def fold_label(cell: NotebookNode) -> str | None:
     if is_exported(cell):
         return IMPLEMENTATION
     only_checks = all(is_check(node) or is_import(node) for node in body)
+    if wish == 'true' and directive(cell, 'fig-alt'):
+        return DRAWING
     if wish == 'true' or (body and not cell.outputs and only_checks):
         return CHECKS
     return None
