@@ -31,11 +31,12 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'ItemColumn', 'RatingColumn', 'TimestampColumn', 'TitlesOption', 'TitlesIdColumn', 'ScaleOption',
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
-           'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'FeaturesIdColumn',
-           'ListSeparatorOption', 'WhereOption', 'ExcludeOption', 'AtLeastOption', 'AboutOption', 'DiversityOption',
-           'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument',
-           'ItemArgument', 'UsageError', 'train', 'recommend', 'export', 'predict', 'similar', 'similar_users', 'group',
-           'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'main']
+           'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'MoreItemsOption',
+           'MoreUsersOption', 'FeaturesIdColumn', 'ListSeparatorOption', 'WhereOption', 'ExcludeOption',
+           'AtLeastOption', 'AboutOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption',
+           'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
+           'export', 'predict', 'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate',
+           'rate', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
@@ -48,7 +49,7 @@ from mf_movielens.encoding import (
     to_preference,
 )
 from .evaluation import rows_of_ids
-from .features import read_features
+from .features import FeatureKind, FeatureTable, read_features
 from .model_file import ModelFileError
 from .ranking import relevance_threshold
 from .reading import load_ratings
@@ -267,6 +268,18 @@ ItemFeaturesOption = Annotated[
 UserFeaturesOption = Annotated[
     Path | None,
     _option('--user-features', help='A file with what is known of the users.'),
+]
+MoreItemsOption = Annotated[
+    Path | None,
+    _option(
+        '--item-features',
+        help='A file with what is known of new items, with the columns of the one that '
+        'the model was trained with.',
+    ),
+]
+MoreUsersOption = Annotated[
+    Path | None,
+    _option('--user-features', help='The same of new users.'),
 ]
 FeaturesIdColumn = Annotated[
     str | None,
@@ -491,6 +504,24 @@ class _TableOptions(NamedTuple):
     list_separator: str | None
 
 
+def _read_feature_file(
+    name: str,
+    path: Path,
+    known: Vocabulary | None,
+    how: _TableOptions,
+    kinds: Mapping[str, FeatureKind] | None = None,
+) -> FeatureTable:
+    """A table of items or users that an option names."""
+    if not path.exists():
+        raise UsageError(f'{_option_name(name)}: there is no file {path}')
+    role: Any = name.removesuffix('_features')
+    id_column = how.id_column if role == 'item' else None
+    sign = how.list_separator
+    table = read_features(path, role, known, id_column, sign, kinds)
+    print(f'{path.name}: {table}')
+    return table
+
+
 def _with_tables(
     data: _Data, items: Path | None, users: Path | None, how: _TableOptions
 ) -> _Data:
@@ -499,15 +530,10 @@ def _with_tables(
     named = {name: path for name, path in paths.items() if path is not None}
     vocabularies = {'item_features': data.ratings.items}
     vocabularies['user_features'] = data.ratings.users
-    tables = {}
-    for name, path in named.items():
-        if not path.exists():
-            raise UsageError(f'{_option_name(name)}: there is no file {path}')
-        role: Any = name.removesuffix('_features')
-        id_column = how.id_column if role == 'item' else None
-        known, sign = vocabularies[name], how.list_separator
-        tables[name] = read_features(path, role, known, id_column, sign)
-        print(f'{path.name}: {tables[name]}')
+    tables = {
+        name: _read_feature_file(name, path, vocabularies[name], how)
+        for name, path in named.items()
+    }
     kept = {name: table for name, table in data.kept.items() if name not in tables}
     return data._replace(fitted=tables, kept=kept)
 
@@ -702,8 +728,13 @@ class _Plan(NamedTuple):
 
 def _held_out_report(plan: _Plan) -> HeldOutReport:
     ratings, tables = plan.data.ratings, plan.data.fitted
-    if 'item_features' in tables and 'item_features' in plan.solver.options:
-        ratings = ratings.with_items(tables['item_features'].ids.index)
+    # Rows of those without ratings stand behind the others.
+    for name, lengthen in (
+        ('item_features', Ratings.with_items),
+        ('user_features', Ratings.with_users),
+    ):
+        if name in tables and {name, 'side'} & {*plan.solver.options}:
+            ratings = lengthen(ratings, tables[name].ids.index)
     fit = _fit_function(plan.solver)
     return evaluate_on_held_out(
         ratings,
@@ -1172,6 +1203,13 @@ def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
     }
 
 
+def _by_features(model: Recommender) -> str:
+    """What recommendations to a user without ratings go by."""
+    table = model.user_features
+    names = ', '.join([] if table is None else table.names)
+    return f'these go by what is known besides: {names}'
+
+
 _NOTHING_LEFT = 'no item is left: all were rated already, or a rule forbids them'
 
 
@@ -1214,7 +1252,8 @@ def recommend(
 
     The score is a rating if the model predicts ratings; otherwise it only puts the
     items in order. If some of several users are unknown, the others get their
-    recommendations, and the exit code is 3.
+    recommendations, and the exit code is 3. Users without ratings, of whom the file of
+    --user-features tells, get theirs by what it says.
     """
     if out is not None:
         check_table_path(out)
@@ -1233,7 +1272,9 @@ def recommend(
     frame = loaded.recommend(ids, k, unknown=unknown, **how)
     unknown_users = frame.attrs['unknown_users']
     if len(ids) == 1 and not as_json:
-        frame = frame.drop(columns='user')
+        if 'is_new_user' in frame:
+            print(_printable(f'user {ids[0]} has no ratings; {_by_features(loaded)}'))
+        frame = frame.drop(columns=['user', 'is_new_user'], errors='ignore')
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
     if unknown_users:
         try:
@@ -1672,6 +1713,38 @@ def _read_more(path: Path, model: Recommender, table: dict[str, Any]) -> Ratings
     return read_new_ratings(path, *told, **_given(table))
 
 
+def _read_more_tables(
+    model: Recommender, paths: Mapping[str, Path | None], how: _TableOptions
+) -> dict[str, FeatureTable]:
+    """Tables of more items and users, with columns as those that the model holds."""
+    tables = {}
+    for name, path in paths.items():
+        if path is None:
+            continue
+        known = getattr(model, name)
+        if known is None:
+            role = name.removesuffix('_features')
+            raise UsageError(
+                f'{_option_name(name)}: the model has no table of {role}s; train one '
+                f'with {_option_name(name)}'
+            )
+        kinds = {feature.name: feature.kind for feature in known.features}
+        tables[name] = _read_feature_file(name, path, None, how, kinds)
+    return tables
+
+
+def _path_of_update(model: Path, out: Path | None) -> Path:
+    """Where an updated model goes; refused if it cannot go there."""
+    path = _model_file(out or model)
+    if out is not None and path.suffix != '.npz':
+        raise UsageError(
+            f'--out {path}: name a file that ends in .npz, or a folder that is there'
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f'--out {path}: there is no folder {path.parent}')
+    return path
+
+
 def _print_update(
     before: Recommender, after: Recommender, path: Path, as_json: bool
 ) -> None:
@@ -1699,8 +1772,14 @@ def _print_update(
 def update(
     model: Annotated[Path, typer.Argument(help='A model, or the folder of train.')],
     ratings: Annotated[
-        Path, typer.Argument(exists=True, help='A file with the new ratings alone.')
-    ],
+        Path | None,
+        typer.Argument(
+            exists=True,
+            help='A file with the new ratings alone. May be left out with '
+            '--item-features or --user-features.',
+            show_default=False,
+        ),
+    ] = None,
     *,
     out: Annotated[
         Path | None,
@@ -1726,24 +1805,31 @@ def update(
             'Without, it takes less than half the time.',
         ),
     ] = True,
+    item_features: MoreItemsOption = None,
+    user_features: MoreUsersOption = None,
+    features_id_column: FeaturesIdColumn = None,
+    list_separator: ListSeparatorOption = None,
     as_json: JsonOption = False,
     table: dict[str, Any],
 ) -> None:
     """Add ratings, new users and new items to a model, without fitting it anew.
 
     Of a pair that was rated before, the new rating counts; counts are added up. Weights
-    between items, of ease and knn, are fitted anew to all ratings.
+    between items, of ease and knn, are fitted anew to all ratings. New items and users
+    without ratings come with a table of what is known of them.
     """
-    path = _model_file(out or model)
-    if out is not None and path.suffix != '.npz':
-        raise UsageError(
-            f'--out {path}: name a file that ends in .npz, or a folder that is there'
-        )
+    path = _path_of_update(model, out)
+    named = {'item_features': item_features, 'user_features': user_features}
+    if ratings is None and not any(named.values()):
+        raise UsageError('name a file with new ratings, or with new items or users')
     loaded = _load_model(model)
     wanted = table['duplicates']
     with _notes_to_stderr(as_json):
-        new = _read_more(ratings, loaded, table)
+        new = None if ratings is None else _read_more(ratings, loaded, table)
         how: dict[str, Any] = dict(n_iterations=n_iterations, refit_items=refit_items)
+        how |= _read_more_tables(
+            loaded, named, _TableOptions(features_id_column, list_separator)
+        )
         updated = loaded.update(new, duplicates=wanted, **how)
     updated.save(path)
     _print_update(loaded, updated, path, as_json)

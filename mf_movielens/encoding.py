@@ -671,14 +671,38 @@ class Ratings:
         >>> Ratings.from_frame(frame).with_items([4, 5]).items.index.tolist()
         [3, 4, 5]
         """
-        known = self.items.index
-        new = [id for id in dict.fromkeys(ids) if id not in known]
-        items = Vocabulary([*known.tolist(), *new], self.items.name)
+        items, new = _with_more(self.items, ids)
         if self.titles is None:
             return replace(self, items=items)
         called = [str((titles or {}).get(id, id)) for id in new]
         named = np.append(self.titles, np.array(called, object))
         return replace(self, items=items, titles=named)
+
+    def with_users(self, ids: Iterable[Any]) -> Ratings:
+        """Add users who have rated nothing yet, behind the others.
+
+        Parameters
+        ----------
+        ids : iterable
+            Ids of users. Those that are there already change nothing.
+
+        Returns
+        -------
+        Ratings
+            The same ratings, with a longer vocabulary of users.
+
+        Raises
+        ------
+        RatingsError
+            If the ids are of another type than those that are there.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 4], 'rating': [2, 4]})
+        >>> Ratings.from_frame(frame).with_users([2, 5]).users.index.tolist()
+        [1, 2, 5]
+        """
+        return replace(self, users=_with_more(self.users, ids)[0])
 
     @property
     def mean(self) -> float:
@@ -702,6 +726,12 @@ class Ratings:
         )
 
 # %% ../nbs/02_encoding.ipynb #752c88db
+def _with_more(known: Vocabulary, ids: Iterable[Any]) -> tuple[Vocabulary, list[Any]]:
+    """A vocabulary with more ids behind its own, and those that are new."""
+    new = [id for id in dict.fromkeys(ids) if id not in known.index]
+    return Vocabulary([*known.index.tolist(), *new], known.name), new
+
+
 def _check_ratings(ratings: Ratings) -> None:
     n = len(ratings)
     if n == 0:

@@ -132,6 +132,13 @@ class Feature:
         return replace(self, members=_stack(members, blank)[rows])
 
     @property
+    def is_blank(self) -> np.ndarray:
+        """(n,) bool, whether a row has no value."""
+        if self.numbers is not None:
+            return np.isnan(self.numbers)
+        return np.diff(self.table.indptr) == 0
+
+    @property
     def table(self) -> csr_array:
         """(n, n_values) which row has which value; empty of numbers."""
         if self.members is None:
@@ -460,6 +467,58 @@ class FeatureTable:
         ids = [*self.ids.index.tolist(), *other.ids.index.tolist()]
         features = tuple(_joined(f, other[f.name]) for f in self.features)
         return FeatureTable(Vocabulary(ids, self.ids.name), features)
+
+    def take(self, rows: np.ndarray) -> FeatureTable:
+        """Choose rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            (m,) different row numbers.
+
+        Returns
+        -------
+        FeatureTable
+            With m rows.
+        """
+        ids = Vocabulary(self.ids.index[rows].tolist(), self.ids.name)
+        return FeatureTable(ids, tuple(f.take(rows) for f in self.features))
+
+    @property
+    def is_blank(self) -> np.ndarray:
+        """(n,) bool, whether nothing is known of a row."""
+        blank = np.ones(len(self.ids), bool)
+        for feature in self.features:
+            blank &= feature.is_blank
+        return blank
+
+    def filled_by(self, other: FeatureTable) -> FeatureTable:
+        """Take what another table says of ids that are new, or blank here.
+
+        Parameters
+        ----------
+        other : FeatureTable
+            With the columns of this table. Rows of ids of which something is known are
+            left out.
+
+        Returns
+        -------
+        FeatureTable
+            These ids, and new ones behind them.
+
+        Raises
+        ------
+        KeyError
+            If a column of this table is missing there.
+        """
+        own = self.ids.encode(other.ids.index.tolist(), unknown='ignore')
+        is_wanted = np.append(self.is_blank, True)[own]
+        replaced = own[is_wanted & (own >= 0)]
+        rest = self.take(np.setdiff1d(np.arange(len(self.ids)), replaced))
+        longer = rest.with_rows(other.take(np.flatnonzero(is_wanted)))
+        new = other.ids.index[own < 0].tolist()
+        ids = Vocabulary([*self.ids.index.tolist(), *new], self.ids.name)
+        return longer.for_ids(ids)
 
     def to_frame(self) -> pd.DataFrame:
         """The table as people write it, indexed by id.

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['History', 'Histories', 'read_history', 'read_histories', 'explain_prediction', 'with_new_items', 'factors_of',
-           'explain_by_features', 'user_map_of', 'read_user_features']
+           'explain_by_features', 'user_map_of', 'read_user_table', 'read_user_features']
 
 # %% ../nbs/18_new_users.ipynb #60ab4b07
 from .blend import Blend
@@ -50,6 +50,7 @@ __all__ = [
     'read_histories',
     'read_history',
     'read_user_features',
+    'read_user_table',
     'user_map_of',
     'with_new_items',
 ]
@@ -691,12 +692,12 @@ def _user_map_of_blend(blend: Blend) -> FeatureMap | None:
     return blend.factors.user_map
 
 
-def read_user_features(
+def read_user_table(
     features: Any,
     known: FeatureTable | None,
     feature_map: FeatureMap | None,
     user_ids: np.ndarray | None,
-) -> FeatureMatrix:
+) -> FeatureTable:
     """Read what is known of new users, besides their ratings.
 
     Parameters
@@ -713,8 +714,8 @@ def read_user_features(
 
     Returns
     -------
-    FeatureMatrix
-        A row for each person, with the columns of the fit.
+    FeatureTable
+        A row for each person; the id of one without a name is 0.
 
     Raises
     ------
@@ -728,7 +729,7 @@ def read_user_features(
 
     Examples
     --------
-    >>> read_user_features({'age': 25}, table, user_map, None)  # doctest: +SKIP
+    >>> read_user_table({'age': 25}, table, user_map, None)  # doctest: +SKIP
     """
     if feature_map is None or known is None:
         raise ValueError(
@@ -750,8 +751,33 @@ def read_user_features(
     elif isinstance(features, pd.DataFrame):
         kinds = {name: kinds[name] for name in kinds if name in features}
     table = read_features(features, 'user', kinds=kinds or None)
-    users = Vocabulary(np.asarray(user_ids).tolist(), 'user')
-    return table.for_ids(users).matrix(like=feature_map.names)
+    return table.for_ids(Vocabulary(np.asarray(user_ids).tolist(), 'user'))
+
+
+def read_user_features(
+    features: Any,
+    known: FeatureTable | None,
+    feature_map: FeatureMap | None,
+    user_ids: np.ndarray | None,
+) -> FeatureMatrix:
+    """Read what is known of new users, as numbers.
+
+    Parameters
+    ----------
+    features, known, feature_map, user_ids
+        As in `read_user_table`.
+
+    Returns
+    -------
+    FeatureMatrix
+        A row for each person, with the columns of the fit.
+
+    Examples
+    --------
+    >>> read_user_features({'age': 25}, table, user_map, None)  # doctest: +SKIP
+    """
+    table = read_user_table(features, known, feature_map, user_ids)
+    return table.matrix(like=() if feature_map is None else feature_map.names)
 
 
 def _frame_of_one(features: dict[str, Any], known: FeatureTable) -> pd.DataFrame:

@@ -66,6 +66,7 @@ from mf_movielens.new_users import (
     read_histories,
     read_history,
     read_user_features,
+    read_user_table,
     user_map_of,
     with_new_items,
 )
@@ -92,6 +93,7 @@ from .storage import write_table
 from .tuning import tune_settings
 from mf_movielens.updating import (
     add_user_to_parts,
+    add_users_to_parts,
     describe_update,
     read_new_ratings,
     update_parts,
@@ -145,13 +147,60 @@ def _read_feature_tables(
 
 
 def _read_like(
-    source: Any, known: FeatureTable, id_column: Hashable | None
+    source: Any,
+    known: FeatureTable,
+    id_column: Hashable | None = None,
+    role: Literal['item', 'user'] = 'item',
 ) -> FeatureTable:
-    """A table of more items, whose columns are of the kinds of another table."""
-    kinds: dict[str, Any] = {}
+    """A table of more items or users, with columns of the kinds of another table."""
+    kinds: dict[str, Any] = {f.name: f.kind for f in known.features}
     if isinstance(source, pd.DataFrame):
-        kinds = {f.name: f.kind for f in known.features if f.name in source}
-    return read_features(source, 'item', id_column=id_column, kinds=kinds)
+        kinds = {name: kind for name, kind in kinds.items() if name in source}
+    return read_features(source, role, id_column=id_column, kinds=kinds)
+
+
+def _more_features(
+    model: Recommender, of_items: Any, of_users: Any
+) -> dict[str, FeatureTable]:
+    """Tables that tell more, by the names of those that the model holds."""
+    found = {}
+    given: dict[Literal['item', 'user'], Any] = {'item': of_items, 'user': of_users}
+    for role, source in given.items():
+        name = f'{role}_features'
+        known = getattr(model, name)
+        if source is None:
+            continue
+        if known is None:
+            raise ValueError(
+                f'this model has no table of {role}s, so more of it say nothing; fit '
+                f'it with {name}=…, or keep a table for rules by with_features'
+            )
+        found[name] = _read_like(source, known, role=role)
+    return found
+
+
+def _with_the_rest(
+    model: Recommender, tables: dict[str, FeatureTable]
+) -> tuple[Recommender, str]:
+    """The model with ids of the tables that nobody has rated, and a line on them."""
+    lines = []
+    for name, table in tables.items():
+        role = name.removesuffix('_features')
+        known = model.items if role == 'item' else model.users
+        left_out = int((known.encode(table.ids.index.tolist(), 'ignore') < 0).sum())
+        kept = getattr(model, name).for_ids(known)
+        model = replace(model, **{name: kept})
+        if not left_out:
+            continue
+        number = f'{left_out:,} {role}{"" if left_out == 1 else "s"} without ratings'
+        try:
+            add = model.add_items if role == 'item' else model.add_users
+            model = add(table)
+        except ValueError as e:
+            lines.append(f'{number} stay out: {e}')
+        else:
+            lines.append(f'{number} added, by what the table says of them')
+    return model, '\n'.join(lines)
 
 
 def _titled(ratings: Ratings, of_items: FeatureTable) -> Ratings:
@@ -175,6 +224,7 @@ def _side_to_fit(
         matrix = of_items.for_ids(ratings.items).matrix()
         side['items'] = matrix.values.toarray()
     if of_users is not None:
+        ratings = ratings.with_users(of_users.ids.index)
         side['users'] = of_users.for_ids(ratings.users).matrix().values.toarray()
     return ratings, side
 
@@ -191,6 +241,7 @@ def _features_to_fit(
         ratings = ratings.with_items(of_items.ids.index, of_items.titles)
         inputs['item_features'] = of_items.for_ids(ratings.items).matrix()
     if of_users is not None and 'user_features' in solver.options:
+        ratings = ratings.with_users(of_users.ids.index)
         inputs['user_features'] = of_users.for_ids(ratings.users).matrix()
     if 'side' in solver.options:
         ratings, side = _side_to_fit(ratings, tables)
@@ -284,7 +335,8 @@ class Recommender:
             `read_features`. It is kept for rules such as ``where=``, and gives titles
             to items whose ratings come without. A solver that
             takes features is fitted to them as well, and then items that are in the
-            table alone can be recommended.
+            table alone can be recommended, and users who are there alone get
+            recommendations.
         **settings
             Settings of the solver, such as ``n_factors`` and ``seed``; those of
             'als' are the arguments of `fit_als`, and so on.
@@ -509,6 +561,50 @@ class Recommender:
             item_features=old.with_rows(new),
         )
 
+    def add_users(
+        self, user_features: Any, id_column: Hashable | None = None
+    ) -> Recommender:
+        """Add users who have rated nothing, by what is known of them.
+
+        Parameters
+        ----------
+        user_features : path, frame or FeatureTable
+            As by `read_features`, with the columns of the table that the model was
+            fitted to. Rows of users who are there already are left out.
+        id_column : str, optional
+            The column of ids, if its name does not tell it.
+
+        Returns
+        -------
+        Recommender
+            With a row for each new user; the others stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without features of users, or not by ials or blend.
+        RatingsError
+            If the table cannot be read, a column of the fit is missing, or its ids are
+            of another kind.
+
+        See Also
+        --------
+        add_user : Add one person, who may have ratings.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2], 'item': [7, 8, 7], 'rating': 1})
+        >>> people = pd.DataFrame({'user': [1, 2], 'age': [30, 50]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), user_features=people)
+        >>> model.add_users(pd.DataFrame({'user': [3], 'age': [40]}))
+        Recommender (ranking by ials): 64 factors, 3 ratings of 2 items by 3 users
+        """
+        old, parts = self.user_features, self._parts
+        table = FeatureTable(Vocabulary([], 'user'), ())
+        if old is not None and user_map_of(self.predictor) is not None:
+            table = _read_like(user_features, old, id_column, 'user')
+        return replace(self, **add_users_to_parts(parts, table)._asdict())
+
     def with_features(
         self, item_features: Any = None, user_features: Any = None
     ) -> Recommender:
@@ -611,12 +707,14 @@ class Recommender:
 
     def update(
         self,
-        ratings: Any,
+        ratings: Any = None,
         *,
         duplicates: Duplicates = 'auto',
         kind: str = 'auto',
         n_iterations: int = 0,
         refit_items: bool = True,
+        item_features: Any = None,
+        user_features: Any = None,
         say: Callable[[str], object] | None = print,
     ) -> Recommender:
         """Add ratings of known users, new users and new items, without a whole fit.
@@ -627,9 +725,9 @@ class Recommender:
 
         Parameters
         ----------
-        ratings : Ratings, or frame
+        ratings : Ratings, or frame, optional
             The new ratings alone. A frame is read as by `load_ratings`, with the scale
-            of the model.
+            of the model. Not given, if only tables of items or users have grown.
         duplicates : {'auto', 'raise', 'last', 'mean', 'sum', 'count', 'max'}
             Of a pair that was rated before: refuse it, keep the new rating, or the mean
             of both, add them up ('count' does the same), or keep the larger. 'auto'
@@ -643,6 +741,11 @@ class Recommender:
         refit_items : bool
             Of items that had ratings before, refit those that have new ones. Without,
             an update takes less than half the time, and loses a little more.
+        item_features, user_features : path, frame or FeatureTable, optional
+            What is known of new items and users, with the columns of the tables that
+            the model holds. Those without ratings are added too, if the model was
+            fitted to features. A row of somebody or something that is known is left
+            out, unless nothing was known of it besides ratings.
         say : callable, optional
             Called with a line that tells what was added, and whether it is time for a
             whole fit; None for silence.
@@ -660,13 +763,14 @@ class Recommender:
             If ratings are of another kind or outside the scale, ids do not go with
             those of the model, or counts are there already and would be added twice.
         ValueError
-            If the model cannot be updated, as one by 'bayes'.
+            If the model cannot be updated, as one by 'bayes', or has no such table.
         TypeError
             If something else than ratings is given.
 
         See Also
         --------
         add_user : Add one person by a dict.
+        add_items, add_users : Add those without ratings, by what is known of them.
         fold_in : Recommend to new users, without keeping them.
 
         Examples
@@ -682,24 +786,35 @@ class Recommender:
         That is more than a fifth: it is time to fit the model to all ratings again, ...
         Recommender (ranking by ials): 2 factors, 6 ratings of 3 items by 3 users
         """
-        if not isinstance(ratings, Ratings) and not speaks_arrow(ratings):
+        has_tables = item_features is not None or user_features is not None
+        is_table = isinstance(ratings, Ratings) or speaks_arrow(ratings)
+        if not is_table and not (ratings is None and has_tables):
             raise TypeError(
                 'update takes Ratings or a frame of users, items and ratings, not '
                 f'{type(ratings).__name__}; one user is added by add_user'
             )
-        told = (self.kind, self.predictor.scale, duplicates, kind)
-        new = read_new_ratings(ratings, *told, say=say)
-        how = self.kind, duplicates, n_iterations, refit_items
-        updated = update_parts(self._parts, new, *how)
-        if say:
-            say(describe_update(updated))
-        return replace(self, **updated.parts._asdict())
+        tables = _more_features(self, item_features, user_features)
+        longer = {n: getattr(self, n).filled_by(t) for n, t in tables.items()}
+        parts = self._parts._replace(**longer)
+        if is_table:
+            told = (self.kind, self.predictor.scale, duplicates, kind)
+            new = read_new_ratings(ratings, *told, say=say)
+            how = self.kind, duplicates, n_iterations, refit_items
+            updated = update_parts(parts, new, *how)
+            parts = updated.parts
+            if say:
+                say(describe_update(updated))
+        model, line = _with_the_rest(replace(self, **parts._asdict()), tables)
+        if say and line:
+            say(line)
+        return model
 
     def add_user(
         self,
         id: Any,
         ratings: Mapping[Any, float] | pd.Series,
         unknown: Literal['raise', 'ignore'] = 'raise',
+        user_features: Mapping[str, Any] | None = None,
     ) -> Recommender:
         """Add one new user by their ratings; items stay as they are.
 
@@ -711,6 +826,9 @@ class Recommender:
             Ratings by id or title of the item.
         unknown : {'raise', 'ignore'}
             Whether an unknown item is an error, or is left out.
+        user_features : mapping, optional
+            What else is known of them, by the names of the columns, if the model was
+            fitted to features of users. There may then be no ratings.
 
         Returns
         -------
@@ -738,12 +856,16 @@ class Recommender:
         ['rum']
         """
         history = read_history(ratings, self.catalog, self._accepted_ratings, unknown)
-        if not len(history.item_ix):
+        about = None
+        if user_features is not None:
+            of_fit = self.user_features, user_map_of(self.predictor)
+            about = read_user_table(dict(user_features), *of_fit, None)
+        elif not len(history.item_ix):
             raise RatingsError(
                 f'user {id!r} has no ratings, so nothing is known about them; '
                 'give one at least'
             )
-        parts = add_user_to_parts(self._parts, id, history, self.kind)
+        parts = add_user_to_parts(self._parts, id, history, self.kind, about)
         return replace(self, **parts._asdict())
 
     def history(self, user: Any) -> pd.DataFrame:
@@ -1060,8 +1182,9 @@ class Recommender:
             predicts ratings. Otherwise only the order has a meaning; 0 says that
             nothing speaks for the item. If the model gives intervals, mean_low and
             mean_high are their ends. If there are items that nobody has rated, and a
-            table of items, is_new says which they are. Its ``attrs`` hold
-            unknown_users and unknown_items, the lists of what was left out.
+            table of items, is_new says which they are. If some of the users have rated
+            nothing, and there is a table of users, is_new_user says who. Its ``attrs``
+            hold unknown_users and unknown_items, the lists of what was left out.
 
         Raises
         ------
@@ -1110,7 +1233,7 @@ class Recommender:
         ids = self.users.index.to_numpy()[user_ix]
         found = _recommend(self.predictor, self.seen, user_ix, ids, options)
         found.attrs['unknown_users'] = unknown_users
-        return found
+        return _mark_new_users(self, found, user_ix)
 
     def recommend_all(
         self,
@@ -1160,9 +1283,16 @@ class Recommender:
         """
         k = check_list_length('k', k)
         ids = self.users.index if users is None else _id_list(users, 'users')
-        self.users.encode(ids)
-        blocks = (self.recommend(part, k, **options) for part in user_blocks(ids, k))
-        return write_table(path, blocks)
+        marks_users = _have_rated_nothing(self, self.users.encode(ids)).any()
+
+        def block(part: Any) -> pd.DataFrame:
+            found = self.recommend(part, k, **options)
+            if marks_users and 'is_new_user' not in found:
+                # All blocks have the same columns.
+                found = found.assign(is_new_user=False)
+            return found
+
+        return write_table(path, map(block, user_blocks(ids, k)))
 
     def export(self, folder: str | os.PathLike[str]) -> Path:
         """Write the vectors of the model, with ids, for a vector index or a database.
@@ -1832,6 +1962,23 @@ def _user_rows(
     ids = _id_list(users, 'users')
     rows = model.users.encode(ids, unknown)
     return rows[rows >= 0], _ids_without_row(ids, rows)
+
+
+def _have_rated_nothing(model: Recommender, user_ix: np.ndarray) -> np.ndarray:
+    """(n,) whether users have no ratings; of a model with a table of users."""
+    n_ratings = np.diff(model.seen.indptr)[user_ix]
+    return (n_ratings == 0) & (model.user_features is not None)
+
+
+def _mark_new_users(
+    model: Recommender, found: pd.DataFrame, user_ix: np.ndarray
+) -> pd.DataFrame:
+    """Recommendations, with a column that says which users have rated nothing."""
+    is_new = _have_rated_nothing(model, user_ix)
+    if not is_new.any():
+        return found
+    new_ids = model.users.index[user_ix[is_new]]
+    return found.assign(is_new_user=found.user.isin(new_ids))
 
 
 def _is_known_by_features(model: Recommender, item_ix: int) -> bool:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, vstack
 
 # %% auto #0
 __all__ = ['read_new_ratings', 'MergedRatings', 'merge_ratings', 'update_predictor', 'Updated', 'update_parts', 'describe_update',
-           'add_user_to_parts']
+           'add_user_to_parts', 'add_users_to_parts']
 
 # %% ../nbs/18b_update.ipynb #769aea1f
 from .blend import Blend
@@ -60,7 +60,7 @@ from mf_movielens.least_squares import (
     worker_threads,
 )
 from .model_file import ModelParts
-from .new_users import History
+from .new_users import History, user_map_of
 from .reading import load_ratings
 from .validation import check_choice, check_int
 
@@ -69,6 +69,7 @@ __all__ = [
     'MergedRatings',
     'Updated',
     'add_user_to_parts',
+    'add_users_to_parts',
     'describe_update',
     'merge_ratings',
     'read_new_ratings',
@@ -1042,7 +1043,9 @@ def describe_update(updated: Updated) -> str:
 
 # %% ../nbs/18b_update.ipynb #6e342387
 @singledispatch
-def _append_user(predictor: Predictor, folded: Any, ratings: Ratings) -> Predictor:
+def _append_users(
+    predictor: Predictor, folded: Any, scale: tuple[float, float]
+) -> Predictor:
     """The predictor with the rows of another one after those of its users."""
     raise ValueError(
         'a model by bayes cannot keep a new user, whose samples do not belong to '
@@ -1050,33 +1053,61 @@ def _append_user(predictor: Predictor, folded: Any, ratings: Ratings) -> Predict
     )
 
 
-@_append_user.register(Factors)
-def _append_to_factors(factors: Factors, folded: Any, ratings: Ratings) -> Predictor:
+@_append_users.register(Factors)
+def _append_to_factors(
+    factors: Factors, folded: Any, scale: tuple[float, float]
+) -> Predictor:
     return replace(
         factors,
         user_bias=np.append(factors.user_bias, folded.user_bias),
         user_factors=np.vstack([factors.user_factors, folded.user_factors]),
-        scale=ratings.scale,
+        scale=scale,
     )
 
 
-@_append_user.register(ItemWeights)
+@_append_users.register(ItemWeights)
 def _append_to_weights(
-    weights: ItemWeights, folded: Any, ratings: Ratings
+    weights: ItemWeights, folded: Any, scale: tuple[float, float]
 ) -> Predictor:
     targets = csr_array(vstack([weights.targets, folded.targets]))
-    return replace(weights, targets=targets, scale=ratings.scale)
+    return replace(weights, targets=targets, scale=scale)
 
 
-@_append_user.register(Blend)
-def _append_to_blend(blend: Blend, folded: Any, ratings: Ratings) -> Predictor:
-    factors: Any = _append_user(blend.factors, folded.factors, ratings)
-    weights: Any = _append_user(blend.item_weights, folded.item_weights, ratings)
+@_append_users.register(Blend)
+def _append_to_blend(
+    blend: Blend, folded: Any, scale: tuple[float, float]
+) -> Predictor:
+    factors: Any = _append_users(blend.factors, folded.factors, scale)
+    weights: Any = _append_users(blend.item_weights, folded.item_weights, scale)
     return Blend(factors, weights, blend.weight)
 
 
+def _fold_in_with_features(
+    predictor: Predictor, histories: csr_array, table: FeatureTable | None
+) -> Predictor:
+    """Rows for new users, by what a table says of them, if that was fitted to."""
+    feature_map = user_map_of(predictor)
+    if feature_map is None or table is None:
+        return predictor.fold_in(histories)
+    factors: Any = predictor
+    folded: Predictor = factors.fold_in(histories, table.matrix(like=feature_map.names))
+    return folded
+
+
+def _with_row_for(parts: ModelParts, about: FeatureTable) -> ModelParts:
+    """The model, whose table of users knows of one more."""
+    known = parts.user_features
+    return (
+        parts if known is None else parts._replace(user_features=known.filled_by(about))
+    )
+
+
 def add_user_to_parts(
-    parts: ModelParts, user_id: Any, history: History, kind: Kind
+    parts: ModelParts,
+    user_id: Any,
+    history: History,
+    kind: Kind,
+    about: FeatureTable | None = None,
 ) -> ModelParts:
     """Add one user to a model; items stay as they are.
 
@@ -1088,6 +1119,8 @@ def add_user_to_parts(
         What they have rated, in the rows of the model.
     kind : {'stars', 'counts', 'likes'}
         What the model was fitted to.
+    about : FeatureTable, optional
+        One row, with what else is known of them; the history may then be empty.
 
     Returns
     -------
@@ -1111,17 +1144,76 @@ def add_user_to_parts(
             'update, with a frame of users, items and ratings'
         )
     n = len(history.item_ix)
+    if about is not None:
+        own_id = Vocabulary([_as_known(parts.users, user_id)], 'user')
+        parts = _with_row_for(parts, replace(about, ids=own_id))
+        if not n:
+            return add_users_to_parts(parts, replace(about, ids=own_id))
     scale = parts.predictor.scale
     if kind == 'counts':
         scale = float(history.rating.min()), float(history.rating.max())
     places = np.zeros(n, 'int32'), history.item_ix.astype('int32')
     new = Ratings(*places, history.rating, ids, parts.items, scale, kind=kind)
     merged = merge_ratings(parts, new, kind)
-    folded = parts.predictor.fold_in(merged.seen[[len(parts.users)]])
+    table = merged.user_features
+    about = None if table is None else table.for_ids(ids)
+    row = merged.seen[[len(parts.users)]]
+    folded = _fold_in_with_features(parts.predictor, row, about)
     return parts._replace(
-        predictor=_append_user(parts.predictor, folded, merged.ratings),
+        predictor=_append_users(parts.predictor, folded, merged.ratings.scale),
         users=merged.ratings.users,
         seen=merged.seen,
         settings=_noted(parts, merged),
-        user_features=merged.user_features,
+        user_features=table,
+    )
+
+
+def add_users_to_parts(parts: ModelParts, table: FeatureTable) -> ModelParts:
+    """Add users who have rated nothing, by what a table says of them.
+
+    Parameters
+    ----------
+    parts : ModelParts
+        Of a model that was fitted to features of users.
+    table : FeatureTable
+        Rows of users who are there already are left out.
+
+    Returns
+    -------
+    ModelParts
+
+    Raises
+    ------
+    ValueError
+        If the model was fitted without features of users.
+
+    Examples
+    --------
+    >>> add_users_to_parts(parts, people)  # doctest: +SKIP
+    """
+    if parts.user_features is None or user_map_of(parts.predictor) is None:
+        raise ValueError(
+            'this model was fitted without features of users, so it can say nothing '
+            'of those without ratings; fit it with user_features=…, by ials or blend'
+        )
+    ids = table.ids.index.tolist()
+    is_new = rows_of_ids(parts.users, table.ids, 'ignore') < 0
+    ids = [_as_known(parts.users, id) for id, new in zip(ids, is_new) if new]
+    if not ids:
+        return parts
+    rows = FeatureTable(
+        Vocabulary(ids, 'user'),
+        tuple(feature.take(np.flatnonzero(is_new)) for feature in table.features),
+    )
+    nothing = csr_array((len(ids), len(parts.items)), dtype='float32')
+    folded = _fold_in_with_features(parts.predictor, nothing, rows)
+    users = Vocabulary([*parts.users.index.tolist(), *ids], parts.users.name)
+    data, indices, indptr = parts.seen.data, parts.seen.indices, parts.seen.indptr
+    indptr = np.append(indptr, np.full(len(ids), indptr[-1]))
+    seen = csr_array((data, indices, indptr), shape=(len(users), len(parts.items)))
+    return parts._replace(
+        predictor=_append_users(parts.predictor, folded, parts.predictor.scale),
+        users=users,
+        seen=seen,
+        user_features=parts.user_features.filled_by(rows).for_ids(users),
     )
