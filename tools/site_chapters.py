@@ -3,8 +3,9 @@
 Plumbing is left out. Cells of the library are folded under *Implementation*, cells
 that only assert under *Checks*, and imports under *Imports*: the text reads through,
 and all of it is still there. `#| code-fold: true` folds another cell of checks, or one
-that draws a picture, under *Drawing*; `#| code-fold: false` keeps a cell open. A cell that begins with `# Solution` solves an
-exercise: it is folded under *Solution*, with what it prints.
+that draws a picture, under *Drawing*; `#| code-fold: false` keeps a cell open. A cell
+that begins with `# Solution` solves an exercise: it is folded under *Solution*, with
+what it prints.
 """
 
 from __future__ import annotations
