@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / 'nbs'
 PACKAGE = ROOT / 'mf_movielens'
+DOCS = ROOT / 'docs'
 HIDDEN = re.compile(r'^#\|\s*(hide|default_exp)', re.M)
 
 # The parts of the book, and the first chapter of each
@@ -61,6 +62,11 @@ def chapters_by_part() -> dict[str, list[Path]]:
         part = max((p for p in PARTS if PARTS[p] <= number), key=PARTS.__getitem__)
         parts.setdefault(part, []).append(path)
     return parts
+
+
+def docs_pages() -> list[Path]:
+    """Return the paths of the pages of the site that are no notebooks."""
+    return sorted(DOCS.glob('*.md'))
 
 
 def read(path: Path) -> NotebookNode:

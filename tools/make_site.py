@@ -17,12 +17,12 @@ import zlib
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # before the package is imported
 
 import nbformat
-from book import NBS, ROOT, chapters
+from book import DOCS, NBS, ROOT, chapters, docs_pages
 from site_bibliography import Citations, bibliography
-from site_chapters import chapter_page, front_page, repository_text
+from site_chapters import chapter_page, docs_page, front_page, repository_text
 from site_reference import write_reference
 
-DOCS, PROC, OUT = ROOT / 'docs', ROOT / '_proc', ROOT / '_docs'
+PROC, OUT = ROOT / '_proc', ROOT / '_docs'
 MATHJAX = '3.2.2'
 MATHJAX_FILES = (
     'es5/startup.js',
@@ -45,8 +45,19 @@ def write_chapters(citations: Citations) -> dict[str, str]:
     titles = {}
     for path, page in pages.items():
         heading = re.search(r'^# (.*)$', page.cells[0].source, re.M)
-        titles[path.stem] = heading[1] if heading else path.stem
+        titles[path.name] = heading[1] if heading else path.stem
         nbformat.write(page, PROC / path.name)
+    return titles
+
+
+def write_docs(citations: Citations) -> dict[str, str]:
+    """Write the pages of docs/ into _proc, and return their titles."""
+    titles = {}
+    for path in docs_pages():
+        text = docs_page(path, citations)
+        heading = re.search(r'^# (.*)$', text, re.M)
+        titles[path.name] = heading[1] if heading else path.stem
+        (PROC / path.name).write_text(text, encoding='utf-8')
     return titles
 
 
@@ -70,7 +81,7 @@ def prepare() -> None:
     # for raw HTML, which Sphinx does not look into
     shutil.copy(NBS / 'images/map.png', PROC / '_static')
     citations: Citations = {}
-    titles = write_chapters(citations)
+    titles = write_chapters(citations) | write_docs(citations)
     pages = {
         'bibliography.md': bibliography(citations, titles),
         'contributing.md': repository_text('CONTRIBUTING.md'),

@@ -78,7 +78,7 @@ def bibliography(citations: Citations, titles: dict[str, str]) -> str:
     rows = []
     for key, work in works().items():
         pages = dict.fromkeys(citations[key])
-        links = ', '.join(f'[{titles[page]}]({page}.ipynb)' for page in pages)
+        links = ', '.join(f'[{titles[page]}]({page})' for page in pages)
         shown_address = work.address.removeprefix('https://')
         rows.append(
             f'({key})=\n{formatted(work.entry)}. [{shown_address}]({work.address})\n'

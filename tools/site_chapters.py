@@ -21,6 +21,7 @@ from book import (
     ROOT,
     chapters_by_part,
     directive,
+    docs_pages,
     is_exported,
     read,
     settings,
@@ -32,7 +33,8 @@ from site_bibliography import Citations, link_citations
 from site_reference import link_names, modules
 
 # What of the repository is a page of the site
-OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md', 'docs/devices.md': 'devices.md'}
+OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md'}
+OWN_PAGES |= {f'docs/{path.name}': path.name for path in docs_pages()}
 IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
 DRAWING, SOLUTION = 'Drawing', 'Solution'
 WORDS_PER_MINUTE = 200
@@ -164,7 +166,7 @@ def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
 
     for cell in map(shown, (c for c in read(path).cells if not is_plumbing(c))):
         if cell.cell_type == 'markdown':
-            text = link_citations(link_names(cell.source, seen), citations, path.stem)
+            text = link_citations(link_names(cell.source, seen), citations, path.name)
             cell.source = re.sub(r'\]\(\.\./([^)]+)\)', site_link, text)
             cells.append(cell)
             continue
@@ -216,6 +218,12 @@ def add_ways(text: str, path: Path, minutes: int) -> str:
     return re.sub(r'^(> .*\n)', rf'\1{line}', text, count=1, flags=re.M)
 
 
+def docs_page(path: Path, citations: Citations) -> str:
+    """Return a page of docs/, with links to the reference and the bibliography."""
+    text = link_names(path.read_text(encoding='utf-8'), set())
+    return link_citations(text, citations, path.name)
+
+
 def front_page(path: Path, citations: Citations) -> NotebookNode:
     """Return the front page, with the order of all pages."""
     notebook = read(path)
@@ -237,8 +245,9 @@ def toctree(caption: str, pages: list[str]) -> str:
 
 def toctrees() -> str:
     """Return the order of the pages, in parts."""
-    look_up = ['devices', 'reference', 'Index of names <genindex>', 'bibliography']
-    look_up += ['contributing', 'changelog']
+    look_up = ['which_model', 'cheat_sheet', 'questions', 'glossary', 'notation']
+    look_up += ['neighbourhood', 'devices', 'reference', 'Index of names <genindex>']
+    look_up += ['bibliography', 'contributing', 'changelog']
     parts = [
         toctree(part, [path.stem for path in paths])
         for part, paths in chapters_by_part().items()

@@ -8,7 +8,7 @@ import re
 from functools import cached_property, partial
 from typing import Any
 
-from book import PACKAGE, chapters, settings
+from book import PACKAGE, chapters, docs_pages, settings
 from docutils import nodes
 from site_reference import full_names, modules
 from sphinx.addnodes import pending_xref
@@ -21,9 +21,7 @@ FILES = {
     'bibliography.md': 'docs/references.bib',
     'changelog.md': 'CHANGELOG.md',
     'contributing.md': 'CONTRIBUTING.md',
-    'devices.md': 'docs/devices.md',
     'index.ipynb': 'nbs/index.ipynb',
-    'play.md': 'docs/play.md',
 }
 # What docstrings call the types of other packages
 TYPES = {
@@ -56,6 +54,7 @@ ABBREVIATIONS = {
 def repository_paths() -> dict[str, str]:
     """Return what one edits to change a page: a path in the repository."""
     paths = dict(FILES)
+    paths |= {path.name: f'docs/{path.name}' for path in docs_pages()}
     paths |= {path.name: f'nbs/{path.name}' for path in chapters()}
     paths |= {f'{module.page}.md': module.source for module in modules()}
     paths[f'reference/{PACKAGE.name}.md'] = f'{PACKAGE.name}/__init__.py'
