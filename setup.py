@@ -36,7 +36,9 @@ setup(
     ],
     packages=find_packages(include=[s['lib_name'] + '*']),
     include_package_data=False,
-    package_data={s['lib_name']: ['py.typed', 'results/*.csv', '*.mplstyle']},
+    package_data={
+        s['lib_name']: ['py.typed', 'results/*.csv', '*.mplstyle', 'static/*'],
+    },
     python_requires='>=' + s['min_python'],
     install_requires=s['requirements'].split(),
     extras_require={
@@ -44,6 +46,7 @@ setup(
         'docs': s['docs_requirements'].split(),
         'excel': s['excel_requirements'].split(),
         'parquet': s['parquet_requirements'].split(),
+        'serve': s['serve_requirements'].split(),
         'spark': s['spark_requirements'].split(),
         'zstd': s['zstd_requirements'].split(),
     },

@@ -36,7 +36,7 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'AtLeastOption', 'AboutOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption',
            'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
            'export', 'predict', 'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate',
-           'rate', 'main']
+           'rate', 'serve', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
@@ -1164,12 +1164,16 @@ def _model_file(path: Path) -> Path:
 
 def _load_model(path: Path) -> Recommender:
     path = _model_file(path)
+    _check_model_exists(path)
+    return Recommender.load(path)
+
+
+def _check_model_exists(path: Path) -> None:
     if not path.exists():
         raise UsageError(
             f'there is no model at {path}; make one with: mf-movielens train, or name '
             'one with --model'
         )
-    return Recommender.load(path)
 
 
 class _RuleWords(NamedTuple):
@@ -2186,6 +2190,129 @@ def rate(
     features = _parse_features(about)
     frame = loaded.fold_in(history, k, by=order, user_features=features, **rules)
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
+
+# %% ../nbs/25_cli.ipynb #e1b58c70
+def _token_of(token: str | None) -> str | None:
+    return token or os.environ.get('MF_MOVIELENS_TOKEN') or None
+
+
+@app.command(
+    epilog='Examples:  mf-movielens serve model.npz  ·  '
+    'mf-movielens serve old.npz new.npz --port 8080 --no-browser'
+)
+def serve(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help='Models, or folders of train; the first is the default.',
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option('--host', help='The address to listen on.')
+    ] = '127.0.0.1',
+    port: Annotated[
+        int | None,
+        _option(
+            '--port',
+            min=1,
+            max=65535,
+            help='By default the first that is free, from 8000 on.',
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        _option(
+            '--token',
+            help='Only who sends it, as Authorization: Bearer TOKEN, is answered. It '
+            'may also stand in the variable MF_MOVIELENS_TOKEN.',
+        ),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            '--public', help='Answer everybody who reaches --host, without a token.'
+        ),
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        _option(
+            '--allow-host',
+            help='A name that the server has in the network; may be given several '
+            'times.',
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        _option(
+            '--allow-origin',
+            help='The origin, scheme and name, of a page elsewhere that may ask from '
+            'a browser; may be given several times.',
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option('--workers', min=1, max=64, help='How many processes answer.')
+    ] = 1,
+    threads: Annotated[
+        int | None,
+        _option(
+            '--threads',
+            min=1,
+            max=256,
+            help='How many questions each process computes at the same time. By '
+            'default one a core.',
+        ),
+    ] = None,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            '--at-once',
+            min=1,
+            help='How many questions each process accepts at the same time; others '
+            'are told to try again.',
+        ),
+    ] = 64,
+    timeout: Annotated[
+        float, typer.Option('--timeout', min=0.1, help='Seconds for an answer.')
+    ] = 30.0,
+    access_log: Annotated[
+        str | None,
+        _option(
+            '--access-log',
+            help='A file for a line of JSON about each request; - for the output.',
+        ),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option('--no-browser', help='Do not open a browser.')
+    ] = False,
+) -> None:
+    """Serve models as a page and an API, until Ctrl+C.
+
+    Only this machine is answered, unless --host names another address, together with
+    --token or --public. When the file of a model is replaced, the new one is served.
+    """
+    from mf_movielens.gate import RequestLimits
+    from mf_movielens.serve import ServeSettings, run_server
+
+    paths = [_model_file(path) for path in models or [DEFAULT_MODEL]]
+    for path in paths:
+        _check_model_exists(path)
+    settings = ServeSettings(
+        host,
+        port,
+        _token_of(token),
+        public,
+        tuple(allow_host or ()),
+        tuple(allow_origin or ()),
+        workers,
+        threads,
+        RequestLimits(at_once=at_once, seconds=timeout),
+        access_log,
+    )
+    try:
+        run_server(paths, settings, not no_browser)
+    except ImportError as e:
+        _fail(str(e), 1)
 
 # %% ../nbs/25_cli.ipynb #3860e927
 def main() -> None:

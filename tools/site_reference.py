@@ -21,7 +21,7 @@ from book import PACKAGE, chapters, title_and_subtitle
 
 # The floors of the package, from the top down
 GROUPS = {
-    'Command line': ['cli', 'serve'],
+    'Command line': ['cli', 'serve', 'api', 'served', 'gate'],
     'Recommenders': [
         'recommender',
         'catalog',
