@@ -1,0 +1,546 @@
+"""Put plausible bugs into a copy of the package, one at a time, and run the tests.
+
+`python benchmarks/planted.py` writes planted.csv: each bug, and the test that found it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / 'mf_movielens/results/planted.csv'
+COLUMNS = ['bug', 'module', 'found_by', 'commit']
+TIMEOUT = 900
+
+
+class Bug(NamedTuple):
+    """A change of a module that should make a test fail."""
+
+    name: str
+    """What it makes wrong."""
+    module: str
+    before: str
+    """A text that occurs in the module once."""
+    after: str
+    tests: str
+    """Names of test files, without `test_`."""
+
+
+# The six that no test noticed in an earlier version come first.
+BUGS = [
+    Bug(
+        'the seed of ALS is ignored',
+        'als',
+        '        rng = np.random.default_rng(seed)\n        items = rng.normal(0, 0.1',
+        '        rng = np.random.default_rng(0)\n        items = rng.normal(0, 0.1',
+        'seeds als',
+    ),
+    Bug(
+        'of two items of one title, the first is taken silently',
+        'catalog',
+        'if len(called) > 1:',
+        'if len(called) > 1e9:',
+        'titles recommender',
+    ),
+    Bug(
+        'the scatter of the population mean is left out',
+        'gibbs',
+        '            + n / (n + 1) * np.outer(average, average)\n',
+        '',
+        'sampler bayes',
+    ),
+    Bug(
+        'the Jacobian of the step of the noise shape is left out',
+        'gibbs',
+        'gammas + a * log_sum - a / 10 + np.log(a)',
+        'gammas + a * log_sum - a / 10',
+        'sampler bayes',
+    ),
+    Bug(
+        'the user-day biases of a new user count as noise',
+        'posterior',
+        'noise = share * residual + self.day_sd * np.sqrt(share) * standard',
+        'noise = residual',
+        'posterior new_users',
+    ),
+    Bug(
+        'implicit feedback of new users is divided by the number of their ratings',
+        'posterior',
+        'posterior.population_mean + effects / np.sqrt(n)',
+        'posterior.population_mean + effects / n',
+        'posterior new_users bayes',
+    ),
+    Bug(
+        'conjugate gradients forget the last direction',
+        'least_squares',
+        'beta = norm / norm_before',
+        'beta = np.float32(0)',
+        'least_squares',
+    ),
+    Bug(
+        'the damping of biases is dropped',
+        'baselines',
+        'np.maximum(self.counts + damping, 1e-9)',
+        'np.maximum(self.counts, 1e-9)',
+        'baselines',
+    ),
+    Bug(
+        'the last item that a user has seen is recommended',
+        'ranking',
+        'while seen < seen_end and seen_items[seen] < item:',
+        'while seen < seen_end - 1 and seen_items[seen] < item:',
+        'ranking',
+    ),
+    Bug(
+        'the weights of EASE are transposed',
+        'ease',
+        'weights[own, own.start :] = rows * factor[own.start :]\n'
+        '        weights[own.start :, own] = rows.T * factor[own]',
+        'weights[own.start :, own] = (rows * factor[own.start :]).T\n'
+        '        weights[own, own.start :] = (rows.T * factor[own]).T',
+        'ease',
+    ),
+    Bug(
+        'the discount of nDCG is off by one',
+        'ranking',
+        'gain = 1 / np.log2(rank + 1)',
+        'gain = 1 / np.log2(rank + 2)',
+        'ranking',
+    ),
+    Bug(
+        'a file is written in place',
+        'storage',
+        '    temporary = _temporary_path(path)\n    try:\n        write(temporary)\n'
+        '        # The data',
+        '    temporary = path\n    try:\n        write(temporary)\n        # The data',
+        'faults reading recommender',
+    ),
+    Bug(
+        'the bootstrap ignores its groups',
+        'metrics',
+        'groups = np.arange(len(values)) if groups is None else np.asarray(groups)',
+        'groups = np.arange(len(values))',
+        'properties evaluation_users',
+    ),
+    Bug(
+        'the degrees of freedom leave out the coefficients of features',
+        'gibbs',
+        'sample_wishart(rng, d + n + n_coefficients, inverse_scale)',
+        'sample_wishart(rng, d + n, inverse_scale)',
+        'sampler',
+    ),
+    Bug(
+        'the best weights of early stopping are those of the last epoch',
+        'training',
+        'run.best = [w.numpy() for w in run.net.weights]',
+        'run.best = run.net.weights',
+        'training',
+    ),
+    Bug(
+        'users with exactly n ratings lose all of them',
+        'splits',
+        '& (n_ratings > n)',
+        '& (n_ratings >= n)',
+        'properties evaluation_users',
+    ),
+    Bug(
+        'the damping of users and that of items are swapped',
+        'baselines',
+        'item_bias = items.biases(user_bias, item_damping)\n'
+        '        user_bias = users.biases(item_bias, user_damping)',
+        'item_bias = items.biases(user_bias, user_damping)\n'
+        '        user_bias = users.biases(item_bias, item_damping)',
+        'baselines',
+    ),
+    Bug(
+        'items are similar by the plain cosine of factors that rank',
+        'similarity',
+        'if weights is None or weights.alpha is None or not predictor.n_factors:',
+        'if True:',
+        'recommender ials',
+    ),
+    Bug(
+        'shards come in the same order in each epoch',
+        'training',
+        'shards.shuffled(seed, epoch)',
+        'shards.shuffled(seed, first_epoch)',
+        'training shards',
+    ),
+    Bug(
+        'of equal scores, the item with the higher row comes first',
+        'ranking',
+        '(score == other_score and item > other_item)',
+        '(score == other_score and item < other_item)',
+        'ranking',
+    ),
+    Bug(
+        'items count as liked from half way up the scale',
+        'ranking',
+        'return low + 0.75 * (high - low)',
+        'return low + 0.5 * (high - low)',
+        'ranking',
+    ),
+    Bug(
+        'the gram matrix of all pairs has no weight',
+        'least_squares',
+        'per_row[:k] += np.float32(regularization.alpha) * sums',
+        'per_row[:k] += sums',
+        'least_squares objectives',
+    ),
+    Bug(
+        'a row is regularized as if it had one rating more',
+        'least_squares',
+        'diagonal = weights.per_row[c] + np.float32(n) * weights.per_rating[c]',
+        'diagonal = weights.per_row[c] + np.float32(n + 1) * weights.per_rating[c]',
+        'least_squares objectives',
+    ),
+    Bug(
+        'weights of ratings do not count in the residuals',
+        'least_squares',
+        'block.targets[j] = root * target',
+        'block.targets[j] = target',
+        'least_squares decay',
+    ),
+    Bug(
+        'the prior mean of a row is not rotated to the principal axes',
+        'least_squares',
+        'added: np.ndarray = (row_weights[:, None] * means) @ self.axes',
+        'added: np.ndarray = row_weights[:, None] * means',
+        'features_ials',
+    ),
+    Bug(
+        'the half-life is counted from the oldest rating',
+        'least_squares',
+        'age = (float(seconds.max()) - seconds',
+        'age = (seconds - float(seconds.min()) - 0 * seconds',
+        'decay',
+    ),
+    Bug(
+        'the diagonal of EASE is left as it is',
+        'ease',
+        '        weights[own.start :, own] = rows.T * factor[own]\n'
+        '    np.fill_diagonal(weights, 0)',
+        '        weights[own.start :, own] = rows.T * factor[own]',
+        'ease item_weights',
+    ),
+    Bug(
+        'a blend weighs its parts the other way round',
+        'blend',
+        'return (1 - shares) * of_factors + shares * of_weights',
+        'return shares * of_factors + (1 - shares) * of_weights',
+        'blend',
+    ),
+    Bug(
+        'new items of a blend are scored by item weights as well',
+        'blend',
+        'shares[self.factors.item_bias == 0] = 0',
+        'pass',
+        'blend features_ials',
+    ),
+    Bug(
+        'an item counts among its own neighbours',
+        'item_knn',
+        '        total[first + row] = 0\n',
+        '',
+        'item_weights blend',
+    ),
+    Bug(
+        'nearest neighbours are not divided by the activity of users',
+        'item_knn',
+        'np.sqrt(users * popularity[targets.indices])',
+        'np.sqrt(popularity[targets.indices])',
+        'item_weights blend',
+    ),
+    Bug(
+        'rules do not look at the items that a quota still needs',
+        'rules',
+        'if missing.sum() >= k - len(chosen):',
+        'if missing.sum() > k - len(chosen):',
+        'rules',
+    ),
+    Bug(
+        'diversity is measured to the last item alone',
+        'rules',
+        'nearest = np.maximum(nearest, alike[best]) if chosen[1:]',
+        'nearest = alike[best].copy() if chosen[1:]',
+        'rules',
+    ),
+    Bug(
+        'less popular items gain by the discount of popularity',
+        'rules',
+        'excess = np.maximum(popularity - popularity.mean(), 0) / spread',
+        'excess = (popularity - popularity.mean()) / spread',
+        'rules',
+    ),
+    Bug(
+        'a value and a column that change sides keep the sign',
+        'rules',
+        'left, right, kind = right, left, _MIRRORED.get(kind, kind)',
+        'left, right = right, left',
+        'rules',
+    ),
+    Bug(
+        'least misery is the highest score',
+        'rules',
+        "'least_misery': np.min",
+        "'least_misery': np.max",
+        'rules',
+    ),
+    Bug(
+        'users without ratings are as similar as others',
+        'similarity',
+        'cosines[lengths == 0] = -np.inf\n    return cosines\n\n\ndef count_in_common',
+        'return cosines\n\n\ndef count_in_common',
+        'rules recommender',
+    ),
+    Bug(
+        'an update keeps the old rating of a pair',
+        'updating',
+        "'last': new,",
+        "'last': old,",
+        'updating',
+    ),
+    Bug(
+        'counts of a pair are replaced where they are to be added',
+        'updating',
+        "return 'sum' if kind == 'counts' else 'last'",
+        "return 'last'",
+        'updating',
+    ),
+    Bug(
+        'an update by the same ratings counts as new',
+        'updating',
+        'is_concerned[is_known] = merged != old',
+        'is_concerned[is_known] = True',
+        'updating',
+    ),
+    Bug(
+        'new users are refitted before the items',
+        'updating',
+        '        refit.rows(users, merged.user_ix, items, None)\n    tables',
+        '    tables',
+        'updating',
+    ),
+    Bug(
+        'an update forgets how many ratings came before',
+        'updating',
+        "n_since_fit = settings.get('n_ratings_since_fit', 0)\n    n_since_fit += ",
+        'n_since_fit = ',
+        'updating',
+    ),
+    Bug(
+        'a map of features is not centred',
+        'feature_maps',
+        'shift = self.row_mean - self.feature_means @ self.weights',
+        'shift = self.row_mean',
+        'features_ials',
+    ),
+    Bug(
+        'rows without features get more than the mean',
+        'feature_maps',
+        '        means[np.diff(values.indptr) == 0] = self.row_mean\n',
+        '',
+        'features_ials',
+    ),
+    Bug(
+        'exported vectors leave out the biases of items',
+        'export',
+        'items = np.column_stack([factors.item_factors, factors.item_bias])',
+        'items = np.column_stack([factors.item_factors, 0 * factors.item_bias])',
+        'export',
+    ),
+    Bug(
+        'a time split puts the newest ratings into training',
+        'splits',
+        'is_test = timestamps > np.quantile(timestamps, 1 - test_fraction)',
+        'is_test = timestamps < np.quantile(timestamps, test_fraction)',
+        'properties evaluation_users',
+    ),
+    Bug(
+        'a folded-in rating is judged as well',
+        'evaluation',
+        'return is_history & is_used, ~is_history & is_used',
+        'return is_history & is_used, is_used',
+        'evaluation_users',
+    ),
+    Bug(
+        'ids without zeros before them are those with them',
+        'evaluation',
+        'convert = str if vocabulary.is_text else parse_id',
+        'convert = str if vocabulary.is_text else int',
+        'evaluation_users recommender updating',
+    ),
+    Bug(
+        'plays with a long tail are stars',
+        'kinds',
+        'if len(positive.values) > 20 and high >= _LONG_TAIL * median:\n'
+        '        return True',
+        'if len(positive.values) > 20 and high >= _LONG_TAIL * median:\n'
+        '        return False',
+        'kinds',
+    ),
+    Bug(
+        'a sign of no rating counts as a rating',
+        'kinds',
+        'if value in _SIGNS_OF_NONE and _is_apart(value, others):',
+        'if False:',
+        'kinds text_files',
+    ),
+    Bug(
+        'utilities above a cutpoint belong to the category below',
+        'gibbs',
+        'ends = np.concatenate([[-_MAX_UTILITY], cutpoints, [_MAX_UTILITY]])',
+        'ends = np.concatenate([[-_MAX_UTILITY], cutpoints - 0.05, [_MAX_UTILITY]])',
+        'sampler bayes',
+    ),
+    Bug(
+        'the noise of each user is drawn without the number of their ratings',
+        'gibbs',
+        'rng.gamma(shape + n_ratings / 2) / (shape + squares / 2)',
+        'rng.gamma(shape + n_ratings) / (shape + squares / 2)',
+        'sampler bayes',
+    ),
+    Bug(
+        'the covariance root is transposed',
+        'gibbs',
+        'return np.linalg.inv(np.linalg.cholesky(precision))',
+        'return np.linalg.inv(np.linalg.cholesky(precision)).T',
+        'sampler',
+    ),
+    Bug(
+        'intervals are those of the half level',
+        'posterior',
+        'low, high, mass = _shortest_ranges(table, self.rating_values, level)',
+        'low, high, mass = _shortest_ranges(table, self.rating_values, level / 2)',
+        'posterior',
+    ),
+    Bug(
+        'recall is divided by the length of the list',
+        'ranking',
+        "'recall': n_hits / n_relevant",
+        "'recall': n_hits / k",
+        'ranking',
+    ),
+    Bug(
+        'average precision is divided by the hits',
+        'ranking',
+        'precision_at_hits.sum(axis=1) / n_relevant',
+        'precision_at_hits.sum(axis=1) / np.maximum(n_hits, 1)',
+        'ranking',
+    ),
+    Bug(
+        'the weight of a count grows in proportion to it',
+        'ials',
+        "found['count_growth'] = _COUNT_GROWTH",
+        "found['count_growth'] = 1.0",
+        'ials kinds',
+    ),
+    Bug(
+        'iALS on dense tables is regularized as on sparse ones',
+        'ials',
+        'min(0.2, 1.25 * math.sqrt(n_pairs) / len(ratings))',
+        'min(0.2, 1.25 * math.sqrt(n_pairs))',
+        'ials',
+    ),
+]
+
+
+def apply(bug: Bug, package: Path) -> None:
+    """Put a bug into a copy of the package."""
+    path = package / f'{bug.module}.py'
+    source = path.read_text(encoding='utf-8')
+    if not bug.before or source.count(bug.before) != 1:
+        n = source.count(bug.before)
+        sys.exit(f'{bug.name}: its text occurs {n} times in {bug.module}')
+    path.write_text(source.replace(bug.before, bug.after), encoding='utf-8')
+
+
+def files_of_repository() -> Iterator[Path]:
+    """Yield what git knows, and what is new and not ignored."""
+    command = ['git', 'ls-files', '-co', '--exclude-standard']
+    names = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in names.stdout.splitlines():
+        if (ROOT / name).is_file():
+            yield Path(name)
+
+
+def first_failure(bug: Bug, folder: Path) -> str:
+    """Run the tests of a copy; the name of the first that fails, or nothing."""
+    files = [f'tests/test_{name}.py' for name in bug.tests.split()]
+    command = [sys.executable, '-m', 'pytest', '-x', '-q', '-p', 'no:cacheprovider']
+    environment = os.environ | {'PYTHONPATH': str(folder)}
+    try:
+        run = subprocess.run(
+            [*command, '-rf', '--no-header', '--tb=no', *files],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return 'a test that does not end'
+    found = re.search(r'^(?:FAILED|ERROR) (\S+)', run.stdout, re.M)
+    if found:
+        return found[1].partition('[')[0]
+    if run.returncode:
+        sys.exit(f'{bug.name}: the tests do not run\n{run.stdout}{run.stderr}')
+    return ''
+
+
+def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
+    """Put in each bug, and find the test that notices."""
+    command = ['git', 'rev-parse', '--short', 'HEAD']
+    commit = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for bug in bugs:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for file in files_of_repository():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, folder / file)
+            apply(bug, folder / 'mf_movielens')
+            found = first_failure(bug, folder)
+        print(f'{bug.name}: {found or "NOT FOUND"}', flush=True)
+        yield dict(zip(COLUMNS, [bug.name, bug.module, found, commit.stdout.strip()]))
+
+
+def main() -> None:
+    """Search for all bugs, or for those whose names or modules are given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('names', nargs='*', help='parts of names, or modules')
+    names = parser.parse_args().names
+    chosen = [
+        bug
+        for bug in BUGS
+        if not names or any(n in bug.name or n == bug.module for n in names)
+    ]
+    rows = pd.DataFrame([*search(chosen)], columns=COLUMNS)
+    if TABLE.exists():
+        others = pd.read_csv(TABLE, keep_default_na=False)
+        known = {bug.name for bug in BUGS} - set(rows.bug)
+        rows = pd.concat([others[others.bug.isin(known)], rows])
+    order = [bug.name for bug in BUGS]
+    rows = rows.sort_values('bug', key=lambda bug: bug.map(order.index))
+    rows.to_csv(TABLE, index=False, lineterminator='\n')
+    missed = rows[rows.found_by == ''].bug
+    if len(missed):
+        sys.exit(f'no test found: {", ".join(missed)}')
+
+
+if __name__ == '__main__':
+    main()
