@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,8 +99,8 @@ BUGS = [
     Bug(
         'the last item that a user has seen is recommended',
         'ranking',
-        'while seen < seen_end and seen_items[seen] < item:',
-        'while seen < seen_end - 1 and seen_items[seen] < item:',
+        'is_seen = seen < seen_end and seen_items[seen] == item',
+        'is_seen = seen < seen_end - 1 and seen_items[seen] == item',
         'ranking',
     ),
     Bug(
@@ -464,6 +465,26 @@ def apply(bug: Bug, package: Path) -> None:
         n = source.count(bug.before)
         sys.exit(f'{bug.name}: its text occurs {n} times in {bug.module}')
     path.write_text(source.replace(bug.before, bug.after), encoding='utf-8')
+    chapter = chapter_of(source, package)
+    notebook = nbformat.read(chapter, 4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(bug.before, bug.after)
+    nbformat.write(notebook, chapter)
+
+
+def chapter_of(source: str, package: Path) -> Path:
+    """Find the notebook that a module is made from."""
+    found = re.search(r'File to edit: \.\./nbs/(\S+\.ipynb)', source)
+    assert found
+    return package.parent / 'nbs' / found[1]
+
+
+def output_of(command: list[str]) -> str:
+    """Run a command in the repository, and return what it prints."""
+    run = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return run.stdout
 
 
 def files_of_repository() -> Iterator[Path]:
@@ -498,7 +519,19 @@ def first_failure(bug: Bug, folder: Path) -> str:
         return found[1].partition('[')[0]
     if run.returncode:
         sys.exit(f'{bug.name}: the tests do not run\n{run.stdout}{run.stderr}')
-    return ''
+    return failing_chapter(bug, folder, environment)
+
+
+def failing_chapter(bug: Bug, folder: Path, environment: dict[str, str]) -> str:
+    """Run the chapter of the module of a bug; its name if it fails."""
+    package = folder / 'mf_movielens'
+    source = (package / f'{bug.module}.py').read_text(encoding='utf-8')
+    chapter = chapter_of(source, package)
+    command = ['nbdev_test', '--path', str(chapter)]
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT
+    )
+    return f'nbs/{chapter.name}' if run.returncode else ''
 
 
 def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
@@ -516,7 +549,7 @@ def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
             apply(bug, folder / 'mf_movielens')
             found = first_failure(bug, folder)
         print(f'{bug.name}: {found or "NOT FOUND"}', flush=True)
-        yield dict(zip(COLUMNS, [bug.name, bug.module, found, commit.stdout.strip()]))
+        yield dict(zip(COLUMNS, [bug.name, bug.module, found, commit]))
 
 
 def main() -> None:

@@ -102,6 +102,8 @@ def _refuse_other_formats(path: Path, first_bytes: bytes) -> None:
 
 # %% ../nbs/96_file_layout.ipynb #f947db7a
 _BLOCK_BYTES = 2**24
+# No line of a table, and no gap between two lines, is so long.
+_WINDOW_BYTES = 2**20
 
 
 def detect_encoding(
@@ -142,7 +144,7 @@ def detect_encoding(
 
 
 def _survey(
-    path: Path, declared: str | None, is_json: bool = False
+    path: Path, declared: str | None, is_json: bool = False, is_table: bool = False
 ) -> tuple[str, bool]:
     """The encoding of a text file, and whether it holds a quotation mark."""
     first_bytes = read_first_bytes(path, _N_MARK_BYTES)
@@ -151,12 +153,12 @@ def _survey(
     has_utf16_mark = first_bytes.startswith((b'\xff\xfe', b'\xfe\xff'))
     expected = declared or ('utf-16' if has_utf16_mark else 'utf-8-sig')
     with open_binary(path) as f:
-        is_utf8, has_quotes = _read_through(path, f)
+        is_utf8, has_quotes = _read_through(path, f, is_table)
     is_cp1252 = expected == 'utf-8-sig' and not is_utf8
     return 'cp1252' if is_cp1252 else expected, has_quotes
 
 
-def _read_through(path: Path, file: IO[bytes]) -> tuple[bool, bool]:
+def _read_through(path: Path, file: IO[bytes], is_table: bool) -> tuple[bool, bool]:
     """Read to the end of a file that may be a bomb: is it UTF-8, has it quotes?"""
     decoder = codecs.getincrementaldecoder('utf-8')()
     is_utf8, has_quotes = True, False
@@ -166,6 +168,8 @@ def _read_through(path: Path, file: IO[bytes]) -> tuple[bool, bool]:
         n_bytes += len(block)
         check_unpacked_size(path, n_bytes, f'{n_bytes:,} bytes and more')
         has_quotes = has_quotes or b'"' in block
+        if is_table:
+            _refuse_endless(path, block, n_bytes - len(block))
         try:
             if is_utf8:
                 decoder.decode(block, final=not block)
@@ -173,6 +177,23 @@ def _read_through(path: Path, file: IO[bytes]) -> tuple[bool, bool]:
             is_utf8 = False
         if not block:
             return is_utf8, has_quotes
+
+
+def _refuse_endless(path: Path, block: bytes, n_before: int) -> None:
+    """Refuse lines that do not end, and blanks that do not."""
+    for start in range(0, len(block) - _WINDOW_BYTES + 1, _WINDOW_BYTES):
+        window = block[start : start + _WINDOW_BYTES]
+        if not window.strip(b' \t\r\n\0'):
+            problem = 'nothing but blanks'
+        elif b'\n' not in window and b'\r' not in window:
+            problem = 'a line that does not end'
+        else:
+            continue
+        raise RatingsError(
+            f'{path}: from byte {n_before + start:,} on, there is {problem} for '
+            f'{_WINDOW_BYTES:,} bytes, so it is no table of ratings, or is damaged. '
+            'Remove what does not belong to the table'
+        )
 
 # %% ../nbs/96_file_layout.ipynb #74f83fbf
 SEPARATORS = {
@@ -649,10 +670,7 @@ class TextLayout:
         for line, values in self.rows():
             n_columns = n_columns or len(values)
             if len(values) > n_columns:
-                return (
-                    f'line {line}: {len(values)} columns, but {n_columns} in the first '
-                    'line. A value that holds the separator must be in quotes'
-                )
+                return _describe_width(line, len(values), n_columns)
         return None
 
 # %% ../nbs/96_file_layout.ipynb #a217cb59
@@ -800,6 +818,11 @@ def explain_read_error(
     if getattr(error, 'errno', None):
         # No permission, or a broken disk: the system says it best.
         return error
+    if isinstance(error, _UnreadableRowError) and 'field limit' in str(error):
+        limit = csv.field_size_limit()
+        return RatingsError(
+            f'{path}, line {error.line}: a value has more than {limit:,} letters'
+        )
     if 'EOF inside string' in str(error):
         return RatingsError(f'{path}: a quotation mark is opened and never closed')
     too_wide = None
@@ -866,7 +889,7 @@ def find_layout(
     _check_text_options(quoting, skip, comment)
     separator = '\t' if separator == '\\t' else separator
     try:
-        encoding, has_quotes = _survey(path, encoding)
+        encoding, has_quotes = _survey(path, encoding, is_table=True)
         lines = _first_lines(path, encoding, skip, comment)
         if excel := _EXCEL_LINE.fullmatch(lines[0][1]):
             separator = separator or excel[1]
@@ -887,11 +910,34 @@ def find_layout(
         if layout.has_header and separator == ' ':
             rows = _split_lines(texts, separator, rule)
             layout = replace(layout, has_labels=_has_row_labels([*map(len, rows)]))
+        layout = replace(layout, columns=_column_names(layout))
+        _check_first_width(layout)
     except RatingsError:
         raise
     except READ_ERRORS as e:
         raise explain_read_error(path, e) from e
-    return replace(layout, columns=_column_names(layout))
+    return layout
+
+
+# pandas makes room for all columns of the first row, be there any names or not.
+_MAX_EXTRA_COLUMNS = 100
+
+
+def _check_first_width(layout: TextLayout) -> None:
+    """Refuse a first row with far more columns than there are names."""
+    n_names = len(layout.columns)
+    for line, values in islice(layout.rows(), 1, 2):
+        if len(values) > 2 * n_names + _MAX_EXTRA_COLUMNS:
+            raise RatingsError(
+                f'{layout.path}, {_describe_width(line, len(values), n_names)}'
+            )
+
+
+def _describe_width(line: int, n_columns: int, n_first: int) -> str:
+    return (
+        f'line {line}: {n_columns} columns, but {n_first} in the first '
+        'line. A value that holds the separator must be in quotes'
+    )
 
 
 def _check_text_options(quoting: str | None, skip: int, comment: str | None) -> None:

@@ -5,6 +5,7 @@
 # %% ../nbs/16_reading.ipynb #c3158de5
 from __future__ import annotations
 
+import csv
 import io
 import warnings
 from abc import ABC, abstractmethod
@@ -393,7 +394,7 @@ class TextTable(Table):
             return f'. The first line has {row}' + (_WIDE_HINT if is_wide else '')
         if self.options.header:
             return ''
-        head = list(islice(self.layout.rows(), _N_HEAD_ROWS))
+        head = self._head_rows()
         heading = next((row[0] for _, row in head if _is_heading(row)), None)
         if heading is not None:
             named = dict(heading=heading, name=self.origin.name)
@@ -422,9 +423,17 @@ class TextTable(Table):
         is_known = any(columns_named_like(self.columns, role) for role in ROLES)
         return self.has_header and (is_known or True in self._are_numbers())
 
+    def _head_rows(self) -> list[tuple[int, list[str]]]:
+        """The first rows, up to one that cannot be read: (line, values)."""
+        rows = []
+        with suppress(csv.Error):
+            for row in islice(self.layout.rows(), _N_HEAD_ROWS):
+                rows.append(row)
+        return rows
+
     def _are_numbers(self) -> list[bool | None]:
         """Whether each column holds numbers alone below its name; None if nothing."""
-        rows = [values for _, values in islice(self.layout.rows(), 1, _N_HEAD_ROWS)]
+        rows = [values for _, values in self._head_rows()[1:]]
         columns = list(zip_longest(*rows, fillvalue=''))
         return [
             all(value in _BLANK_WORDS or is_number(value) for value in column)

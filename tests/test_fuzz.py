@@ -63,12 +63,12 @@ def bounded():
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def packed(size, start=b''):
-    "The gzip of a few bytes and then zeros."
+def packed(size, start=b'', block=bytes(2**20)):
+    "The gzip of a few bytes and then a block again and again, zeros by default."
     out, pack = io.BytesIO(), zlib.compressobj(6, wbits=31)
     out.write(pack.compress(start))
     for _ in range(size // 2**20):
-        out.write(pack.compress(bytes(2**20)))
+        out.write(pack.compress(block))
     return out.getvalue() + pack.flush()
 
 
@@ -90,7 +90,8 @@ def test_an_archive_that_would_fill_the_memory(tmp_path, bounded):
 
 @pytest.mark.parametrize('start', [b'user,item,rating\n1,2,3\n', b'\xff\xfe', b''])
 def test_a_packed_table_that_would_fill_the_memory(tmp_path, bounded, start):
-    (tmp_path / 'r.csv.gz').write_bytes(packed(600 * 2**20, start))
+    rows = (b'1,2,3\n' * 2**18)[: 2**20]
+    (tmp_path / 'r.csv.gz').write_bytes(packed(600 * 2**20, start, rows))
     for more in ({}, {'encoding': 'latin-1', 'sep': ','}):
         with pytest.raises(RatingsError, match='would unpack to'):
             load_ratings(tmp_path / 'r.csv.gz', say=None, **more)
@@ -587,10 +588,42 @@ def test_a_parquet_file_that_repeats_one_long_text(tmp_path, bounded):
 
 
 @pytest.mark.parametrize('rating', ['4', '"4,5"'])
-def test_a_table_of_blank_lines(tmp_path, bounded, rating):
-    (tmp_path / 'r.csv.gz').write_bytes(
-        gzip.compress(
-            f'user,item,rating\na,x,{rating}\n'.encode() + b'\n' * (24 * 2**20)
-        )
-    )
-    assert len(load_ratings(tmp_path / 'r.csv.gz', say=None)) == 1
+@pytest.mark.parametrize('blank', ['\n', ' \n', '\r\n'])
+def test_megabytes_of_blank_lines_are_refused(tmp_path, bounded, rating, blank):
+    content = f'user,item,rating\na,x,{rating}\n' + blank * (24 * 2**20 // len(blank))
+    (tmp_path / 'r.csv.gz').write_bytes(gzip.compress(content.encode(), 1))
+    with pytest.raises(RatingsError, match='from byte 1,048,576 on.*nothing but'):
+        load_ratings(tmp_path / 'r.csv.gz', say=None)
+
+
+def test_a_few_blank_lines_are_left_out(tmp_path):
+    content = 'user,item,rating\na,x,4\n' + '\n' * 5000 + 'b,x,3\n' + '\n' * 5000
+    (tmp_path / 'r.csv').write_text(content)
+    assert load_ratings(tmp_path / 'r.csv', say=None).rating.tolist() == [4, 3]
+
+
+@pytest.mark.parametrize('text', [',' * 2**23, 'x' * 2**23, '"' + 'x' * 2**23])
+def test_a_line_of_megabytes_is_refused(tmp_path, bounded, text):
+    (tmp_path / 'r.csv').write_text('user,item,rating\na,x,4\n' + text + '\n')
+    with pytest.raises(RatingsError, match='a line that does not end'):
+        load_ratings(tmp_path / 'r.csv', say=None)
+
+
+@pytest.mark.parametrize('n_names', [3, 40])
+def test_a_first_row_of_thousands_of_columns_is_refused(tmp_path, bounded, n_names):
+    names = ['user', 'item', 'rating', *map(str, range(n_names - 3))]
+    (tmp_path / 'r.csv').write_text(','.join(names) + '\n' + '1,' * 50_000 + '\n')
+    with pytest.raises(RatingsError, match=f'line 2: 50001 .* but {n_names} in the'):
+        load_ratings(tmp_path / 'r.csv', say=None)
+
+
+@pytest.mark.parametrize('header', ['user,item,rating', 'who,what,where'])
+def test_a_value_longer_than_the_csv_module_takes_is_no_fault(tmp_path, header):
+    rows = [f'{j % 7},{j},{j % 5 + 1}' for j in range(50)]
+    rows[20] = 'x' * 200_000 + ',3,4'
+    (tmp_path / 'r.csv').write_text('\n'.join([header, *rows]))
+    if header == 'user,item,rating':
+        assert len(load_ratings(tmp_path / 'r.csv', say=None)) == 50
+        return
+    with pytest.raises(RatingsError, match='which column holds the users'):
+        load_ratings(tmp_path / 'r.csv', say=None)
