@@ -19,7 +19,7 @@ import pandas as pd
 __all__ = ['as_id_list', 'Catalog']
 
 # %% ../nbs/98_catalog.ipynb #b1d0f239
-from .encoding import UnknownIdError, Vocabulary
+from .encoding import ZEROS_COUNT, UnknownIdError, Vocabulary
 
 # %% ../nbs/98_catalog.ipynb #f8a125b0
 __all__ = ['Catalog', 'as_id_list']
@@ -421,6 +421,10 @@ class Catalog:
     def _none(self, title: str) -> str:
         message = f'no item has the id or the title {title!r}.'
         by_id = self._row_of_id(title)
-        rows = self._similar_rows(title) if by_id is None else [by_id]
-        names = ' or '.join(map(self.describe, rows))
-        return f'{message} Did you mean {names}?' if names else message
+        same = self.items.same_number(title) if by_id is None else []
+        rows = [] if by_id is None else [by_id]
+        if not (rows or same):
+            rows = self._similar_rows(title)
+        names = ' or '.join([*map(repr, same), *map(self.describe, rows)])
+        hint = ZEROS_COUNT if same else ''
+        return f'{message} Did you mean {names}?{hint}' if names else message

@@ -353,6 +353,99 @@ AdjacencyOption = Annotated[
     ),
 ]
 
+# %% ../nbs/25_cli.ipynb #a639842f
+class _Shared(NamedTuple):
+    """An option that several commands have."""
+
+    argument: str
+    """What the command calls it."""
+    hint: Any
+    """Its type and its help."""
+    default: Any = None
+
+
+_TABLE_OPTIONS = {
+    'user_column': _Shared('user', UserColumn),
+    'item_column': _Shared('item', ItemColumn),
+    'rating_column': _Shared('rating', RatingColumn),
+    'timestamp_column': _Shared('timestamp', TimestampColumn),
+    'titles': _Shared('titles', TitlesOption),
+    'titles_id_column': _Shared('titles_id', TitlesIdColumn),
+    'scale': _Shared('scale', ScaleOption),
+    'duplicates': _Shared('duplicates', DuplicatesOption, 'auto'),
+    'kind': _Shared('kind', KindOption, 'auto'),
+    'missing': _Shared('missing', MissingOption),
+    'negative': _Shared('negative', NegativeOption, 'raise'),
+    'separator': _Shared('sep', SeparatorOption),
+    'sheet': _Shared('sheet', SheetOption),
+    'query': _Shared('query', QueryOption),
+    'header': _Shared('header', HeaderOption),
+    'quoting': _Shared('quoting', QuotingOption),
+    'decimal': _Shared('decimal', DecimalOption),
+    'thousands': _Shared('thousands', ThousandsOption),
+    'skip': _Shared('skip', SkipOption),
+    'comment': _Shared('comment', CommentOption),
+    'wide': _Shared('wide', WideOption),
+    'adjacency': _Shared('adjacency', AdjacencyOption),
+    'marks': _Shared('marks', MarksOption),
+}
+_RULE_OPTIONS = {
+    'where': _Shared('where', WhereOption),
+    'exclude': _Shared('exclude', ExcludeOption),
+    'at_least': _Shared('at_least', AtLeastOption),
+    'diversity': _Shared('diversity', DiversityOption, 0.0),
+    'popularity_discount': _Shared('popularity_discount', DiscountOption, 0.0),
+}
+_Command = Callable[..., None]
+
+
+def _takes(name: str, options: Mapping[str, _Shared]) -> Callable[[_Command], _Command]:
+    """Give a command some options, which it gets together as the dict `name`."""
+
+    def decorate(command: _Command) -> _Command:
+        def run(**values: Any) -> None:
+            given = {
+                shared.argument: values.pop(option)
+                for option, shared in options.items()
+            }
+            command(**values, **{name: given})
+
+        # Typer reads the options off the signature.
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name])
+            for parameter in signature(command).parameters.values()
+            if parameter.name != name
+        ]
+        more = [
+            Parameter(
+                option,
+                Parameter.KEYWORD_ONLY,
+                default=shared.default,
+                annotation=shared.hint,
+            )
+            for option, shared in options.items()
+        ]
+        update_wrapper(run, command)
+        vars(run).pop('__wrapped__')
+        vars(run)['__signature__'] = Signature([*own, *more])
+        run.__annotations__ = {p.name: p.annotation for p in (*own, *more)}
+        return run
+
+    return decorate
+
+
+def _takes_table(*left_out: str) -> Callable[[_Command], _Command]:
+    """Give a command the options of a table of ratings, but for some, as `table`."""
+    options = {k: v for k, v in _TABLE_OPTIONS.items() if k not in left_out}
+    return _takes('table', options)
+
+
+def _takes_rules(*left_out: str) -> Callable[[_Command], _Command]:
+    """Give a command the options of the rules, but for some, as `rules`."""
+    options = {k: v for k, v in _RULE_OPTIONS.items() if k not in left_out}
+    return _takes('rules', options)
+
 # %% ../nbs/25_cli.ipynb #d21ce192
 @contextmanager
 def _notes_to_stderr(as_json: bool) -> Iterator[None]:
@@ -423,11 +516,6 @@ _SAME_NAME = (
     *('liked', 'sheet', 'query'),
     *('quoting', 'decimal', 'thousands', 'comment', 'skip', 'marks'),
     'list_separator',
-)
-# Those that tell how a table of text is written.
-_TEXT_ARGUMENTS = (
-    *('header', 'quoting', 'decimal', 'thousands', 'skip', 'comment', 'wide'),
-    'adjacency',
 )
 # Those whose value may be the word none.
 _WORDS = ('quoting', 'missing')
@@ -636,9 +724,16 @@ def _print_frame(
     if as_json:
         print(frame.to_json(orient='records'))
     elif len(frame):
-        print(_printable(frame.round(decimals).to_string(index=False)))
+        print(_printable(_with_fewer_decimals(frame, decimals).to_string(index=False)))
     else:
         print(f'nothing: {if_empty}')
+
+
+def _with_fewer_decimals(frame: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    """A frame with fewer decimals, and without the sign of zeros."""
+    rounded = frame.round(decimals)
+    floats = rounded.select_dtypes('float').columns
+    return rounded.assign(**{name: rounded[name] + 0.0 for name in floats})
 
 
 def _decimals(model: Recommender) -> int:
@@ -968,6 +1063,7 @@ TRAIN_EXAMPLES = (
 
 
 @app.command(epilog=TRAIN_EXAMPLES)
+@_takes_table()
 def train(
     data: Annotated[
         str | None,
@@ -977,6 +1073,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    *,
     out: Annotated[
         Path, typer.Option(help='Folder for the model, its metrics and figures.')
     ] = DEFAULT_FOLDER,
@@ -1051,29 +1148,6 @@ def train(
             help=_default_help('Of the first numbers and the shuffles.', 'seed'),
         ),
     ] = None,
-    user_column: UserColumn = None,
-    item_column: ItemColumn = None,
-    rating_column: RatingColumn = None,
-    timestamp_column: TimestampColumn = None,
-    titles: TitlesOption = None,
-    titles_id_column: TitlesIdColumn = None,
-    scale: ScaleOption = None,
-    duplicates: DuplicatesOption = 'auto',
-    kind: KindOption = 'auto',
-    missing: MissingOption = None,
-    negative: NegativeOption = 'raise',
-    separator: SeparatorOption = None,
-    sheet: SheetOption = None,
-    query: QueryOption = None,
-    header: HeaderOption = None,
-    quoting: QuotingOption = None,
-    decimal: DecimalOption = None,
-    thousands: ThousandsOption = None,
-    skip: SkipOption = None,
-    comment: CommentOption = None,
-    wide: WideOption = None,
-    adjacency: AdjacencyOption = None,
-    marks: MarksOption = None,
     item_features: ItemFeaturesOption = None,
     user_features: UserFeaturesOption = None,
     features_id_column: FeaturesIdColumn = None,
@@ -1110,6 +1184,7 @@ def train(
         ),
     ] = False,
     as_json: JsonOption = False,
+    table: dict[str, Any],
 ) -> None:
     """Train a model, compare it with a baseline, recommend ten items, and save it all.
 
@@ -1123,28 +1198,8 @@ def train(
     expected, _ = choose_solver(None, solver, wanted)
     _check_solver_settings(expected, settings)
     _check_tuning(tune, seconds, trials, settings)
-    of_text: Any = (header, quoting, decimal, thousands, skip, comment, wide, adjacency)
     with _notes_to_stderr(as_json):
-        read = _read_data(
-            data,
-            cache,
-            user=user_column,
-            item=item_column,
-            rating=rating_column,
-            timestamp=timestamp_column,
-            titles=titles,
-            titles_id=titles_id_column,
-            scale=scale,
-            duplicates=duplicates,
-            kind=kind,
-            missing=missing,
-            negative=negative,
-            sep=separator,
-            sheet=sheet,
-            query=query,
-            marks=marks,
-            **dict(zip(_TEXT_ARGUMENTS, of_text)),
-        )
+        read = _read_data(data, cache, **table)
         how = _TableOptions(features_id_column, list_separator)
         read = _with_tables(read, item_features, user_features, how)
         chosen, reason = choose_solver(read.ratings, solver, wanted)
@@ -1176,20 +1231,11 @@ def _check_model_exists(path: Path) -> None:
         )
 
 
-class _RuleWords(NamedTuple):
-    """The rules of a list, as they stand on the command line."""
-
-    where: str | None = None
-    exclude: list[str] | None = None
-    at_least: list[str] | None = None
-    diversity: float = 0.0
-    popularity_discount: float = 0.0
-
-
-def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
-    """Rules as arguments of `Recommender.recommend`."""
+def _rules_of(model: Recommender, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Rules of the command line as arguments of `Recommender.recommend`."""
+    rules = dict(words)
     least: dict[str, int] = {}
-    for text in words.at_least or []:
+    for text in words.get('at_least') or []:
         number, _, condition = text.strip().partition(' ')
         if not number.isdecimal() or not condition.strip():
             raise UsageError(
@@ -1197,14 +1243,10 @@ def _rules_of(model: Recommender, words: _RuleWords) -> dict[str, Any]:
                 '"2 genre == \'Comedy\'"'
             )
         least[condition.strip()] = int(number)
-    excluded = [model.catalog.id_of_word(word) for word in words.exclude or []]
-    return {
-        'where': words.where,
-        'exclude': excluded or None,
-        'at_least': least,
-        'diversity': words.diversity,
-        'popularity_discount': words.popularity_discount,
-    }
+    if 'at_least' in words:
+        rules['at_least'] = least
+    excluded = [model.catalog.id_of_word(word) for word in words['exclude'] or []]
+    return rules | {'exclude': excluded or None}
 
 
 def _by_features(model: Recommender) -> str:
@@ -1212,6 +1254,17 @@ def _by_features(model: Recommender) -> str:
     table = model.user_features
     names = ', '.join([] if table is None else table.names)
     return f'these go by what is known besides: {names}'
+
+
+def _print_lists(
+    model: Recommender, frame: pd.DataFrame, users: list[Any], as_json: bool
+) -> None:
+    """Print recommendations; those to one user without the column of users."""
+    if len(users) == 1 and not as_json:
+        if 'is_new_user' in frame:
+            print(_printable(f'user {users[0]} has no ratings; {_by_features(model)}'))
+        frame = frame.drop(columns=['user', 'is_new_user'], errors='ignore')
+    _print_frame(frame, as_json, _decimals(model), _NOTHING_LEFT)
 
 
 _NOTHING_LEFT = 'no item is left: all were rated already, or a rule forbids them'
@@ -1227,21 +1280,18 @@ def _print_file(path: Path, as_json: bool) -> None:
     'mf-movielens recommend anna ben -k 3 --json  ·  '
     'mf-movielens recommend --out top.parquet'
 )
+@_takes_rules()
 def recommend(
     users: Annotated[
         list[str] | None, typer.Argument(help='Ids of users.', show_default=False)
     ] = None,
+    *,
     k: KOption = 10,
     model: ModelOption = DEFAULT_MODEL,
     include_seen: Annotated[
         bool, typer.Option('--include-seen', help='Also items that they have rated.')
     ] = False,
     by: ByOption = 'mean',
-    where: WhereOption = None,
-    exclude: ExcludeOption = None,
-    at_least: AtLeastOption = None,
-    diversity: DiversityOption = 0.0,
-    popularity_discount: DiscountOption = 0.0,
     out: Annotated[
         Path | None,
         _option(
@@ -1251,40 +1301,36 @@ def recommend(
         ),
     ] = None,
     as_json: JsonOption = False,
+    rules: dict[str, Any],
 ) -> None:
     """Recommend items to known users.
 
     The score is a rating if the model predicts ratings; otherwise it only puts the
     items in order. If some of several users are unknown, the others get their
-    recommendations, and the exit code is 3. Users without ratings, of whom the file of
-    --user-features tells, get theirs by what it says.
+    recommendations, also in the file of --out, and the exit code is 3. Users without
+    ratings, of whom the file of --user-features tells, get theirs by what it says.
     """
     if out is not None:
         check_table_path(out)
     elif not users:
         raise UsageError('name users; or a file for everybody, with --out')
     loaded = _load_model(model)
-    ids = [loaded.users.parse(user) for user in users or []]
-    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
+    # Somebody who is named twice gets one list.
+    ids = [*dict.fromkeys(loaded.users.parse(user) for user in users or [])]
     how: Any = {'exclude_seen': not include_seen, 'by': by}
-    how |= _rules_of(loaded, words)
+    how |= _rules_of(loaded, rules)
+    known = [id_ for id_ in ids if id_ in loaded.users]
+    if ids and not known:
+        loaded.users.encode(ids)
     if out is not None:
-        _print_file(loaded.recommend_all(out, k, ids or None, **how), as_json)
-        return
-    is_any_known = any(id_ in loaded.users for id_ in ids)
-    unknown: Any = 'ignore' if is_any_known else 'raise'
-    frame = loaded.recommend(ids, k, unknown=unknown, **how)
-    unknown_users = frame.attrs['unknown_users']
-    if len(ids) == 1 and not as_json:
-        if 'is_new_user' in frame:
-            print(_printable(f'user {ids[0]} has no ratings; {_by_features(loaded)}'))
-        frame = frame.drop(columns=['user', 'is_new_user'], errors='ignore')
-    _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
-    if unknown_users:
-        try:
-            loaded.users.encode(unknown_users)
-        except UnknownIdError as e:
-            _end_with_unknown(str(e))
+        _print_file(loaded.recommend_all(out, k, known or None, **how), as_json)
+    else:
+        frame = loaded.recommend(known, k, **how)
+        _print_lists(loaded, frame, known, as_json)
+    try:
+        loaded.users.encode(ids)
+    except UnknownIdError as e:
+        _end_with_unknown(str(e))
 
 # %% ../nbs/25_cli.ipynb #c512239f
 @app.command(epilog='Example:  mf-movielens export mf-movielens-out/model.npz vectors')
@@ -1306,6 +1352,8 @@ def export(
         print(_printable(f'wrote {path}: README.md, {", ".join(about["files"])}'))
 
 # %% ../nbs/25_cli.ipynb #cd777cfa
+# Options of a table that go without saying where there is a model.
+_OF_A_MODEL = ('titles', 'titles_id_column', 'scale')
 UserArgument = Annotated[str, typer.Argument(help='Id of a user.')]
 ItemArgument = Annotated[str, typer.Argument(help='An id, or a title in quotes.')]
 _MAX_PROBABILITY_COLUMNS = 10
@@ -1401,6 +1449,18 @@ def _predict_pairs(
     _print_frame(_predictions(model, asked), as_json)
 
 
+def _read_pair_file(path: Path, model: Recommender, table: dict[str, Any]) -> Ratings:
+    """The pairs of a file, with their ratings if there are any."""
+    kind = _kind_of_test(model, 'auto', table['rating'])
+    try:
+        return _read_file(path, **table, kind=kind)
+    except RatingsError as e:
+        # Nothing but pairs is needed.
+        if table['rating'] is not None or e.argument not in ('sep', 'rating'):
+            raise
+    return _read_file(path, **(table | {'rating': 'none'}))
+
+
 def _predict_items(
     model: Recommender,
     user: str,
@@ -1426,6 +1486,7 @@ def _predict_items(
     epilog='Examples:  mf-movielens predict 196 "Fargo (1996)" "Star Wars (1977)"  ·  '
     'mf-movielens predict --pairs test.csv'
 )
+@_takes_table(*_OF_A_MODEL, 'kind', 'missing', 'negative', 'marks')
 def predict(
     user: Annotated[
         str | None, typer.Argument(help='Id of a user.', show_default=False)
@@ -1434,13 +1495,14 @@ def predict(
         list[str] | None,
         typer.Argument(help='Ids, or titles in quotes.', show_default=False),
     ] = None,
+    *,
     pairs: Annotated[
         Path | None,
         _option(
             '--pairs',
             exists=True,
             help='A file with users, items and perhaps ratings and timestamps, instead '
-            'of one user and items.',
+            'of one user and items. Without ratings, two columns will do.',
         ),
     ] = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -1459,13 +1521,8 @@ def predict(
             'out and count them.'
         ),
     ] = 'raise',
-    user_column: UserColumn = None,
-    item_column: ItemColumn = None,
-    rating_column: RatingColumn = None,
-    timestamp_column: TimestampColumn = None,
-    duplicates: DuplicatesOption = 'auto',
-    separator: SeparatorOption = None,
     as_json: JsonOption = False,
+    table: dict[str, Any],
 ) -> None:
     """Predict the ratings that a user would give, or those of the pairs of a file.
 
@@ -1486,16 +1543,7 @@ def predict(
         _predict_items(loaded, str(user), items or [], moment, as_json)
         return
     with _notes_to_stderr(as_json):
-        test = _read_file(
-            pairs,
-            user=user_column,
-            item=item_column,
-            rating=rating_column,
-            timestamp=timestamp_column,
-            duplicates=duplicates,
-            kind=_kind_of_test(loaded, 'auto', rating_column),
-            sep=separator,
-        )
+        test = _read_pair_file(pairs, loaded, table)
     _predict_pairs(loaded, test, unknown, as_json)
 
 
@@ -1503,8 +1551,10 @@ def predict(
     epilog='Examples:  mf-movielens similar "Star Wars (1977)"  ·  '
     'mf-movielens similar 50 -k 5'
 )
+@_takes_rules('at_least', 'diversity', 'popularity_discount')
 def similar(
     item: ItemArgument,
+    *,
     k: KOption = 10,
     model: ModelOption = DEFAULT_MODEL,
     min_ratings: Annotated[
@@ -1516,9 +1566,8 @@ def similar(
             'item itself has.',
         ),
     ] = None,
-    where: WhereOption = None,
-    exclude: ExcludeOption = None,
     as_json: JsonOption = False,
+    rules: dict[str, Any],
 ) -> None:
     """Find items that the same users like.
 
@@ -1528,12 +1577,12 @@ def similar(
     loaded = _load_model(model)
     say = partial(_print_heading, as_json=as_json)
     row = loaded.catalog.id_of_word(item)
-    rules = _rules_of(loaded, _RuleWords(where, exclude))
-    allowed = {name: rules[name] for name in ('where', 'exclude')}
-    frame = loaded.similar(row, k, min_ratings, say, **allowed)
-    if_empty = (
-        'no other item has so many ratings; a smaller --min-ratings may find some'
-    )
+    frame = loaded.similar(row, k, min_ratings, say, **_rules_of(loaded, rules))
+    if_empty = 'no other item meets the condition'
+    if frame.attrs['left_out'] or not (rules['where'] or rules['exclude']):
+        if_empty = (
+            'no other item has so many ratings; a smaller --min-ratings may find some'
+        )
     _print_frame(frame, as_json, if_empty=if_empty)
 
 
@@ -1567,8 +1616,10 @@ def similar_users(
     epilog='Example:  mf-movielens group 196 22 --how least_misery '
     '--where "year > 1990"'
 )
+@_takes_rules()
 def group(
     users: Annotated[list[str], typer.Argument(help='Ids of the members.')],
+    *,
     how: Annotated[
         str,
         typer.Option(
@@ -1582,27 +1633,21 @@ def group(
     include_seen: Annotated[
         bool, typer.Option('--include-seen', help='Also items that one has rated.')
     ] = False,
-    where: WhereOption = None,
-    exclude: ExcludeOption = None,
-    at_least: AtLeastOption = None,
-    diversity: DiversityOption = 0.0,
-    popularity_discount: DiscountOption = 0.0,
     as_json: JsonOption = False,
+    rules: dict[str, Any],
 ) -> None:
     """Recommend items to several users together.
 
     Beside the score stand the lowest and the highest of the members.
     """
     loaded = _load_model(model)
-    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
-    rules = _rules_of(loaded, words)
     choice: Any = how
     frame = loaded.recommend_group(
         [loaded.users.parse(user) for user in users],
         choice,
         k,
         exclude_seen=not include_seen,
-        **rules,
+        **_rules_of(loaded, rules),
     )
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
 
@@ -1633,7 +1678,7 @@ def explain(
     parts = _summarize_rest(parts, k)
     _print_heading(f'user {user}, {loaded.catalog.describe(row)}', as_json)
     if not as_json:
-        parts = parts.round(_decimals(loaded)).astype(object)
+        parts = _with_fewer_decimals(parts, _decimals(loaded)).astype(object)
         parts = parts.where(parts.notna(), '')
     _print_frame(parts, as_json)
 
@@ -1653,61 +1698,6 @@ def history(
     _print_frame(frame[:k], as_json, if_empty='this user has no ratings')
 
 # %% ../nbs/25_cli.ipynb #29c765d7
-# Of each option: the argument of `load_ratings`, its type and its default.
-_TABLE_OPTIONS: dict[str, tuple[str, Any, Any]] = {
-    'user_column': ('user', UserColumn, None),
-    'item_column': ('item', ItemColumn, None),
-    'rating_column': ('rating', RatingColumn, None),
-    'timestamp_column': ('timestamp', TimestampColumn, None),
-    'titles': ('titles', TitlesOption, None),
-    'titles_id_column': ('titles_id', TitlesIdColumn, None),
-    'duplicates': ('duplicates', DuplicatesOption, 'auto'),
-    'kind': ('kind', KindOption, 'auto'),
-    'missing': ('missing', MissingOption, None),
-    'negative': ('negative', NegativeOption, 'raise'),
-    'separator': ('sep', SeparatorOption, None),
-    'sheet': ('sheet', SheetOption, None),
-    'query': ('query', QueryOption, None),
-    'marks': ('marks', MarksOption, None),
-    'header': ('header', HeaderOption, None),
-    'quoting': ('quoting', QuotingOption, None),
-    'decimal': ('decimal', DecimalOption, None),
-    'thousands': ('thousands', ThousandsOption, None),
-    'skip': ('skip', SkipOption, None),
-    'comment': ('comment', CommentOption, None),
-    'wide': ('wide', WideOption, None),
-    'adjacency': ('adjacency', AdjacencyOption, None),
-}
-
-
-def _takes_table_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a table of ratings, as a dict called `table`."""
-
-    def run(**values: Any) -> None:
-        table = {
-            argument: values.pop(option)
-            for option, (argument, _, _) in _TABLE_OPTIONS.items()
-        }
-        command(**values, table=table)
-
-    # Typer reads the options off the signature.
-    hints = get_type_hints(command, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[name])
-        for name, parameter in signature(command).parameters.items()
-        if name != 'table'
-    ]
-    given = [
-        Parameter(option, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-        for option, (_, hint, default) in _TABLE_OPTIONS.items()
-    ]
-    update_wrapper(run, command)
-    vars(run).pop('__wrapped__')
-    vars(run)['__signature__'] = Signature([*own, *given])
-    run.__annotations__ = {p.name: p.annotation for p in (*own, *given)}
-    return run
-
-
 def _read_more(path: Path, model: Recommender, table: dict[str, Any]) -> Ratings:
     """The ratings of a file that a model is to be updated with."""
     duplicates, kind = table.pop('duplicates'), table.pop('kind')
@@ -1772,7 +1762,7 @@ def _print_update(
     epilog='Examples:  mf-movielens update model.npz more.csv  ·  '
     'mf-movielens update mf-movielens-out more.csv --out newer.npz'
 )
-@_takes_table_options
+@_takes_table('scale')
 def update(
     model: Annotated[Path, typer.Argument(help='A model, or the folder of train.')],
     ratings: Annotated[
@@ -1895,6 +1885,7 @@ def _check_evaluation(
     'mf-movielens evaluate new-users.csv --folded-in 0.8 -k 5 -k 10 '
     '--per-user users.csv'
 )
+@_takes_table(*_OF_A_MODEL)
 def evaluate(
     test: Annotated[
         Path,
@@ -1902,6 +1893,7 @@ def evaluate(
             exists=True, help='A file of ratings that the model has not seen.'
         ),
     ],
+    *,
     model: ModelOption = DEFAULT_MODEL,
     k: Annotated[
         list[int] | None,
@@ -1937,15 +1929,6 @@ def evaluate(
             'count them.'
         ),
     ] = 'raise',
-    user_column: UserColumn = None,
-    item_column: ItemColumn = None,
-    rating_column: RatingColumn = None,
-    timestamp_column: TimestampColumn = None,
-    duplicates: DuplicatesOption = 'auto',
-    kind: KindOption = 'auto',
-    missing: MissingOption = None,
-    negative: NegativeOption = 'raise',
-    separator: SeparatorOption = None,
     liked: Annotated[
         float | None,
         _option(
@@ -1954,18 +1937,8 @@ def evaluate(
             'quarters up the scale; for a model of likes, that of the file.',
         ),
     ] = None,
-    sheet: SheetOption = None,
-    query: QueryOption = None,
-    header: HeaderOption = None,
-    quoting: QuotingOption = None,
-    decimal: DecimalOption = None,
-    thousands: ThousandsOption = None,
-    skip: SkipOption = None,
-    comment: CommentOption = None,
-    wide: WideOption = None,
-    adjacency: AdjacencyOption = None,
-    marks: MarksOption = None,
     as_json: JsonOption = False,
+    table: dict[str, Any],
 ) -> None:
     """Evaluate a model on other ratings, of its users or of new ones.
 
@@ -1974,35 +1947,22 @@ def evaluate(
     """
     _check_evaluation(k or [], folded_in, seed, per_user)
     loaded = _load_model(model)
-    of_text: Any = (header, quoting, decimal, thousands, skip, comment, wide, adjacency)
+    table['kind'] = _kind_of_test(loaded, table['kind'], table['rating'])
     with _notes_to_stderr(as_json):
-        ratings = _read_file(
-            test,
-            user=user_column,
-            item=item_column,
-            rating=rating_column,
-            timestamp=timestamp_column,
-            duplicates=duplicates,
-            kind=_kind_of_test(loaded, kind, rating_column),
-            missing=missing,
-            negative=negative,
-            sep=separator,
-            sheet=sheet,
-            query=query,
-            marks=marks,
-            **dict(zip(_TEXT_ARGUMENTS, of_text)),
-        )
+        ratings = _read_file(test, **table)
     wanted: Any = unknown
     lengths = k[0] if k and len(k) == 1 else (k or 10)
     how: Any = dict(k=lengths, liked=liked, folded_in=folded_in, seed=seed or 0)
     try:
-        found = loaded.evaluate(ratings, wanted, **how)
+        if per_user is None:
+            found = loaded.evaluate(ratings, wanted, **how)
+        else:
+            found, of_users = loaded.evaluate_both(ratings, wanted, **how)
+            write_table(per_user, of_users)
     except UnknownIdError as e:
         raise UsageError(
             f'{e} With --unknown ignore, such pairs are left out and counted.'
         ) from e
-    if per_user is not None:
-        write_table(per_user, loaded.evaluate_users(ratings, wanted, **how))
     for note in _notes_on_evaluation(loaded, ratings, found):
         print(f'note: {note}', file=sys.stderr)
     if as_json:
@@ -2138,6 +2098,7 @@ def _parse_features(words: list[str] | None) -> dict[str, str] | None:
     epilog='Examples:  mf-movielens rate  ·  '
     'mf-movielens rate "Star Wars (1977)=5" "Fargo (1996)=4" 121=2'
 )
+@_takes_rules()
 def rate(
     ratings: Annotated[
         list[str] | None,
@@ -2146,6 +2107,7 @@ def rate(
             show_default=False,
         ),
     ] = None,
+    *,
     k: KOption = 10,
     model: ModelOption = DEFAULT_MODEL,
     by: ByOption = 'mean',
@@ -2157,12 +2119,8 @@ def rate(
         ),
     ] = 'raise',
     about: AboutOption = None,
-    where: WhereOption = None,
-    exclude: ExcludeOption = None,
-    at_least: AtLeastOption = None,
-    diversity: DiversityOption = 0.0,
-    popularity_discount: DiscountOption = 0.0,
     as_json: JsonOption = False,
+    rules: dict[str, Any],
 ) -> None:
     """Recommend to a new user, by their ratings of a few items.
 
@@ -2185,10 +2143,9 @@ def rate(
         )
     history = {loaded.catalog.sure_id(row): by_row[row] for row in by_row}
     order: Any = by
-    words = _RuleWords(where, exclude, at_least, diversity, popularity_discount)
-    rules = _rules_of(loaded, words)
     features = _parse_features(about)
-    frame = loaded.fold_in(history, k, by=order, user_features=features, **rules)
+    of_rules = _rules_of(loaded, rules)
+    frame = loaded.fold_in(history, k, by=order, user_features=features, **of_rules)
     _print_frame(frame, as_json, _decimals(loaded), _NOTHING_LEFT)
 
 # %% ../nbs/25_cli.ipynb #e1b58c70

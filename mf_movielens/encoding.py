@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 # %% auto #0
-__all__ = ['Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'Vocabulary', 'parse_id', 'Ratings',
-           'find_id_column', 'check_scale', 'build_csr', 'order_by_row', 'to_unit', 'from_unit', 'to_preference',
-           'count_weights', 'unit_of_counts', 'refuse_counts', 'keep_stars', 'check_preferences', 'scale_unit']
+__all__ = ['ZEROS_COUNT', 'Duplicates', 'DUPLICATES', 'ID_COLUMNS', 'DISLIKE_WEIGHT', 'UnknownIdError', 'Vocabulary', 'parse_id',
+           'Ratings', 'find_id_column', 'check_scale', 'build_csr', 'order_by_row', 'to_unit', 'from_unit',
+           'to_preference', 'count_weights', 'unit_of_counts', 'refuse_counts', 'keep_stars', 'check_preferences',
+           'scale_unit']
 
 # %% ../nbs/02_encoding.ipynb #ada4924e
 from .compiled import compiled
@@ -43,6 +44,7 @@ __all__ = [
     'DUPLICATES',
     'ID_COLUMNS',
     'KINDS',
+    'ZEROS_COUNT',
     'Duplicates',
     'Ratings',
     'RatingsError',
@@ -165,6 +167,34 @@ class Vocabulary:
         (10, '10')
         """
         return text if self.is_text else parse_id(text)
+
+    def same_number(self, text: str) -> list[Any]:
+        """Find ids that are the same whole number, but for zeros before it.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        list
+            Three ids at most.
+
+        Examples
+        --------
+        >>> Vocabulary(['0042', 'x']).same_number('42')
+        ['0042']
+        >>> Vocabulary([42]).same_number('0042')
+        [42]
+        """
+        digits = text.strip().lstrip('0')
+        if not text.strip().isdecimal() or len(digits) > 18:
+            return []
+        if not self.is_text:
+            number = int(digits or '0')
+            return [number] if number in self else []
+        same = [id for id in self.index if id.endswith(digits)]
+        return [id for id in same if id.strip().lstrip('0') == digits][:3]
 
     def encode(
         self, ids: npt.ArrayLike, unknown: Literal['raise', 'ignore'] = 'raise'
@@ -319,14 +349,18 @@ def _kind_of_ids(vocabulary: Vocabulary) -> str:
     return 'text' if vocabulary.is_text else 'whole numbers'
 
 
+# What is said where nothing but zeros distinguishes two ids.
+ZEROS_COUNT = ' Zeros before a number count; a spreadsheet may have dropped them.'
+
+
 def _suggest_ids(vocabulary: Vocabulary, id: Any) -> list[Any]:
     """Known ids that may have been meant."""
     if vocabulary.is_text:
         if str(id) in vocabulary:
             return [str(id)]
-        return difflib.get_close_matches(str(id), vocabulary.index, n=3)
-    is_number = isinstance(id, str) and len(id) < 20 and id.strip().isdecimal()
-    return [int(id)] if is_number and int(id) in vocabulary else []
+        same = vocabulary.same_number(str(id))
+        return same or difflib.get_close_matches(str(id), vocabulary.index, n=3)
+    return vocabulary.same_number(id) if isinstance(id, str) else []
 
 
 def _describe_unknown(vocabulary: Vocabulary, id: Any, n_unknown: int) -> str:
@@ -338,8 +372,12 @@ def _describe_unknown(vocabulary: Vocabulary, id: Any, n_unknown: int) -> str:
     )
     if n_unknown > 1:
         message += f' {n_unknown - 1:,} more of those asked for are not known either.'
-    suggestions = ' or '.join(map(repr, _suggest_ids(vocabulary, id)))
-    return f'{message} Did you mean {suggestions}?' if suggestions else message
+    suggested = _suggest_ids(vocabulary, id)
+    if not suggested:
+        return message
+    message += f' Did you mean {" or ".join(map(repr, suggested))}?'
+    has_lost_zeros = str(id) != str(suggested[0]) and vocabulary.same_number(str(id))
+    return message + (ZEROS_COUNT if has_lost_zeros else '')
 
 # %% ../nbs/02_encoding.ipynb #885c1c08
 Duplicates = Literal['auto', 'raise', 'last', 'mean', 'sum', 'count', 'max']

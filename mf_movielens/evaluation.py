@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['AlignedRatings', 'rows_of_ids', 'align_ratings', 'Judgement', 'find_judgement', 'HeldOut', 'hold_out_of_known_users',
-           'fold_in_part', 'evaluate_predictor', 'evaluate_users']
+           'fold_in_part', 'evaluate_predictor', 'evaluate_users', 'evaluate_both']
 
 # %% ../nbs/19_evaluation.ipynb #e4d1c78a
 from mf_movielens.encoding import (
@@ -47,6 +48,7 @@ __all__ = [
     'HeldOut',
     'Judgement',
     'align_ratings',
+    'evaluate_both',
     'evaluate_predictor',
     'evaluate_users',
     'find_judgement',
@@ -444,7 +446,8 @@ _RANKING_MEANS = {
 }
 
 
-class _Task(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Task:
     """What metrics are computed from."""
 
     predictor: Predictor
@@ -458,6 +461,11 @@ class _Task(NamedTuple):
     """Numbers of recommendations for each user, and what metrics by each are called."""
     liked_from: float
     """The rating from which an item counts as liked."""
+
+    @cached_property
+    def judged(self) -> _Judged | None:
+        """Recommendations and what they are worth; None if nothing is new."""
+        return _judge_recommendations(self)
 
 
 def _suffixes_of(k: int | Iterable[int]) -> dict[int, str]:
@@ -519,7 +527,7 @@ def _judge_recommendations(task: _Task) -> _Judged | None:
 def _recommendation_metrics(task: _Task) -> _Metrics:
     """How good the top-N recommendations are, for users who liked something new."""
     names = ('ndcg', 'ndcg_low', 'ndcg_high', *_RANKING_MEANS, 'coverage')
-    judged = _judge_recommendations(task)
+    judged = task.judged
     found: _Metrics = {'liked_from': task.liked_from, 'users': 0}
     for k, suffix in task.suffixes.items():
         values: list[float] = [np.nan] * len(names)
@@ -570,7 +578,11 @@ def evaluate_predictor(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.Ser
     --------
     >>> evaluate_predictor(held_out, k=[5, 10])  # doctest: +SKIP
     """
-    task = _task_of(held_out, k)
+    return _totals(_task_of(held_out, k), held_out)
+
+
+def _totals(task: _Task, held_out: HeldOut) -> pd.Series:
+    """Metrics over all users."""
     found: _Metrics = {
         'ratings': len(task.test),
         'unknown': held_out.test.n_unknown,
@@ -605,7 +617,7 @@ def _rating_columns(task: _Task) -> _UserMetrics:
 
 def _recommendation_columns(task: _Task) -> _UserMetrics:
     """How good the recommendations to each user are."""
-    judged = _judge_recommendations(task)
+    judged = task.judged
     names = ('ndcg', *_RANKING_MEANS.values())
     nothing = pd.Series(dtype='float64')
     columns: _UserMetrics = {}
@@ -649,7 +661,41 @@ def evaluate_users(held_out: HeldOut, k: int | Iterable[int] = 10) -> pd.DataFra
     --------
     >>> evaluate_users(held_out, k=[5, 10])  # doctest: +SKIP
     """
+    return _by_user(_task_of(held_out, k))
+
+
+def evaluate_both(
+    held_out: HeldOut, k: int | Iterable[int] = 10
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Measure a predictor over all users and for each, and rank only once.
+
+    Parameters
+    ----------
+    held_out, k
+        As in `evaluate_predictor`.
+
+    Returns
+    -------
+    Series
+        As from `evaluate_predictor`.
+    DataFrame
+        As from `evaluate_users`.
+
+    Raises
+    ------
+    ValueError
+        As in `evaluate_predictor`.
+
+    Examples
+    --------
+    >>> evaluate_both(held_out, k=[5, 10])  # doctest: +SKIP
+    """
     task = _task_of(held_out, k)
+    return _totals(task, held_out), _by_user(task)
+
+
+def _by_user(task: _Task) -> pd.DataFrame:
+    """A row of metrics for each user."""
     user_ix, n_ratings = np.unique(task.test.user_ix, return_counts=True)
     n_seen = np.bincount(task.test.user_ix[task.is_seen], minlength=user_ix[-1] + 1)
     columns = {

@@ -529,7 +529,8 @@ def _frame_of_parts(
         titles = catalog.titles
         columns['title'] = [titles[row] if row >= 0 else '' for row in rows]
     columns['rating'] = [part.rating for part in parts]
-    columns[value_column] = [part.value for part in parts]
+    # Without the sign of zeros.
+    columns[value_column] = [part.value + 0.0 for part in parts]
     return pd.DataFrame(columns)
 
 # %% ../nbs/18_new_users.ipynb #6d4af19e
@@ -636,7 +637,9 @@ def explain_by_features(
     rest = score - sum(part.value for part in parts)
     if abs(rest) > _SMALL:
         parts.append(_FeaturePart('ratings of the item', value=rest))
-    return pd.DataFrame(parts).rename(columns={'value': 'score'})
+    frame = pd.DataFrame(parts).rename(columns={'value': 'score'})
+    # Without the sign of zeros.
+    return frame.assign(score=frame.score + 0.0)
 
 
 class _FeaturePart(NamedTuple):

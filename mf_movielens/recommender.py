@@ -35,6 +35,7 @@ from mf_movielens.encoding import (
 from mf_movielens.evaluation import (
     HeldOut,
     align_ratings,
+    evaluate_both,
     evaluate_predictor,
     evaluate_users,
     find_judgement,
@@ -947,8 +948,8 @@ class Recommender:
     def item_columns(self) -> dict[str, Feature]:
         """What a condition such as ``where=`` may name, by the names of the columns.
 
-        Those of `item_features`; and item, the ids, title and n_ratings, unless the
-        table has columns of these names.
+        Those of `item_features`; and item, the ids, title, n_ratings and is_new, 1 if
+        there are none, unless the table has columns of these names.
         """
         ids = self.items.index
         is_text = self.items.is_text
@@ -957,6 +958,7 @@ class Recommender:
             if is_text
             else Feature('item', 'number', numbers=ids.to_numpy('float64')),
             'n_ratings': Feature('n_ratings', 'number', self.item_counts * 1.0),
+            'is_new': Feature('is_new', 'number', (self.item_counts == 0) * 1.0),
         }
         if self.titles is not None:
             columns['title'] = Feature.of_texts('title', self.titles)
@@ -1210,25 +1212,12 @@ class Recommender:
         0     1     1     9
         1     2     1     8
         """
-        if _is_history(users):
-            return self.fold_in(
-                users,
-                k,
-                exclude_seen,
-                candidates,
-                by,
-                level,
-                unknown,
-                where=where,
-                exclude=exclude,
-                at_least=at_least,
-                diversity=diversity,
-                popularity_discount=popularity_discount,
-            )
         asked = _Asked(
             candidates, where, exclude, at_least, diversity, popularity_discount
         )
         options = _options(self, k, exclude_seen, by, level, unknown, asked)
+        if _is_history(users):
+            return _recommend_to_new(self, users, options, unknown)
         user_ix, unknown_users = _user_rows(self, users, unknown)
         ids = self.users.index.to_numpy()[user_ix]
         found = _recommend(self.predictor, self.seen, user_ix, ids, options)
@@ -1567,21 +1556,7 @@ class Recommender:
             candidates, where, exclude, at_least, diversity, popularity_discount
         )
         options = _options(self, k, exclude_seen, by, level, unknown, asked)
-        accepted = self._accepted_ratings
-        histories = read_histories(ratings, self.catalog, accepted, unknown)
-        inputs: list[Any] = [histories.ratings]
-        if user_features is not None:
-            known, of_fit = self.user_features, user_map_of(self.predictor)
-            ids = histories.user_ids
-            inputs.append(read_user_features(user_features, known, of_fit, ids))
-        new_users = self.predictor.fold_in(*inputs)
-        user_ix = np.arange(new_users.shape[0])
-        ids = user_ix if histories.user_ids is None else histories.user_ids
-        found = _recommend(new_users, histories.ratings, user_ix, ids, options)
-        found = found.drop(columns='user') if histories.user_ids is None else found
-        found.attrs['unknown_users'] = [*histories.unknown_users]
-        found.attrs['unknown_items'] += histories.unknown_items
-        return found
+        return _recommend_to_new(self, ratings, options, unknown, user_features)
 
     def recommend_group(
         self,
@@ -1847,6 +1822,49 @@ class Recommender:
         """
         held_out = _held_out(self, test, unknown, liked, kind, folded_in, seed)
         return evaluate_users(held_out, k)
+
+    def evaluate_both(
+        self,
+        test: Any,
+        unknown: Literal['raise', 'ignore'] = 'raise',
+        k: int | Iterable[int] = 10,
+        liked: float | None = None,
+        kind: str = 'auto',
+        folded_in: float | int | None = None,
+        seed: int | None = 0,
+    ) -> tuple[pd.Series, pd.DataFrame]:
+        """Measure the model, over all users and for each, and rank only once.
+
+        Parameters
+        ----------
+        test, unknown, k, liked, kind, folded_in, seed
+            As in `evaluate`.
+
+        Returns
+        -------
+        Series
+            As from `evaluate`.
+        DataFrame
+            As from `evaluate_users`.
+
+        Raises
+        ------
+        TypeError, RatingsError, UnknownIdError, ValueError
+            As in `evaluate`.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9],
+        ...                       'rating': [5, 4, 5, 3]})
+        >>> model = Recommender.fit(Ratings.from_frame(frame), n_factors=2)
+        >>> held_out = pd.DataFrame({'user': [1, 2], 'item': [9, 8], 'rating': [5, 5]})
+        >>> held_out = Ratings.from_frame(held_out, scale=(1, 5))
+        >>> total, of_users = model.evaluate_both(held_out)
+        >>> total.recall, of_users.recall.tolist()
+        (1.0, [1.0, 1.0])
+        """
+        held_out = _held_out(self, test, unknown, liked, kind, folded_in, seed)
+        return evaluate_both(held_out, k)
 
     def summary(self) -> pd.Series:
         """Say what this is and how it was fitted.
@@ -2163,6 +2181,31 @@ def _join_blocks(blocks: list[RankedBlock]) -> RankedBlock:
     nothing = np.zeros(0, int)
     none = RankedBlock(nothing, nothing, nothing, np.zeros(0))
     return RankedBlock(*map(np.concatenate, zip(none, *blocks)))
+
+
+def _recommend_to_new(
+    model: Recommender,
+    ratings: Any,
+    options: _Options,
+    unknown: Literal['raise', 'ignore'],
+    user_features: Any = None,
+) -> pd.DataFrame:
+    """Rank items for new users, by their ratings and what else is known of them."""
+    accepted = model._accepted_ratings
+    histories = read_histories(ratings, model.catalog, accepted, unknown)
+    inputs: list[Any] = [histories.ratings]
+    if user_features is not None:
+        known, of_fit = model.user_features, user_map_of(model.predictor)
+        ids = histories.user_ids
+        inputs.append(read_user_features(user_features, known, of_fit, ids))
+    new_users = model.predictor.fold_in(*inputs)
+    user_ix = np.arange(new_users.shape[0])
+    ids = user_ix if histories.user_ids is None else histories.user_ids
+    found = _recommend(new_users, histories.ratings, user_ix, ids, options)
+    found = found.drop(columns='user') if histories.user_ids is None else found
+    found.attrs['unknown_users'] = [*histories.unknown_users]
+    found.attrs['unknown_items'] += histories.unknown_items
+    return found
 
 
 def _recommend(

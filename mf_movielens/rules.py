@@ -161,6 +161,8 @@ class _Query:
         if isinstance(right, ast.Name) and not isinstance(left, ast.Name):
             left, right, kind = right, left, _MIRRORED.get(kind, kind)
         column, value = self._column(left), self._value(right)
+        if value == '' and kind in (ast.Eq, ast.NotEq):
+            return column.is_blank == (kind is ast.Eq)
         if column.numbers is not None:
             with np.errstate(invalid='ignore'):
                 number = self._number(column, value)
@@ -179,8 +181,9 @@ class _Query:
             values = [self._value(node) for node in right.elts]
             if column.numbers is None:
                 return self._has(column, values)
-            numbers = [self._number(column, value) for value in values]
-            return np.isin(column.numbers, numbers)
+            numbers = [self._number(column, value) for value in values if value != '']
+            is_blank = column.is_blank & ('' in values)
+            return np.isin(column.numbers, numbers) | is_blank
         column, value = self._column(right), self._value(left)
         if column.numbers is not None or not isinstance(value, str):
             raise self.error(f'column {column.name!r} holds no words to look in')
@@ -216,7 +219,7 @@ class _Query:
         """(n,) which rows have one of the values; one that none has is refused."""
         words = column.words
         for value in map(str, values):
-            if value not in words:
+            if value and value not in words:
                 by_key = {word.casefold(): word for word in words}
                 near = difflib.get_close_matches(value.casefold(), [*by_key], 3)
                 names = ' or '.join(repr(by_key[key]) for key in near)
@@ -225,7 +228,8 @@ class _Query:
                     f'the condition {self.text[:200]!r}: column {column.name!r} has '
                     f'no value {value!r}{hint}'
                 )
-        return _rows_with(column, np.isin(np.array(words, object), [*map(str, values)]))
+        is_value = np.isin(np.array(words, object), [*map(str, values)])
+        return _rows_with(column, is_value) | (column.is_blank & ('' in values))
 
 
 class _QueryError(ValueError):
@@ -256,7 +260,8 @@ def select_items(condition: str, columns: Mapping[str, Feature]) -> np.ndarray:
     ndarray of bool
         (n,) A row without a value meets no comparison except ``!=``. So
         ``not year < 1990`` is also true where the year is unknown, and
-        ``year >= 1990`` is not.
+        ``year >= 1990`` is not. The empty text stands for no value:
+        ``year == ''`` where the year is unknown, and ``year != ''`` where it is known.
 
     Raises
     ------
@@ -271,6 +276,8 @@ def select_items(condition: str, columns: Mapping[str, Feature]) -> np.ndarray:
     >>> genre = read_features(frame)['genre']
     >>> select_items("genre == 'a' and not genre == 'b'", {'genre': genre})
     array([False,  True, False])
+    >>> select_items("genre == ''", {'genre': genre})
+    array([False, False, False])
     """
     return _Query(condition, columns).select()
 

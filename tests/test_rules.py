@@ -471,3 +471,53 @@ def test_a_failed_fit_leaves_no_checkpoint(call, ratings, tmp_path):
     assert code == 2 and 'too large' in err, err
     code, _, err = call('train', table, '--reg', 0.02, '--out', 'm')
     assert code == 0, err
+
+
+def test_what_is_not_known_can_be_asked_for():
+    table = read_features(
+        pd.DataFrame(
+            {
+                'item': [1, 2, 3],
+                'genre': ['a|b', None, 'b'],
+                'year': [1990, 2000, None],
+                'day': ['2000-01-01', None, '2001-01-01'],
+                'title': ['Momo', 'Emma', None],
+            }
+        )
+    )
+    columns = {feature.name: feature for feature in table.features}
+    for condition, expected in (
+        ("genre == ''", [0, 1, 0]),
+        ("genre != ''", [1, 0, 1]),
+        ("not genre == ''", [1, 0, 1]),
+        ("genre in ['', 'a']", [1, 1, 0]),
+        ("genre not in ['', 'a']", [0, 0, 1]),
+        ("year == ''", [0, 0, 1]),
+        ("'' != year", [1, 1, 0]),
+        ("year in ['', 1990]", [1, 0, 1]),
+        ("year in ['']", [0, 0, 1]),
+        ("day == '' or day == '2001-01-01'", [0, 1, 1]),
+        ("title == ''", [0, 0, 1]),
+        ("year > 1995 or year == ''", [0, 1, 1]),
+    ):
+        found = select_items(condition, columns).astype(int).tolist()
+        assert found == expected, condition
+    for wrong in ("year > ''", "genre > ''"):
+        with pytest.raises(ValueError, match='condition'):
+            select_items(wrong, columns)
+
+
+def test_new_items_can_be_asked_for(call, tmp_path):
+    likes = pd.DataFrame({'user': [1, 1, 2, 3], 'item': [7, 8, 7, 8], 'rating': 1})
+    items = pd.DataFrame({'item': [7, 8, 9], 'genre': ['a', 'b', 'b']})
+    model = Recommender.fit(Ratings.from_frame(likes, say=None), item_features=items)
+    assert model.recommend(2, where='is_new').item.tolist() == [9]
+    assert model.recommend(2, where='not is_new').item.tolist() == [8]
+    assert model.recommend(2, where="genre == 'b' and is_new == 0").item.tolist() == [8]
+    path = model.save(tmp_path / 'model.npz')
+    out = call('recommend', 2, '--where', 'is_new', '-m', path, '--json')[1]
+    assert [row['item'] for row in json.loads(out)] == [9]
+    out = call('recommend', 2, '--at-least', '1 is_new', '-k', 1, '-m', path, '--json')[
+        1
+    ]
+    assert [row['item'] for row in json.loads(out)] == [9]
