@@ -144,3 +144,31 @@ def test_the_picture_is_up_to_date() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_figures_of_the_neighbours_are_those_of_the_results() -> None:
+    """Each figure stands in the page, in a sentence that names its model."""
+    page = (ROOT / 'docs/neighbourhood.md').read_text(encoding='utf-8')
+    bench = results_table('benchmark').set_index(['system', 'model', 'variant'])
+    bench = bench.sort_index()
+    everything = 'all that is known'
+    outside = results_table('outside').set_index(['set', 'system', 'model'])
+    gowalla = outside.sort_index().loc[('gowalla', 'mf_movielens', 'search')]
+    figures = {
+        'On fold u1': rankings().loc[
+            ['nearest neighbors by default', 'iALS by default'], 'u1'
+        ],
+        "cornac's BPR": bench.loc[('cornac', 'BPR')].loc[['default', 'tuned']].ndcg,
+        'needs no sampling': [bench.ndcg['mf_movielens', 'iALS', 'default']],
+        'a Bayesian factorization machine': [
+            bench.rmse['myfm', everything, 'default'],
+            bench.rmse['mf_movielens', f'Bayes, {everything}', 'default'],
+        ],
+        'the hybrid model of': [cold_start().ndcg['lightfm']],
+        'with features has': [cold_start().ndcg['mf_movielens']],
+        'our search reaches': gowalla[['recall_20', 'ndcg_20']],
+    }
+    for words, values in figures.items():
+        (sentence,) = [s for s in page.replace('\n', '. ').split('. ') if words in s]
+        for value in values:
+            assert f'{float(value):.3f}' in sentence, (words, value)
