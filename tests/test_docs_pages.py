@@ -1,0 +1,112 @@
+"""The pages that are no notebooks: their links, their symbols and their terms."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tools'))
+from book import DOCS, NBS, PACKAGE, chapters, docs_pages, read
+
+NOTATION = (DOCS / 'notation.md').read_text(encoding='utf-8')
+GLOSSARY = (DOCS / 'glossary.md').read_text(encoding='utf-8')
+# What chapters need for a moment, and say where they do
+LOCAL = {'Sigma', 'eta'}
+
+
+def text_of(path: Path) -> str:
+    """The Markdown of a page."""
+    if path.suffix == '.md':
+        return path.read_text(encoding='utf-8')
+    return '\n'.join(c.source for c in read(path).cells if c.cell_type == 'markdown')
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as the site makes it."""
+    plain = re.sub(r'`|\[([^\]]*)\]\([^)]*\)', r'\1', heading).lower().strip()
+    return re.sub(r'\s', '-', re.sub(r'[^\w\s-]', '', plain))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of the headings of a page."""
+    text = re.sub(r'```.*?```', '', text_of(path), flags=re.S)
+    return {anchor(heading) for heading in re.findall(r'^#{1,3} (.*)$', text, re.M)}
+
+
+@pytest.mark.parametrize('path', docs_pages(), ids=lambda path: path.name)
+def test_links_lead_to_a_section(path: Path) -> None:
+    dead = []
+    for page, name in re.findall(
+        r'\]\(([\w.]+\.(?:ipynb|md))(?:#([\w-]+))?\)', text_of(path)
+    ):
+        target = (NBS if page.endswith('.ipynb') else DOCS) / page
+        if not target.exists() or (name and name not in anchors(target)):
+            dead.append(f'{page}#{name}')
+    assert dead == []
+
+
+def identifiers() -> set[str]:
+    """Every name that the package uses: of functions, arguments and attributes."""
+    found: set[str] = set()
+    for path in PACKAGE.glob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            for field in ('id', 'attr', 'arg', 'name'):
+                name = getattr(node, field, None)
+                if isinstance(name, str):
+                    found.add(name)
+    return found
+
+
+def test_names_of_the_notation_are_names_of_the_code() -> None:
+    rows = [line.split('|') for line in NOTATION.splitlines() if line.startswith('| ')]
+    cells = [row[-2] for row in rows]
+    names = {name for cell in cells for name in re.findall(r'`([^`]+)`', cell)}
+    parts = {part for name in names for part in re.findall(r'[a-z_]{2,}|\bk\b', name)}
+    assert len(parts) > 20
+    assert parts - identifiers() - {'len'} == set()
+
+
+def test_symbols_of_the_chapters_are_in_the_notation() -> None:
+    missing = {}
+    for path in chapters():
+        formulas = re.findall(r'\$\$(.+?)\$\$|\$([^$]+)\$', text_of(path), re.S)
+        letters = re.findall(
+            r'\\(alpha|beta|gamma|delta|eta|theta|kappa|lambda|mu|pi|rho|sigma|tau|phi|'
+            r'varepsilon|Gamma|Lambda|Sigma)\b',
+            ' '.join(map(''.join, formulas)),
+        )
+        unknown = {x for x in letters if f'\\{x}' not in NOTATION} - LOCAL
+        if unknown:
+            missing[path.name] = sorted(unknown)
+    assert missing == {}
+
+
+def entries() -> dict[str, str]:
+    """The terms of the glossary, each with its definition."""
+    (body,) = re.findall(r'```\{glossary\}\n(.*?)```', GLOSSARY, re.S)
+    found = {}
+    for block in body.strip().split('\n\n'):
+        *terms, definition = block.splitlines()
+        assert definition.startswith('  '), block
+        found |= {term: definition.strip() for term in terms}
+    return found
+
+
+def test_each_entry_of_the_glossary_leads_on() -> None:
+    assert len(entries()) > 120
+    for term, definition in entries().items():
+        n_sentences = len(re.findall(r'[.?](?= |$)', definition))
+        assert 1 <= n_sentences <= 4, term
+        assert '](' in definition or '{term}' in definition, term
+    firsts = [re.split(r'\n', block)[0] for block in GLOSSARY.split('\n\n')[4:]]
+    assert firsts == sorted(firsts, key=str.lower)
+
+
+def test_terms_that_the_glossary_refers_to_are_in_it() -> None:
+    named = re.findall(r'\{term\}`(?:[^`<]*<)?([^`>]+)>?`', GLOSSARY)
+    assert set(named) - set(entries()) == set()
