@@ -41,7 +41,55 @@ SOURCES = {
     **{path.name: path for path in [NBS / 'index.ipynb', *chapters()]},
     **{path.name: path for path in docs_pages()},
 }
-PAGES: set[str] = set()
+PAGES: set[str] = {
+    '00_data.ipynb',
+    '01_frames.ipynb',
+    '02_encoding.ipynb',
+    '03_splits.ipynb',
+    '04_metrics.ipynb',
+    '07_model.ipynb',
+    '07b_keras_example.ipynb',
+    '08_training.ipynb',
+    '10_ranking.ipynb',
+    '11_ease.ipynb',
+    '11b_item_weights.ipynb',
+    '12_ials.ipynb',
+    '12b_blend.ipynb',
+    '15_posterior.ipynb',
+    '17_recommender.ipynb',
+    '17b_similarity.ipynb',
+    '18_new_users.ipynb',
+    '18b_update.ipynb',
+    '19_evaluation.ipynb',
+    '20_plots.ipynb',
+    '21_benchmark.ipynb',
+    '22_shards.ipynb',
+    '23_spark.ipynb',
+    '24_workflow.ipynb',
+    '24b_export.ipynb',
+    '25_cli.ipynb',
+    '27_tuning.ipynb',
+    '90_validation.ipynb',
+    '92_archives.ipynb',
+    '93_least_squares.ipynb',
+    '93b_feature_maps.ipynb',
+    '95b_unpacking.ipynb',
+    '96_file_layout.ipynb',
+    '96b_records.ipynb',
+    '97_values.ipynb',
+    '97b_kinds.ipynb',
+    '98_catalog.ipynb',
+    '99_book.ipynb',
+    'cheat_sheet.md',
+    'devices.md',
+    'glossary.md',
+    'index.ipynb',
+    'neighbourhood.md',
+    'notation.md',
+    'play.md',
+    'questions.md',
+    'which_model.md',
+}
 
 
 # What is read
@@ -79,7 +127,7 @@ def sentences(paragraph: str) -> list[str]:
     flat = re.sub(r'\s+', ' ', paragraph).strip(' -')
     flat = re.sub(r'^\d+\. ', '', flat)
     flat = re.sub(r'\b(e\.g|i\.e|vs|al|cf|section)\.', r'\1', flat)
-    return [s for s in re.split(r'(?<=[.!?…])[)"”]?\s+(?=[A-Z0-9"“(x…])', flat) if s]
+    return [s for s in re.split(r'(?<=[.!?…])[)"”]?\s+', flat) if s]
 
 
 def words(sentence: str) -> list[str]:

@@ -16,7 +16,6 @@ base, browser = test_site.base, test_site.browser
 TERMS = {
     'accuracy metrics': '04_metrics',
     'alternating least squares': '09_als',
-    'approximate nearest neighbour': '24b_export',
     'baseline': '06_baselines',
     'Bayesian personalized ranking': 'neighbourhood',
     'bootstrap': '04_metrics',
@@ -55,7 +54,7 @@ TERMS = {
     'Markov chain Monte Carlo': '13_gibbs',
     'matrix factorization': '05_factors',
     'mean absolute error': '04_metrics',
-    'nDCG': '10_ranking',
+    'discounted cumulative gain': '10_ranking',
     'negative sampling': 'neighbourhood',
     'normal equations': '09_als',
     'novelty': '10_ranking',
@@ -64,7 +63,7 @@ TERMS = {
     'posterior distribution': '15_posterior',
     'prediction interval': '15_posterior',
     'reciprocal rank': '10_ranking',
-    'recommender system': '00_data',
+    'recommender system': '17_recommender',
     'regularization': '08_training',
     'ridge regression': '09_als',
     'RMSE': '04_metrics',
@@ -74,6 +73,7 @@ TERMS = {
     'top-N recommendations': '10_ranking',
     'two-tower': 'neighbourhood',
     'user bias': '06_baselines',
+    'vector index': '24b_export',
 }
 # What the search page does with a query, without drawing the results
 SEARCH = """
