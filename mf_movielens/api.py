@@ -162,7 +162,7 @@ class RecommendBody(_Ruled):
 
 @dataclass(kw_only=True)
 class _Person(_Strict):
-    """Somebody new, and what they have rated."""
+    """A new user, and what they have rated."""
 
     id: _Id
     ratings: _Ratings

@@ -1063,7 +1063,8 @@ def fit_bayes(
         Ratings as ordered categories (at most 20), or as numbers with normal noise.
         None: by the data; see `bayes_settings`.
     implicit : bool
-        Whether implicit feedback (who rated what) enters as side features.
+        Whether implicit feedback (the items that each user rated) enters as side
+        features.
     user_noise : bool
         Whether each user has a noise precision of their own.
     time : bool or {'days', 'user_days'}, optional
