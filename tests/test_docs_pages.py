@@ -16,7 +16,7 @@ from book import DOCS, NBS, PACKAGE, chapters, docs_pages, read
 NOTATION = (DOCS / 'notation.md').read_text(encoding='utf-8')
 GLOSSARY = (DOCS / 'glossary.md').read_text(encoding='utf-8')
 # What chapters need for a moment, and say where they do
-LOCAL = {'Sigma', 'eta'}
+LOCAL = {'Sigma', 'eta', 'theta'}
 
 
 def text_of(path: Path) -> str:
