@@ -37,7 +37,13 @@ setup(
     packages=find_packages(include=[s['lib_name'] + '*']),
     include_package_data=False,
     package_data={
-        s['lib_name']: ['py.typed', 'results/*.csv', '*.mplstyle', 'static/*'],
+        s['lib_name']: [
+            'py.typed',
+            'results/*.csv',
+            '*.mplstyle',
+            'static/*.*',
+            'static/widgets/*.*',
+        ]
     },
     python_requires='>=' + s['min_python'],
     install_requires=s['requirements'].split(),

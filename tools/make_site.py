@@ -17,7 +17,11 @@ import zlib
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # before the package is imported
 
 import nbformat
+<<<<<<< HEAD
 from book import DOCS, NBS, ROOT, chapters, docs_pages
+=======
+from book import NBS, PACKAGE, ROOT, chapters
+>>>>>>> 0e4aa70 (Add the page of the server, and share its elements with the playground)
 from site_bibliography import Citations, bibliography
 from site_chapters import chapter_page, docs_page, front_page, repository_text
 from site_reference import write_reference
@@ -80,6 +84,8 @@ def prepare() -> None:
     shutil.copytree(NBS / 'images', PROC / 'images')
     # for raw HTML, which Sphinx does not look into
     shutil.copy(NBS / 'images/map.png', PROC / '_static')
+    # the page on which films are tried has the elements of the app
+    shutil.copytree(PACKAGE / 'static/widgets', PROC / '_static/widgets')
     citations: Citations = {}
     titles = write_chapters(citations) | write_docs(citations)
     pages = {

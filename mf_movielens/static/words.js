@@ -1,0 +1,48 @@
+// How items, numbers and models are told in words.
+
+import { ratingText } from './widgets/rating-input.js';
+
+export const titleOf = (item) => item.title || String(item.item);
+
+const number = new Intl.NumberFormat('en');
+export const count = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? '' : 's'}`;
+
+const HIDDEN = new Set([
+  'item',
+  'title',
+  'n_ratings',
+  'rank',
+  'score',
+  'similarity',
+  'is_new',
+]);
+
+function valueText(value, kind) {
+  if (value == null || value === '') return '';
+  if (Array.isArray(value)) return value.slice(0, 4).join(', ');
+  if (kind === 'date') return String(value).slice(0, 10);
+  return typeof value === 'number' ? ratingText(value) : String(value);
+}
+
+// What the columns say of an item: '1996 · Crime, Drama'
+export function detailOf(item, columns) {
+  return columns
+    .filter(({ name, kind }) => !HIDDEN.has(name) && kind !== 'text')
+    .map(({ name, kind }) => valueText(item[name], kind))
+    .filter(Boolean)
+    .join(' · ');
+}
+
+export function ratingWords(scale, rating) {
+  if (scale.kind === 'likes' || rating == null) return '';
+  return scale.kind === 'stars' && scale.high <= 5
+    ? `${ratingText(rating)} ★`
+    : ratingText(rating);
+}
+
+export const scoreText = (score) => {
+  if (score == null) return '–';
+  const size = Math.abs(score);
+  if (size !== 0 && (size < 0.01 || size >= 10000)) return score.toExponential(1);
+  return score.toFixed(2);
+};
