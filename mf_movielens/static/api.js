@@ -58,10 +58,10 @@ export class Api {
     return this.request(`api/${path}${query(parameters)}`, { signal });
   }
 
-  post(path, body, signal = undefined) {
+  post(path, parameters, body, signal = undefined) {
     const headers = { 'Content-Type': 'application/json' };
     const options = { method: 'POST', headers, body: JSON.stringify(body), signal };
-    return this.request(`api/${path}`, options);
+    return this.request(`api/${path}${query(parameters)}`, options);
   }
 
   async request(address, options) {

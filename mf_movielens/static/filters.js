@@ -14,9 +14,14 @@ const isEmpty = (filter) =>
 export const nameOf = (column) =>
   column === 'n_ratings' ? 'number of ratings' : column.replaceAll('_', ' ');
 
+// Known of all items, whatever their table holds
+const N_RATINGS = { name: 'n_ratings', kind: 'number', low: 0, high: '' };
+
 // The columns that can be filtered
 export function filterable(columns) {
-  return columns.filter(({ name, kind, values, low, high }) => {
+  const isThere = columns.some(({ name }) => name === N_RATINGS.name);
+  const all = isThere ? columns : [N_RATINGS, ...columns];
+  return all.filter(({ name, kind, values, low, high }) => {
     if (name === 'item' || name.includes('`')) return false;
     if (kind === 'category') return values?.length > 0;
     return (kind === 'number' || kind === 'date') && low != null && low !== high;

@@ -1,46 +1,36 @@
 // One item: its rating, why it is recommended, and what is similar.
 
+import { scaleOf } from './questions.js';
+import { count, detailOf, ratingWords, scoreText, titleOf } from './words.js';
 import { make } from './widgets/elements.js';
 import { ratingInput, ratingText } from './widgets/rating-input.js';
-import { count, detailOf, ratingWords, scoreText, titleOf } from './words.js';
-import { keyOf } from './state.js';
 
 const MAX_REASONS = 8;
 const N_SIMILAR = 10;
 
+const button = (textContent, onClick, properties = {}) => {
+  const element = make('button', { type: 'button', textContent, ...properties });
+  element.addEventListener('click', onClick);
+  return element;
+};
+
 export class ItemPanel {
-  // ask: {item, explain, probabilities, similar}, functions of a model and an id;
-  // rating: {canRate, get, set, remove}, of an id
-  constructor({ ask, rating }) {
-    Object.assign(this, { ask, rating });
-    this.past = [];
-    this.body = make('div', { className: 'panel-body' });
-    this.back = make('button', {
-      type: 'button',
-      className: 'icon',
-      textContent: '←',
-      ariaLabel: 'back',
-    });
-    this.back.addEventListener('click', () => this.goBack());
-    const close = make('button', {
-      type: 'button',
-      className: 'icon',
-      textContent: '×',
+  constructor({ questions, person, scale }) {
+    Object.assign(this, { questions, person, scale });
+    this.past = []; // what was shown before, to go back to
+    this.here = null;
+    const icon = { className: 'icon' };
+    this.back = button('←', () => this.goBack(), { ...icon, ariaLabel: 'back' });
+    const close = button('×', () => this.element.close(), {
+      ...icon,
       ariaLabel: 'close',
     });
-    close.addEventListener('click', () => this.element.close());
     this.heading = make('h2', { id: 'panel-title', tabIndex: -1 });
-    const head = make(
-      'div',
-      { className: 'panel-head' },
-      this.back,
-      this.heading,
-      close,
-    );
+    this.body = make('div', { className: 'panel-body', tabIndex: 0 });
     this.element = make(
       'dialog',
       { className: 'panel', 'aria-labelledby': 'panel-title' },
-      head,
+      make('div', { className: 'panel-head' }, this.back, this.heading, close),
       this.body,
     );
     this.element.addEventListener('close', () => {
@@ -55,253 +45,205 @@ export class ItemPanel {
 
   open(id, model) {
     if (this.here) this.past.push(this.here);
-    this.show(id, model);
+    this.show({ id, model });
   }
 
   goBack() {
-    const { id, model } = this.past.pop();
-    this.show(id, model);
+    this.show(this.past.pop());
   }
 
-  async show(id, model) {
-    this.here = { id, model };
+  show(here) {
+    const { id, model } = here;
+    const { questions } = this;
+    this.here = here;
     this.back.hidden = !this.past.length;
-    const isHere = () => this.here?.id === id && this.here?.model === model;
-    const detail = make('p', { className: 'detail' });
-    const sections = [
-      detail,
-      this.ratingSection(id, model),
-      model.gives_intervals
-        ? this.section('How it may be rated', this.probabilities(id, model))
-        : null,
-      this.section('Why this one', this.reasons(id, model)),
-      this.section('Similar', this.similar(id, model)),
-    ].filter(Boolean);
     this.heading.textContent = '…';
-    this.body.replaceChildren(...sections);
+    this.detail = make('p', { className: 'detail' });
+    const sections = [this.detail, this.ratingSection(id)];
+    const add = (heading, content) => sections.push(this.section(heading, content));
+    if (questions.hasPerson) {
+      if (model.gives_intervals) add('How it may be rated', this.probabilities(here));
+      add('Why this one', this.reasons(here));
+    }
+    add('Similar', this.similar(here));
+    this.body.replaceChildren(...sections.filter(Boolean));
     this.body.scrollTop = 0;
     if (!this.element.open) this.element.showModal();
     this.heading.focus();
-    try {
-      const item = await this.ask.item(model, id);
-      if (!isHere()) return;
-      this.heading.textContent = titleOf(item);
-      const rated = item.n_ratings == null ? '' : count(item.n_ratings, 'rating');
-      detail.textContent = [detailOf(item, model.item_columns), rated]
-        .filter(Boolean)
-        .join(' · ');
-    } catch (error) {
-      if (!isHere()) return;
-      this.heading.textContent = String(id);
-      detail.textContent = error.message;
-    }
+    this.fillHead(here);
   }
 
-  // A section that is filled when its answer is there; its room is kept meanwhile
+  async fillHead(here) {
+    const { id, model } = here;
+    let title = String(id);
+    let detail;
+    try {
+      const item = await this.questions.item(model, id);
+      title = titleOf(item);
+      const nRatings = item.n_ratings == null ? '' : count(item.n_ratings, 'rating');
+      const words = [detailOf(item, model.item_columns), nRatings];
+      detail = words.filter(Boolean).join(' · ');
+    } catch (error) {
+      detail = error.status ? error.message : 'The server does not answer.';
+    }
+    if (this.here !== here) return;
+    this.heading.textContent = title;
+    this.detail.textContent = detail;
+  }
+
+  // A section that is filled when its content is there; its room is kept meanwhile
   section(heading, promise) {
     const content = make('div', { className: 'loading', 'aria-busy': 'true' });
-    const section = make('section', {}, make('h3', { textContent: heading }), content);
-    promise
-      .then((nodes) => {
-        if (nodes) content.replaceChildren(...[nodes].flat());
-        else section.remove();
-      })
-      .catch((error) =>
-        content.replaceChildren(
-          make('p', { className: 'note', textContent: error.message }),
-        ),
-      )
-      .finally(() => {
-        content.classList.remove('loading');
-        content.removeAttribute('aria-busy');
-      });
-    return section;
+    const fill = (...nodes) => {
+      content.className = '';
+      content.removeAttribute('aria-busy');
+      content.replaceChildren(...nodes);
+    };
+    promise.then(
+      (nodes) => fill(...nodes),
+      (error) => {
+        const text = error.status ? error.message : 'The server does not answer.';
+        fill(make('p', { className: 'note', textContent: text }));
+      },
+    );
+    return make('section', {}, make('h3', { textContent: heading }), content);
   }
 
-  ratingSection(id, model) {
-    if (!this.rating.canRate()) return null;
-    const rated = this.rating.get(id);
-    const { scale } = this.rating;
+  // the rating
+
+  ratingSection(id) {
+    if (this.person.isKnown) return null;
     const place = make('div', { className: 'own-rating' });
-    const redraw = () => {
-      const section = this.ratingSection(id, model);
-      place.replaceWith(section);
-      return section;
-    };
-    if (scale.kind === 'likes') {
-      const button = make('button', {
-        type: 'button',
-        textContent: rated == null ? 'Add to what I like' : 'Remove from what I like',
-      });
-      button.addEventListener('click', () => {
-        if (rated == null) this.rating.set(id, scale.high);
-        else this.rating.remove(id);
-        redraw().querySelector('button').focus();
-      });
-      place.append(button);
-      return place;
-    }
-    const input = ratingInput({
-      scale,
-      value: rated ?? null,
-      label: 'Your rating',
-      onChange: (value) => {
-        this.rating.set(id, value);
-        if (!place.querySelector('button')) place.append(removeButton());
-      },
-    });
-    const removeButton = () => {
-      const remove = make('button', { type: 'button', textContent: 'Remove' });
-      remove.addEventListener('click', () => {
-        this.rating.remove(id);
-        redraw().querySelector('[tabindex], input').focus();
-      });
-      return remove;
-    };
-    place.append(make('span', { textContent: 'Your rating' }), input.element);
-    if (rated != null) place.append(removeButton());
+    if (this.scale.kind === 'likes') this.drawLike(place, id);
+    else this.drawRating(place, id);
     return place;
   }
 
-  async probabilities(id, model) {
-    const answer = await this.ask.probabilities(model, id);
-    if (!answer) return null;
-    const entries = Object.entries(answer).map(([value, p]) => [Number(value), p]);
-    entries.sort((a, b) => a[0] - b[0]);
+  drawLike(place, id) {
+    const { newPerson } = this.person;
+    const isLiked = Boolean(newPerson.pairOf(id));
+    const words = isLiked ? 'Remove from what I like' : 'Add to what I like';
+    const change = button(words, () => {
+      if (isLiked) newPerson.remove(id);
+      else newPerson.rate(id, this.scale.high ?? 1);
+      this.drawLike(place, id);
+      place.querySelector('button').focus();
+    });
+    place.replaceChildren(change);
+  }
+
+  drawRating(place, id) {
+    const { newPerson } = this.person;
+    const input = ratingInput({
+      scale: this.scale,
+      value: newPerson.pairOf(id)?.[1] ?? null,
+      label: 'Your rating',
+      onChange: (value) => {
+        newPerson.rate(id, value);
+        remove.hidden = false;
+      },
+    });
+    const remove = button('Remove', () => {
+      newPerson.remove(id);
+      input.set(null);
+      remove.hidden = true;
+      input.element.focus();
+    });
+    remove.hidden = !newPerson.pairOf(id);
+    const words = make('span', { textContent: 'Your rating', 'aria-hidden': 'true' });
+    place.replaceChildren(words, input.element, remove);
+  }
+
+  // what the model says
+
+  async probabilities({ id, model }) {
+    const entries = await this.questions.probabilities(model, id);
     const rows = entries.map(([value, p]) => {
       const fill = make('i');
-      fill.style.width = `${(p ?? 0) * 100}%`;
+      fill.style.width = `${p * 100}%`;
+      const bar = make('span', { className: 'bar', 'aria-hidden': 'true' }, fill);
       return make(
         'tr',
         {},
         make('th', { scope: 'row', textContent: ratingText(value) }),
-        make('td', {}, make('span', { className: 'bar', 'aria-hidden': 'true' }, fill)),
-        make('td', {
-          className: 'number',
-          textContent: `${Math.round((p ?? 0) * 100)} %`,
-        }),
+        make('td', {}, bar),
+        make('td', { className: 'number', textContent: `${Math.round(p * 100)} %` }),
       );
     });
-    const mean = entries.reduce((sum, [value, p]) => sum + value * (p ?? 0), 0);
-    return [
-      make('p', {
-        className: 'note',
-        textContent: `Expected rating: ${scoreText(mean)}`,
-      }),
-      make(
-        'table',
-        { className: 'probabilities', ariaLabel: 'Probability of each rating' },
-        make('tbody', {}, ...rows),
-      ),
-    ];
-  }
-
-  async reasons(id, model) {
-    const rows = await this.ask.explain(model, id);
-    if (!rows) return null;
-    const size = (row) => row.stars ?? row.score ?? 0;
-    const isRated = (row) => row.item != null;
-    const first = rows.filter((row) => !isRated(row));
-    const rated = rows.filter(isRated);
-    const shown = [...first.slice(0, MAX_REASONS), ...rated.slice(0, MAX_REASONS)];
-    const rest = [...first.slice(MAX_REASONS), ...rated.slice(MAX_REASONS)];
-    const most = Math.max(
-      ...shown.map((row) => (isRated(row) || row.feature ? Math.abs(size(row)) : 0)),
-      1e-9,
-    );
-    const entries = shown.map((row) => this.reason(row, model, size(row), most));
-    const sum = rows.reduce((total, row) => total + size(row), 0);
-    if (rest.length) {
-      const others = rest.reduce((total, row) => total + size(row), 0);
-      entries.push(this.line(`${rest.length} more`, others, 0));
-    }
-    const isRating = model.goal === 'rating';
-    entries.push(
-      make(
-        'tr',
-        { className: 'sum' },
-        make('th', {
-          scope: 'row',
-          textContent: isRating ? 'Expected rating' : 'Score',
-        }),
-        make('td'),
-        make('td', { className: 'number', textContent: scoreText(sum) }),
-      ),
-    );
-    return make(
+    const mean = entries.reduce((sum, [value, p]) => sum + value * p, 0);
+    const table = make(
       'table',
-      { className: 'reasons', ariaLabel: 'What each rating contributes' },
-      make('tbody', {}, ...entries),
+      { className: 'probabilities', 'aria-label': 'Probability of each rating' },
+      make('tbody', {}, ...rows),
     );
+    const words = `Expected rating: ${scoreText(mean)}`;
+    return [make('p', { className: 'note', textContent: words }), table];
   }
 
-  reason(row, model, value, most) {
-    if (row.item == null) {
-      return this.line(
-        row.feature ?? row.part,
-        value,
-        row.feature ? Math.abs(value) / most : 0,
-      );
+  async reasons({ id, model }) {
+    const answer = await this.questions.explain(model, id, MAX_REASONS);
+    const size = (row) => row.stars ?? row.score ?? 0;
+    const isReason = (row) => row.item != null || row.feature != null;
+    const reasons = answer.parts.filter(isReason);
+    const most = Math.max(...reasons.map((row) => Math.abs(size(row))), 1e-9);
+    const scale = scaleOf(model);
+    const lines = answer.parts.map((row) => {
+      // what is the same for all is no reason, and has no bar
+      if (!isReason(row)) return this.line(row.part, '', size(row), 0);
+      const name = row.feature ?? titleOf(row);
+      const rating = row.feature ? '' : ratingWords(scale, row.rating);
+      return this.line(name, rating, size(row), Math.abs(size(row)) / most);
+    });
+    const { n_more: nMore, more, total } = answer;
+    if (nMore) lines.push(this.line(`${nMore} more`, '', more, 0));
+    const sum = make(
+      'tr',
+      { className: 'sum' },
+      make('th', {
+        scope: 'row',
+        textContent: model.goal === 'rating' ? 'Expected rating' : 'Score',
+      }),
+      make('td'),
+      make('td', { className: 'number', textContent: scoreText(total) }),
+    );
+    const table = make(
+      'table',
+      { className: 'reasons', 'aria-label': 'What each part contributes' },
+      make('tbody', {}, ...lines, sum),
+    );
+    return [table];
+  }
+
+  line(name, rating, value, share) {
+    const words = rating ? make('small', { textContent: ` ${rating}` }) : null;
+    let bar = null;
+    if (share) {
+      const fill = make('i', { className: value < 0 ? 'less' : 'more' });
+      fill.style.width = `${share * 50}%`;
+      bar = make('span', { className: 'bar two-sided', 'aria-hidden': 'true' }, fill);
     }
-    const words = ratingWords(this.rating.scaleOf(model), row.rating);
-    return this.line(titleOf(row), value, Math.abs(value) / most, words);
-  }
-
-  line(text, value, share, words = '') {
-    const fill = make('i', { className: value < 0 ? 'less' : 'more' });
-    fill.style.width = `${share * 50}%`;
-    const name = make(
-      'th',
-      { scope: 'row' },
-      text,
-      words ? make('small', { textContent: ` ${words}` }) : null,
-    );
-    const bar = make(
-      'span',
-      { className: 'bar two-sided', 'aria-hidden': 'true' },
-      fill,
-    );
-    const sign = value < 0 ? '−' : '+';
+    const text = `${value < 0 ? '−' : '+'}${scoreText(Math.abs(value))}`;
     return make(
       'tr',
       {},
-      name,
-      make('td', {}, share ? bar : null),
-      make('td', {
-        className: 'number',
-        textContent: `${sign}${scoreText(Math.abs(value))}`,
-      }),
+      make('th', { scope: 'row' }, String(name), words),
+      make('td', {}, bar),
+      make('td', { className: 'number', textContent: text }),
     );
   }
 
-  async similar(id, model) {
-    const rows = await this.ask.similar(model, id, N_SIMILAR);
-    if (!rows.length)
-      return make('p', {
-        className: 'note',
-        textContent: 'Nothing similar has enough ratings.',
-      });
+  async similar({ id, model }) {
+    const rows = await this.questions.similar(model, id, N_SIMILAR);
+    if (!rows.length) {
+      const textContent = 'Nothing that is similar has enough ratings.';
+      return [make('p', { className: 'note', textContent })];
+    }
     const entries = rows.map((row) => {
-      const button = make('button', {
-        type: 'button',
-        className: 'link',
-        textContent: titleOf(row),
-      });
-      button.addEventListener('click', () => this.open(row.item, model));
-      return make(
-        'li',
-        {},
-        button,
-        make('small', {
-          textContent: scoreText(row.similarity),
-          title: 'similarity, from −1 to 1',
-        }),
-      );
+      const link = { className: 'link' };
+      const open = button(titleOf(row), () => this.open(row.item, model), link);
+      const similarity = make('small', { textContent: scoreText(row.similarity) });
+      return make('li', {}, open, similarity);
     });
-    return make('ol', { className: 'similar' }, ...entries);
-  }
-
-  isShowing(id) {
-    return this.here != null && keyOf(this.here.id) === keyOf(id);
+    return [make('ol', { className: 'similar' }, ...entries)];
   }
 }

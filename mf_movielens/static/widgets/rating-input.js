@@ -128,8 +128,8 @@ class NumberInput {
       inputMode: 'decimal',
       ariaLabel: label,
     });
-    if (scale.low != null) this.input.min = scale.low;
-    if (scale.high != null && scale.kind === 'stars') this.input.max = scale.high;
+    this.input.min = scale.kind === 'stars' ? scale.low : 0;
+    if (scale.kind === 'stars') this.input.max = scale.high;
     this.input.addEventListener('change', () => {
       if (this.input.value !== '') onChange(this.input.valueAsNumber);
     });
