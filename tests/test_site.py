@@ -13,9 +13,7 @@ import gzip
 import http.server
 import importlib
 import json
-import os
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,13 +22,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
+from in_browser import BROWSER, barriers, open_browser, sync_api, watched
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / '_docs'
-BROWSER = shutil.which(os.environ.get('CHROMIUM') or 'chromium')
-sync_api = pytest.importorskip(
-    'playwright.sync_api', reason="the site's tests need pip install -e '.[docs]'"
-)
 bs4 = pytest.importorskip('bs4')
 if not (SITE / 'index.html').exists():
     pytest.skip(
@@ -73,15 +68,6 @@ SOME = [
     'which_model.html',
 ]
 PREFIX = SETTINGS['doc_baseurl'] + '/'
-OPTIONS = [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-]
 PACKED = ('.html', '.js', '.css', '.json', '.svg', '.ipynb')
 
 
@@ -124,35 +110,8 @@ def base() -> Iterator[str]:
 
 @pytest.fixture(scope='module')
 def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as p:
-        b = p.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield b
-        b.close()
-
-
-def watched(context: sync_api.BrowserContext) -> sync_api.Page:
-    """Open a tab; what goes wrong in it is in `.wrong`."""
-    page = context.new_page()
-    page.wrong = []
-
-    def on_console(message: sync_api.ConsoleMessage) -> None:
-        if message.type == 'error':
-            page.wrong.append(message.text)
-
-    def on_response(response: sync_api.Response) -> None:
-        if response.status >= 400:
-            page.wrong.append(f'{response.status}: {response.url}')
-
-    def on_request(request: sync_api.Request) -> None:
-        if not request.url.startswith(('http://127.0.0.1:', 'data:', 'blob:')):
-            page.wrong.append(f'asks the network for {request.url}')
-
-    page.on('console', on_console)
-    page.on('pageerror', lambda error: page.wrong.append(str(error)))
-    page.on('requestfailed', lambda r: page.wrong.append(f'failed: {r.url}'))
-    page.on('response', on_response)
-    page.on('request', on_request)
-    return page
+    with open_browser() as opened:
+        yield opened
 
 
 def visit(page: sync_api.Page, url: str) -> sync_api.Page:
@@ -604,21 +563,10 @@ def test_the_copy_button_copies(base: str, tab: OpenTab) -> None:
 def test_nothing_keeps_people_out(
     name: str, scheme: str, base: str, tab: OpenTab
 ) -> None:
-    axe = pytest.importorskip('axe_playwright_python.sync_playwright').Axe()
     page = tab(base + name, color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     page.wait_for_timeout(400)  # what opens fades in
-    grave = [
-        (
-            violation['id'],
-            violation['impact'],
-            violation['nodes'][0]['html'][:200],
-            violation['nodes'][0].get('failureSummary', '')[:300],
-        )
-        for violation in axe.run(page).response['violations']
-        if violation['impact'] in ('serious', 'critical')
-    ]
-    assert grave == []
+    assert barriers(page, ('serious', 'critical')) == []
 
 
 def test_the_front_page_is_light_and_needs_no_script(base: str, tab: OpenTab) -> None:

@@ -8,6 +8,10 @@ export function scaleOf(model) {
   return { kind: model.kind, low, high };
 }
 
+// An id as a word that is no title: of text that may be either, the server asks which
+const wordOf = (id) => `id:${id}`;
+const inBody = (id) => (typeof id === 'string' ? wordOf(id) : id);
+
 export class Questions {
   constructor(api, models, state) {
     Object.assign(this, { api, state });
@@ -30,7 +34,7 @@ export class Questions {
     const known = this.items.get(model.name);
     const key = keyOf(id);
     if (!known.has(key)) {
-      const answer = this.api.get('items', { model: model.name, item: String(id) });
+      const answer = this.api.get('items', { model: model.name, item: wordOf(id) });
       const promise = answer.then(({ items }) => items[0]);
       promise.catch(() => known.delete(key));
       known.set(key, promise);
@@ -97,7 +101,7 @@ export class Questions {
       known = ratings.filter((_, j) => isKnown[j]);
     }
     return {
-      ratings: known.map(([item, rating]) => ({ item, rating })),
+      ratings: known.map(([id, rating]) => ({ item: inBody(id), rating })),
       nUnknown: ratings.length - known.length,
     };
   }
@@ -143,7 +147,7 @@ export class Questions {
     const known = this.items.get(model.name);
     const missing = rows.filter(({ item }) => !known.has(keyOf(item)));
     if (missing.length) {
-      const ids = missing.map(({ item }) => String(item));
+      const ids = missing.map(({ item }) => wordOf(item));
       const { items } = await this.api.get('items', { model: model.name, item: ids });
       this.keep(model, items);
     }
@@ -155,7 +159,7 @@ export class Questions {
   // one item
 
   async similar(model, id, k) {
-    const parameters = { model: model.name, item: String(id), k };
+    const parameters = { model: model.name, item: wordOf(id), k };
     return (await this.api.get('similar', parameters)).similar;
   }
 
@@ -163,18 +167,18 @@ export class Questions {
   async explain(model, id, k) {
     if (this.isKnown) {
       const user = String(this.state.user);
-      const parameters = { model: model.name, user, item: String(id), k };
+      const parameters = { model: model.name, user, item: wordOf(id), k };
       return this.api.get('explain', parameters);
     }
     const { ratings } = await this.ratingsFor(model);
-    return this.api.post('explain', { model: model.name }, { ratings, item: id, k });
+    return this.api.post('explain', { model: model.name }, { ratings, item: inBody(id), k });
   }
 
   // [[rating, probability], …]
   async probabilities(model, id) {
     const body = this.isKnown
-      ? { pairs: [{ user: this.state.user, item: id }] }
-      : { ratings: (await this.ratingsFor(model)).ratings, items: [id] };
+      ? { pairs: [{ user: this.state.user, item: inBody(id) }] }
+      : { ratings: (await this.ratingsFor(model)).ratings, items: [inBody(id)] };
     const parameters = { model: model.name };
     const { values, rows } = await this.api.post('probabilities', parameters, body);
     return values.map((value, j) => [value, rows[0].probabilities[j] ?? 0]);
