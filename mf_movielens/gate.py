@@ -384,8 +384,8 @@ _SAFE_HEADERS = [
     (b'x-frame-options', b'DENY'),
     (
         b'content-security-policy',
-        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        b"default-src 'self'; base-uri 'none'; form-action 'none'; "
+        b"frame-ancestors 'none'",
     ),
 ]
 

@@ -96,6 +96,12 @@ class TextSearch:
         np.minimum.at(places, rows, kinds)
         return places
 
+    def _equal(self, text: str) -> np.ndarray:
+        """(m,) the rows of which one text is just this."""
+        whole = re.compile(rf'\n{re.escape(text)}(?=\n|\Z)')
+        found = [hit.start() for hit in whole.finditer(self._text)]
+        return np.asarray(np.searchsorted(self._starts, found, 'right') - 1)
+
     def find(self, query: str) -> np.ndarray:
         """Find the rows that contain all words of a query.
 
@@ -110,8 +116,11 @@ class TextSearch:
             (m,) rows, the best hits first.
         """
         place = np.zeros(len(self.counts), int)
-        for word in fold_text(query).split():
+        folded = fold_text(query)
+        for word in folded.split():
             place = np.maximum(place, self._places(word))
+        if folded:
+            place[self._equal(folded)] = -1
         rows = np.flatnonzero(place < _NOWHERE)
         order = np.lexsort((rows, -self.counts[rows], place[rows]))
         return np.asarray(rows[order])

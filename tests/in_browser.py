@@ -34,8 +34,11 @@ def open_browser() -> Iterator[sync_api.Browser]:
         b.close()
 
 
-def watched(context: sync_api.BrowserContext) -> sync_api.Page:
-    """Open a tab; what goes wrong in it is in `.wrong`."""
+def watched(context: sync_api.BrowserContext, may_abort: bool = False) -> sync_api.Page:
+    """Open a tab; what goes wrong in it is in `.wrong`.
+
+    A page that asks as people type may take back a question that has no use any more.
+    """
     page = context.new_page()
     page.wrong = []
 
@@ -51,9 +54,13 @@ def watched(context: sync_api.BrowserContext) -> sync_api.Page:
         if not request.url.startswith(('http://127.0.0.1:', 'data:', 'blob:')):
             page.wrong.append(f'asks the network for {request.url}')
 
+    def on_failure(request: sync_api.Request) -> None:
+        if not (may_abort and request.failure == 'net::ERR_ABORTED'):
+            page.wrong.append(f'failed: {request.url}')
+
     page.on('console', on_console)
     page.on('pageerror', lambda error: page.wrong.append(str(error)))
-    page.on('requestfailed', lambda r: page.wrong.append(f'failed: {r.url}'))
+    page.on('requestfailed', on_failure)
     page.on('response', on_response)
     page.on('request', on_request)
     return page

@@ -17,11 +17,7 @@ import zlib
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # before the package is imported
 
 import nbformat
-<<<<<<< HEAD
-from book import DOCS, NBS, ROOT, chapters, docs_pages
-=======
-from book import NBS, PACKAGE, ROOT, chapters
->>>>>>> 0e4aa70 (Add the page of the server, and share its elements with the playground)
+from book import DOCS, NBS, PACKAGE, ROOT, chapters, docs_pages
 from site_bibliography import Citations, bibliography
 from site_chapters import chapter_page, docs_page, front_page, repository_text
 from site_reference import write_reference

@@ -101,7 +101,8 @@ export class Questions {
       known = ratings.filter((_, j) => isKnown[j]);
     }
     return {
-      ratings: known.map(([id, rating]) => ({ item: inBody(id), rating })),
+      // the first one first, as they were given
+      ratings: known.toReversed().map(([id, rating]) => ({ item: inBody(id), rating })),
       nUnknown: ratings.length - known.length,
     };
   }
@@ -171,7 +172,11 @@ export class Questions {
       return this.api.get('explain', parameters);
     }
     const { ratings } = await this.ratingsFor(model);
-    return this.api.post('explain', { model: model.name }, { ratings, item: inBody(id), k });
+    return this.api.post(
+      'explain',
+      { model: model.name },
+      { ratings, item: inBody(id), k },
+    );
   }
 
   // [[rating, probability], …]

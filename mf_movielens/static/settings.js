@@ -79,7 +79,7 @@ export class Settings {
   }
 
   slider(label, name, max) {
-    const output = make('output', {});
+    const output = make('span', { className: 'value' });
     const input = make('input', { type: 'range', min: 0, max, step: 0.1 });
     const show = () => {
       input.value = this.state[name];
