@@ -705,7 +705,8 @@ def _get_items(
     served: _Served,
     q: _Word = '',
     item: Annotated[
-        str | None, Query(max_length=_MAX_TEXT, description='One item only.')
+        list[_Word] | None,
+        Query(max_length=100, description='Only these items; may be repeated.'),
     ] = None,
     k: _K = 20,
     where: _Where = None,
@@ -715,7 +716,7 @@ def _get_items(
     ] = None,
 ) -> Response:
     """Find items by a part of their title or id, as people type."""
-    found = [served.item(item)] if item is not None else served.items(q, k, where, sort)
+    found = [served.item(i) for i in item] if item else served.items(q, k, where, sort)
     return _answer(request, served, items=found)
 
 
@@ -1115,6 +1116,18 @@ def _page() -> Response:
     return HTMLResponse(text, headers={'Cache-Control': 'no-cache'})
 
 
+def _static_files() -> StaticFiles:
+    """The files of the page; a browser asks each time whether they have changed."""
+
+    class Files(StaticFiles):
+        def file_response(self, *args: Any, **kwargs: Any) -> Response:
+            response = super().file_response(*args, **kwargs)
+            response.headers['Cache-Control'] = 'no-cache'
+            return response
+
+    return Files(directory=STATIC, check_dir=False)
+
+
 def _add_paths(api: FastAPI) -> None:
     described: dict[int | str, dict[str, Any]] = {
         status: {
@@ -1148,7 +1161,7 @@ def _add_paths(api: FastAPI) -> None:
         '/metrics', _get_metrics, response_class=Response, tags=['server']
     )
     api.add_api_route('/', _page, include_in_schema=False)
-    api.mount('/static', StaticFiles(directory=STATIC, check_dir=False), 'static')
+    api.mount('/static', _static_files(), 'static')
 
 
 def _add_handlers(api: FastAPI) -> None:
