@@ -554,6 +554,26 @@ def test_two_models_side_by_side(
     assert page.wrong == []
 
 
+def test_the_models_that_are_shown_can_be_chosen(
+    tab: OpenTab, two: Server, films: Recommender, bayes: Recommender
+) -> None:
+    page = tab(two.url)
+    rate(page, 'drama 00')
+    expect(page.locator('ol.recommended')).to_have_count(2)
+    page.locator('.settings summary').click()
+    page.get_by_label('Beside it').select_option('none')
+    expect(page.locator('ol.recommended')).to_have_count(1)
+    assert listed(page) == titles_of(films.fold_in({1: 5}))
+    page.get_by_label('Model').select_option('bayes')
+    expect(page.locator('#about')).to_contain_text('bayes')
+    expected = titles_of(bayes.fold_in({1: 5}))
+    assert listed(page) == expected
+    page.reload()
+    assert listed(page) == expected
+    expect(page.locator('ol.recommended')).to_have_count(1)
+    assert page.wrong == []
+
+
 def test_a_bayesian_model_shows_intervals_and_probabilities(
     tab: OpenTab, bayes: Recommender
 ) -> None:

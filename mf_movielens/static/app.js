@@ -20,15 +20,16 @@ import { count, titleOf } from './words.js';
 import { ItemMap } from './widgets/item-map.js';
 import { make } from './widgets/elements.js';
 
-const MAX_SHOWN_MODELS = 2;
+const SHOWN = 'mf-movielens-shown'; // names of the models that were chosen
 const N_MAP = 400;
 const N_GROUPS = 8;
 const PAUSE_MS = 120; // a slider that moves asks once
 
 class App {
-  constructor(api, models) {
-    this.shown = models.slice(0, MAX_SHOWN_MODELS);
-    this.main = models[0];
+  constructor({ api, models, onModels }) {
+    Object.assign(this, { models, onModels });
+    this.shown = chosenModels(models);
+    [this.main] = this.shown;
     this.store = new Store(this.main.name);
     this.state = fromFragment(location.hash) ?? this.store.load();
     if (!this.main.can_fold_in) this.state.mode = 'known';
@@ -52,7 +53,16 @@ class App {
       onOpen: open,
       onRated: () => this.markMap(),
     });
-    this.settings = new Settings({ models: shown, state, onChange });
+    this.settings = new Settings({
+      models: this.models,
+      shown,
+      state,
+      onChange,
+      onModels: (names) => {
+        localStorage.setItem(SHOWN, JSON.stringify(names));
+        this.onModels();
+      },
+    });
     this.panel = new ItemPanel({
       questions,
       person: this.person,
@@ -235,6 +245,19 @@ class App {
   }
 }
 
+// The models that are shown: those that were chosen, else the first two
+function chosenModels(models) {
+  let names = [];
+  try {
+    names = JSON.parse(localStorage.getItem(SHOWN)) ?? [];
+  } catch {
+    // storage may be forbidden
+  }
+  const chosen = models.filter(({ name }) => names.includes(name));
+  chosen.sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
+  return (chosen.length ? chosen : models).slice(0, 2);
+}
+
 // The groups of most items; the others are one
 function largestGroups(items) {
   const sizes = new Map();
@@ -276,11 +299,18 @@ function start() {
     try {
       const { models } = await api.get('models');
       app?.leave();
-      app = new App(api, models);
+      app = new App({ api, models, onModels: loadOthers });
     } catch (error) {
       if (error.status) showNotice(error.message);
       else if (!api.isGone) throw error;
     }
+  }
+
+  // Other models were chosen, in the settings, which stay as they are
+  async function loadOthers() {
+    await load();
+    app.settings.details.open = true;
+    app.settings.summary.focus();
   }
 
   takeToken(api);

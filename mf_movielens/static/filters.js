@@ -15,7 +15,7 @@ export const nameOf = (column) =>
   column === 'n_ratings' ? 'number of ratings' : column.replaceAll('_', ' ');
 
 // Known of all items, whatever their table holds
-const N_RATINGS = { name: 'n_ratings', kind: 'number', low: 0, high: '' };
+const N_RATINGS = { name: 'n_ratings', kind: 'number', low: 0, high: 'any' };
 
 // The columns that can be filtered
 export function filterable(columns) {

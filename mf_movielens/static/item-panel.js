@@ -1,7 +1,7 @@
 // One item: its rating, why it is recommended, and what is similar.
 
 import { scaleOf } from './questions.js';
-import { count, detailOf, ratingWords, scoreText, titleOf } from './words.js';
+import { count, detailOf, ratingWords, titleOf, writer } from './words.js';
 import { make } from './widgets/elements.js';
 import { ratingInput, ratingText } from './widgets/rating-input.js';
 
@@ -176,7 +176,7 @@ export class ItemPanel {
       { className: 'probabilities', 'aria-label': 'Probability of each rating' },
       make('tbody', {}, ...rows),
     );
-    const words = `Expected rating: ${scoreText(mean)}`;
+    const words = `Expected rating: ${mean.toFixed(2)}`;
     return [make('p', { className: 'note', textContent: words }), table];
   }
 
@@ -186,16 +186,19 @@ export class ItemPanel {
     const isReason = (row) => row.item != null || row.feature != null;
     const reasons = answer.parts.filter(isReason);
     const most = Math.max(...reasons.map((row) => Math.abs(size(row))), 1e-9);
+    const write = writer([...answer.parts.map(size), answer.total]);
     const scale = scaleOf(model);
+    const line = (name, rating, value, share) =>
+      this.line(name, rating, write(Math.abs(value)), value < 0, share);
     const lines = answer.parts.map((row) => {
       // what is the same for all is no reason, and has no bar
-      if (!isReason(row)) return this.line(row.part, '', size(row), 0);
+      if (!isReason(row)) return line(row.part, '', size(row), 0);
       const name = row.feature ?? titleOf(row);
       const rating = row.feature ? '' : ratingWords(scale, row.rating);
-      return this.line(name, rating, size(row), Math.abs(size(row)) / most);
+      return line(name, rating, size(row), Math.abs(size(row)) / most);
     });
     const { n_more: nMore, more, total } = answer;
-    if (nMore) lines.push(this.line(`${nMore} more`, '', more, 0));
+    if (nMore) lines.push(line(`${nMore} more`, '', more, 0));
     const sum = make(
       'tr',
       { className: 'sum' },
@@ -204,7 +207,7 @@ export class ItemPanel {
         textContent: model.goal === 'rating' ? 'Expected rating' : 'Score',
       }),
       make('td'),
-      make('td', { className: 'number', textContent: scoreText(total) }),
+      make('td', { className: 'number', textContent: write(total) }),
     );
     const table = make(
       'table',
@@ -214,15 +217,15 @@ export class ItemPanel {
     return [table];
   }
 
-  line(name, rating, value, share) {
+  line(name, rating, size, isLess, share) {
     const words = rating ? make('small', { textContent: ` ${rating}` }) : null;
     let bar = null;
     if (share) {
-      const fill = make('i', { className: value < 0 ? 'less' : 'more' });
+      const fill = make('i', { className: isLess ? 'less' : 'more' });
       fill.style.width = `${share * 50}%`;
       bar = make('span', { className: 'bar two-sided', 'aria-hidden': 'true' }, fill);
     }
-    const text = `${value < 0 ? '−' : '+'}${scoreText(Math.abs(value))}`;
+    const text = `${isLess ? '−' : '+'}${size}`;
     return make(
       'tr',
       {},
@@ -241,7 +244,7 @@ export class ItemPanel {
     const entries = rows.map((row) => {
       const link = { className: 'link' };
       const open = button(titleOf(row), () => this.open(row.item, model), link);
-      const similarity = make('small', { textContent: scoreText(row.similarity) });
+      const similarity = make('small', { textContent: row.similarity.toFixed(2) });
       return make('li', {}, open, similarity);
     });
     return [make('ol', { className: 'similar' }, ...entries)];

@@ -1,7 +1,7 @@
 // The recommendations of one model.
 
 import { drawList, make } from './widgets/elements.js';
-import { detailOf, scoreText, titleOf } from './words.js';
+import { detailOf, titleOf, writer } from './words.js';
 import { keyOf } from './state.js';
 
 const ordinal = (n) => {
@@ -27,12 +27,12 @@ class ScoreBar {
     this.element = make('span', { className: 'score' }, bar, this.number);
   }
 
-  set(row, model, best) {
+  set(row, model, best, write) {
     const [low, high] = model.scale;
     const isRating = model.goal === 'rating';
     const share = (value) => (isRating ? (value - low) / (high - low) : value / best);
     this.fill.style.width = percent(row.score > 0 || isRating ? share(row.score) : 0);
-    this.number.textContent = scoreText(row.score);
+    this.number.textContent = write(row.score);
     const hasRange = row.mean_low != null && row.mean_high != null;
     this.range.hidden = !hasRange;
     this.fill.classList.toggle('mean', hasRange);
@@ -42,7 +42,7 @@ class ScoreBar {
     if (!hasRange) return;
     this.range.style.left = percent(share(row.mean_low));
     this.range.style.right = percent(1 - share(row.mean_high));
-    const range = `${scoreText(row.mean_low)} to ${scoreText(row.mean_high)}`;
+    const range = `${write(row.mean_low)} to ${write(row.mean_high)}`;
     this.element.title = `expected rating; with probability 0.9 from ${range}`;
     this.number.append(make('small', { textContent: ` ${range}` }));
   }
@@ -111,14 +111,16 @@ export class Results {
 
   // others: the ranks of the same items in the other list, by key
   draw(others) {
-    const best = Math.max(...this.rows.map((row) => row.score), 1e-12);
+    const scores = this.rows.map((row) => row.score);
+    const best = Math.max(...scores, 1e-12);
+    const write = writer(scores);
     drawList(this.list, this.rows, {
       key: (row) => keyOf(row.item),
       create: (row) => this.createRow(row),
       update: (shown, row, place) => {
         shown.rank.textContent = place + 1;
         shown.detail.textContent = detailOf(row, this.model.item_columns);
-        shown.bar.set(row, this.model, best);
+        shown.bar.set(row, this.model, best, write);
         const isNew = row.is_new ? ['new'] : [];
         if (this.isCompared)
           isNew.push(this.difference(others.get(keyOf(row.item)), place + 1));

@@ -14,18 +14,20 @@ const ORDERS = {
 const option = (value, textContent) => make('option', { value, textContent });
 
 export class Settings {
-  constructor({ models, state, onChange }) {
+  // models that are served, of which one or two are shown
+  constructor({ models, shown, state, onChange, onModels }) {
     Object.assign(this, { state, onChange });
-    this.columns = models[0].item_columns;
+    this.columns = shown[0].item_columns;
     this.resets = []; // functions that show the state in the fields
     const fields = [
       field('Length of the list', this.lengthField()),
       this.slider('Diversity', 'diversity', 1),
       this.slider('Less of what is popular', 'popularity', 3),
     ];
-    if (models.some((model) => model.gives_intervals)) {
+    if (shown.some((model) => model.gives_intervals)) {
       fields.push(field('Order by', this.orderField()));
     }
+    if (models.length > 1) fields.unshift(...this.modelFields(models, shown, onModels));
     this.filters = make('div', { className: 'filters' });
     this.active = make('ul', {
       className: 'active',
@@ -46,8 +48,8 @@ export class Settings {
       this.conditionField(),
       reset,
     );
-    const details = make('details', {}, this.summary, body);
-    this.element = make('div', { className: 'settings' }, details, this.active);
+    this.details = make('details', {}, this.summary, body);
+    this.element = make('div', { className: 'settings' }, this.details, this.active);
     this.drawFilters();
     this.drawActive();
   }
@@ -56,6 +58,26 @@ export class Settings {
     this.state[name] = value;
     this.drawActive();
     this.onChange();
+  }
+
+  modelFields(models, [first, second], onModels) {
+    const names = models.map(({ name }) => name);
+    const main = make('select', {}, ...names.map((name) => option(name, name)));
+    const others = names.filter((name) => name !== first.name);
+    const beside = make(
+      'select',
+      {},
+      option('', 'none'),
+      ...others.map((name) => option(name, name)),
+    );
+    main.value = first.name;
+    beside.value = second?.name ?? '';
+    main.addEventListener('change', () => {
+      const isSame = main.value === beside.value;
+      onModels([main.value, isSame ? first.name : beside.value]);
+    });
+    beside.addEventListener('change', () => onModels([main.value, beside.value]));
+    return [field('Model', main), field('Beside it', beside)];
   }
 
   lengthField() {

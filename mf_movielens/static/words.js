@@ -40,9 +40,9 @@ export function ratingWords(scale, rating) {
     : ratingText(rating);
 }
 
-export const scoreText = (score) => {
-  if (score == null) return '–';
-  const size = Math.abs(score);
-  if (size !== 0 && (size < 0.01 || size >= 10000)) return score.toExponential(1);
-  return score.toFixed(2);
-};
+// How to write numbers of one kind so that the largest has at least two digits
+export function writer(values) {
+  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)), 1e-9);
+  const digits = Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(most))));
+  return (value) => (value == null ? '–' : value.toFixed(digits));
+}
