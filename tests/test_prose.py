@@ -1,8 +1,8 @@
 """The prose of the book: the field's own words, and sentences that can be read.
 
-Words that STYLE would not have are looked for in prose, headings and docstrings, and
-sentences are counted in words. Code, formulas, figures and quoted words are left out.
-All pages are held to it.
+Words for which the field has a better one are looked for in prose, headings and
+docstrings, and the words of sentences are counted. Code, formulas and figures are left
+out. All pages are held to it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 from book import NBS, PACKAGE, chapters, docs_pages, read
 
-# Words, and what the field calls the same. STYLE names more; what has a plain sense as
-# well (list, cut, draw, hidden, evening, ridge, damping) is left to the reader.
+# Words, and what the field calls the same. Those with a plain sense as well (list, cut,
+# draw, hidden, evening) are left to the reader.
 AVOIDED = {
     r'qualities|tastes': 'latent factors',
     r'penalt(?:y|ies)': 'L2 regularization',
