@@ -1,17 +1,22 @@
 """Draw the pictures of the front page, and gather what its page of films needs.
 
-    python tools/make_figures.py [film_map] [comparison] [play]
+    python tools/make_figures.py [film_map] [comparison] [play] [app]
 
 The map and the factors are from real MovieLens 100K, the comparison from the tables of
-the benchmark.
+the benchmark. The picture of the app is taken with chromium.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,8 +154,15 @@ def draw_points(ax: Axes, films: Films) -> None:
     ax.margins(0.04)
 
 
+def save_small(path: Path) -> None:
+    """Save a picture anew with 128 colours, which make it a third of the size."""
+    adaptive = Image.Palette.ADAPTIVE
+    few_colours = Image.open(path).convert('P', palette=adaptive, colors=128)
+    few_colours.save(path, optimize=True)
+
+
 def film_map(path: Path = IMAGES / 'map.png', n: int = 250) -> None:
-    """Draw the map of the front page; 128 colours make it a third of the size."""
+    """Draw the map of the front page."""
     films = known_films(n)
     titles = [natural_title(title[: -len(' (1993)')]) for title in films.titles]
     with plt.style.context(STYLE):
@@ -163,9 +175,7 @@ def film_map(path: Path = IMAGES / 'map.png', n: int = 250) -> None:
         occupied = [legend.get_window_extent()]
         place_labels(ax, titles, films.points, occupied, fontsize=8)
         fig.savefig(path, dpi=130, metadata={'Software': None})
-    adaptive = Image.Palette.ADAPTIVE
-    few_colours = Image.open(path).convert('P', palette=adaptive, colors=128)
-    few_colours.save(path, optimize=True)
+    save_small(path)
 
 
 def as_text(array: np.ndarray) -> str:
@@ -210,10 +220,65 @@ def play(path: Path = PLAY, n: int = 500) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False), encoding='utf-8')
 
 
+@contextmanager
+def served(model: Recommender) -> Iterator[str]:
+    """Serve a model, and yield the address of its page."""
+    import uvicorn
+
+    from mf_movielens.api import make_api
+
+    api = make_api({'films': model})
+    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level='error'))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    (socket,) = server.servers[0].sockets
+    yield f'http://127.0.0.1:{socket.getsockname()[1]}/'
+    server.should_exit = True
+    thread.join()
+
+
+def app(path: Path = IMAGES / 'app.png') -> None:
+    """Take a picture of the page that the server shows."""
+    from playwright.sync_api import sync_playwright
+
+    ml = load('ml-100k')
+    ratings = Ratings.from_frame(ml.ratings, titles=ml.titles)
+    genres = ml.movies[GENRES].astype(bool).to_numpy()
+    films = pd.DataFrame(
+        {
+            'item': ml.movies.movie_id,
+            'genre': ['|'.join(np.array(GENRES)[row]) for row in genres],
+            'year': ml.movies.year,
+        }
+    )
+    model = Recommender.fit(ratings).with_features(item_features=films)
+    browser = shutil.which(os.environ.get('CHROMIUM') or 'chromium')
+    with served(model) as address, sync_playwright() as p:
+        page = p.chromium.launch(
+            executable_path=browser, args=['--no-sandbox']
+        ).new_page(viewport={'width': 1200, 'height': 780}, reduced_motion='reduce')
+        page.goto(address)
+        for title in ('Fargo (1996)', 'Alien (1979)', 'Clueless (1995)'):
+            page.fill('#search', title)
+            page.get_by_role('option', name=title).first.click()
+        page.get_by_role('slider', name='rating of Clueless').press('2')
+        page.wait_for_selector('.map circle.rated')
+        page.wait_for_timeout(1000)
+        page.evaluate('document.activeElement.blur()')
+        page.screenshot(path=path)
+    adaptive = Image.Palette.ADAPTIVE
+    Image.open(path).convert('P', palette=adaptive, colors=128).save(
+        path, optimize=True
+    )
+
+
 FIGURES: dict[str, Callable[[], None]] = {
     'film_map': film_map,
     'comparison': comparison,
     'play': play,
+    'app': app,
 }
 
 
