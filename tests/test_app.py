@@ -764,6 +764,9 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(
         page = tab(server.url)
         dialog = page.locator('dialog.token')
         expect(dialog).to_be_visible()
+        for _ in range(3):
+            page.keyboard.press('Escape')
+        expect(dialog).to_be_visible()
         page.get_by_role('textbox', name='Token').fill('a-wrong-token-of-them')
         page.keyboard.press('Enter')
         expect(dialog).to_contain_text('not the right one')
@@ -849,6 +852,9 @@ def test_errors_of_the_server_are_sentences(tab: OpenTab, one: Server) -> None:
     message.get_by_role('button', name='Try again').click()
     expect(message).to_be_hidden()
     assert len(listed(page)) == 10
+    page.route('**/api/items*', refuse)
+    page.fill('#search', 'comedy')
+    expect(page.locator('.search-note:visible')).to_contain_text('Too much to do')
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,11 @@ class App {
       state,
       onChange,
       onModels: (names) => {
-        localStorage.setItem(SHOWN, JSON.stringify(names));
+        try {
+          localStorage.setItem(SHOWN, JSON.stringify(names));
+        } catch {
+          return; // without storage there is no choice
+        }
         this.onModels();
       },
     });
@@ -128,6 +132,7 @@ class App {
   }
 
   leave() {
+    this.store.writeAddress();
     this.running?.abort();
     clearTimeout(this.timer);
     this.panel.element.close();

@@ -40,6 +40,8 @@ export function askToken(wasWrong) {
       form,
     );
     dialog.addEventListener('cancel', (event) => event.preventDefault());
+    // keys may close it all the same
+    dialog.addEventListener('close', () => dialog.isConnected && dialog.showModal());
     // the dialog is closed here, so that no page has to be allowed to send forms
     form.addEventListener('submit', (event) => {
       event.preventDefault();

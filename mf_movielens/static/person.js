@@ -38,6 +38,7 @@ class NewPerson {
         this.tell(
           text ? `Nothing here is called “${text}”.` : 'Type a title or an id.',
         ),
+      fail: (error) => this.tell(error.status ? error.message : ''),
     });
     this.note = make('p', { className: 'note search-note' });
     this.list = new RatedList({
@@ -196,6 +197,7 @@ class KnownUser {
       find: (text) => this.find(text),
       pick: ({ user }) => this.pick(user),
       none: (text) => this.tell(text ? `No user is called “${text}”.` : 'Type an id.'),
+      fail: (error) => this.tell(error.status ? error.message : ''),
     });
     this.note = make('p', { className: 'note search-note' });
     this.history = make('div', {});

@@ -2,6 +2,7 @@
 
 export const keyOf = (id) => JSON.stringify(id);
 
+const ADDRESS_PAUSE_MS = 150;
 const SIMPLE = ['user', 'where', 'diversity', 'popularity', 'k', 'by'];
 
 export function emptyState() {
@@ -97,8 +98,17 @@ export class Store {
     } catch {
       // storage may be full or forbidden; the address still has everything
     }
-    const fragment = toFragment(state);
+    this.fragment = toFragment(state);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.writeAddress(), ADDRESS_PAUSE_MS);
+  }
+
+  // Browsers refuse to change the address at each step of a slider
+  writeAddress() {
+    clearTimeout(this.timer);
+    if (this.fragment === undefined) return;
     const here = location.pathname + location.search;
-    history.replaceState(null, '', fragment ? `${here}#${fragment}` : here);
+    history.replaceState(null, '', this.fragment ? `${here}#${this.fragment}` : here);
+    this.fragment = undefined;
   }
 }

@@ -7,9 +7,9 @@ const PAUSE_MS = 120;
 
 export class SearchBox {
   // find(text) gives, or promises, [{key, title, detail}]; pick(entry) and none(text) are
-  // called on Enter. At once: what find gives costs nothing, so there is no pause.
-  constructor({ id, label, placeholder = '', find, pick, none, atOnce = false }) {
-    Object.assign(this, { id, find, pick, none, atOnce });
+  // called on Enter, fail(error) if find fails. At once: what find gives costs nothing, so there is no pause.
+  constructor({ id, label, placeholder = '', find, pick, none, fail, atOnce = false }) {
+    Object.assign(this, { id, find, pick, none, fail, atOnce });
     this.entries = [];
     this.active = -1;
     this.asked = 0;
@@ -71,8 +71,8 @@ export class SearchBox {
     let entries = [];
     try {
       entries = await this.find(text);
-    } catch {
-      // the page tells what went wrong with the server
+    } catch (error) {
+      this.fail?.(error);
     }
     if (asked === this.asked) this.show(entries);
   }
