@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 # %% auto #0
 __all__ = ['MODEL_FORMAT', 'MODEL_VERSION', 'ModelParts', 'with_regularization', 'save_model_parts', 'ModelFileError',
-           'load_model_parts']
+           'load_model_parts', 'map_model_parts']
 
 # %% ../nbs/95_model_file.ipynb #8b9107dd
 from .blend import Blend
@@ -30,7 +30,13 @@ from mf_movielens.features import (
 )
 from .item_weights import ItemWeights
 from .least_squares import Regularization
-from .storage import load_arrays, pack_texts, save_arrays, unpack_texts
+from mf_movielens.storage import (
+    load_arrays,
+    map_arrays,
+    pack_texts,
+    save_arrays,
+    unpack_texts,
+)
 
 # %% ../nbs/95_model_file.ipynb #a7e251b0
 __all__ = [
@@ -39,6 +45,7 @@ __all__ = [
     'ModelFileError',
     'ModelParts',
     'load_model_parts',
+    'map_model_parts',
     'save_model_parts',
     'with_regularization',
 ]
@@ -356,6 +363,11 @@ def load_model_parts(path: str | os.PathLike[str]) -> ModelParts:
         arrays = load_arrays(path, 'a saved recommender', ('format', 'version'))
     except ValueError as e:
         raise ModelFileError(str(e)) from e
+    return _parts_of(arrays, path)
+
+
+def _parts_of(arrays: _Arrays, path: str | os.PathLike[str]) -> ModelParts:
+    """The model that some arrays are; `path` is where they come from."""
     if str(arrays['format']) != MODEL_FORMAT:
         raise ModelFileError(f'{path} is not a saved recommender')
     try:
@@ -368,3 +380,35 @@ def load_model_parts(path: str | os.PathLike[str]) -> ModelParts:
         f'{path} was saved by a newer version of mf_movielens (format {version}; '
         f'this one reads up to {MODEL_VERSION}). Upgrade the package to read it.'
     )
+
+
+def map_model_parts(folder: str | os.PathLike[str]) -> ModelParts:
+    """Open a model whose arrays lie in files of their own, and are shared.
+
+    Parameters
+    ----------
+    folder : path
+        A folder that `unpack_arrays` wrote of a model.
+
+    Returns
+    -------
+    ModelParts
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    ModelFileError
+        As from `load_model_parts`.
+
+    Examples
+    --------
+    >>> map_model_parts('model').settings  # doctest: +SKIP
+    """
+    try:
+        arrays = map_arrays(folder)
+    except ValueError as e:
+        raise ModelFileError(f'{folder} is damaged: {e}') from e
+    if not {'format', 'version'} <= {*arrays}:
+        raise ModelFileError(f'{folder} is not a saved recommender')
+    return _parts_of(arrays, folder)

@@ -16,14 +16,15 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['MAX_GROWTH', 'SMALL_FILE_BYTES', 'write_file', 'write_folder', 'save_arrays', 'is_decompression_bomb', 'load_arrays',
-           'pack_texts', 'unpack_texts', 'save_checkpoint', 'load_checkpoint', 'check_table_path', 'write_table']
+           'unpack_arrays', 'map_arrays', 'pack_texts', 'unpack_texts', 'save_checkpoint', 'load_checkpoint',
+           'check_table_path', 'write_table']
 
 # %% ../nbs/91_storage.ipynb #30df3277
 from .validation import is_numeric_and_bounded
@@ -39,9 +40,11 @@ __all__ = [
     'is_decompression_bomb',
     'load_arrays',
     'load_checkpoint',
+    'map_arrays',
     'pack_texts',
     'save_arrays',
     'save_checkpoint',
+    'unpack_arrays',
     'unpack_texts',
     'write_file',
     'write_folder',
@@ -278,6 +281,91 @@ def load_arrays(
         is_something_else = isinstance(e, KeyError) or 'pickle' in str(e)
         reason = 'it holds something else' if is_something_else else e
         raise ValueError(f'{path} is not {description}, or is damaged: {reason}') from e
+
+# %% ../nbs/91_storage.ipynb #c298a36b
+_SMALL_ARRAY_BYTES = 2**16
+
+
+def unpack_arrays(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
+    """Write each array of a file to a file of its own, in one step.
+
+    Parameters
+    ----------
+    path : path
+        A file that `save_arrays` wrote.
+    folder : path
+        Where to; nothing may be there yet.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, or the folder cannot be written.
+    ValueError
+        If it is no such file, or is damaged.
+
+    Examples
+    --------
+    >>> unpack_arrays('model.npz', 'model')  # doctest: +SKIP
+    """
+
+    def write(temporary: Path) -> None:
+        with ZipFile(path) as file:
+            packed = os.stat(path).st_size
+            if is_decompression_bomb(sum(i.file_size for i in file.infolist()), packed):
+                raise ValueError('it would unpack to far more')
+            for info in file.infolist():
+                if not re.fullmatch(r'\w+\.npy', info.filename):
+                    raise ValueError('it holds something else than arrays')
+                # Reading to the end compares the checksum.
+                target = temporary / info.filename
+                with file.open(info) as source, open(target, 'xb') as out:
+                    shutil.copyfileobj(source, out, 2**20)
+
+    try:
+        return write_folder(folder, write)
+    except (BadZipFile, ValueError) as e:
+        raise ValueError(f'{path} cannot be unpacked: {e}') from e
+
+
+def map_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Open the arrays of a folder, without reading large ones.
+
+    Parameters
+    ----------
+    folder : path
+        A folder that `unpack_arrays` wrote.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Arrays by name. Large ones are shared with other processes that open them;
+        what is written to one of them stays in this process.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    ValueError
+        If one of the files is no array.
+
+    Examples
+    --------
+    >>> map_arrays('model')['P']  # doctest: +SKIP
+    """
+    arrays = {}
+    for path in sorted(Path(folder).glob('*.npy')):
+        is_large = path.stat().st_size > _SMALL_ARRAY_BYTES
+        array = np.load(path, mmap_mode='c' if is_large else None, allow_pickle=False)
+        # Operations on a memmap take longer than those on an ordinary array.
+        arrays[path.stem] = np.asarray(array)
+    if not arrays:
+        raise FileNotFoundError(f'there are no arrays in {folder}')
+    return arrays
 
 # %% ../nbs/91_storage.ipynb #69069547
 def pack_texts(name: str, texts: Iterable[str]) -> dict[str, np.ndarray]:
