@@ -1338,7 +1338,7 @@ def _add_paths(api: FastAPI) -> None:
         api.mount('/static', _static_files(), 'static')
 
 
-def _describe(api: FastAPI) -> dict[str, Any]:
+def _openapi_of(api: FastAPI) -> dict[str, Any]:
     """The description in OpenAPI, with that of problems."""
     if api.openapi_schema is None:
         found = get_openapi(
@@ -1427,7 +1427,7 @@ def make_api(
     )
     _add_paths(api)
     _add_handlers(api)
-    vars(api)['openapi'] = partial(_describe, api)
+    vars(api)['openapi'] = partial(_openapi_of, api)
     api.state.shelf = shelf
     # Where there are several processes, this yields the numbers of the others.
     api.state.other_counters = list

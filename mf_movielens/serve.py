@@ -465,7 +465,7 @@ _MAX_CONNECTIONS = 1000
 
 
 def _listen(make_config: Callable[..., Any], port: int | None) -> tuple[Any, Any]:
-    """The settings of uvicorn and a socket, at the port or the first one that is free."""
+    """Settings of uvicorn and a socket, at the port or the first that is free."""
     first = _FIRST_PORT if port is None else port
     tried = range(first, first + (_PORTS_TO_TRY if port is None else 1))
     for candidate in tried:
@@ -577,13 +577,13 @@ def run_server(
     if settings.n_workers == 1:
         app: Any = _Process(sources, settings).app
         config, listener = _listen(_uvicorn_config(app, settings), settings.port)
-        _announce(config, names, opens_browser)
+        _announce_server(config, names, opens_browser)
         _run_alone(config, listener)
         return
     with _shared_folder() as shared, _told_to_workers(sources, settings, shared):
         app = 'mf_movielens.serve:worker_app'
         config, listener = _listen(_uvicorn_config(app, settings), settings.port)
-        _announce(config, names, opens_browser)
+        _announce_server(config, names, opens_browser)
         _run_workers(config, listener)
 
 
@@ -619,7 +619,7 @@ def _run_workers(config: Any, listener: Any) -> None:
     from uvicorn.supervisors import Multiprocess
 
     class Workers(Multiprocess):
-        """Stops listening itself before its workers do, so that nobody waits in vain."""
+        """Stops listening before its workers do: nobody waits in vain."""
 
         def terminate_all(self) -> None:
             listener.close()
@@ -632,7 +632,7 @@ def _run_workers(config: Any, listener: Any) -> None:
     Workers(config, **how).run()
 
 
-def _announce(config: Any, names: str, opens: bool) -> None:
+def _announce_server(config: Any, names: str, opens: bool) -> None:
     told = (config.host, config.port, names, opens)
     threading.Thread(target=_announce_when_ready, args=told, daemon=True).start()
 
