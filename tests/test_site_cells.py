@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 from book import PARTS, chapters, chapters_by_part
 from site_chapters import fold, fold_label, minutes_to_read, prompt
+from site_glossary import link_terms, terms
 from site_reference import full_names, groups, link_names, modules
 
 OUTPUT = nbformat.v4.new_output('stream', text='a line')
@@ -103,3 +104,25 @@ def test_every_module_is_in_one_group() -> None:
     grouped = [module.name for members in groups().values() for module in members]
     assert sorted(grouped) == [module.name for module in modules()]
     assert len(full_names()) > 100
+
+
+def test_a_term_is_linked_where_it_is_introduced() -> None:
+    seen: set[str] = set()
+    text = '# **RMSE**\n\nThe **RMSE** and **Latent factors**, not **so**.'
+    linked = link_terms(text, seen)
+    assert linked == (
+        '# **RMSE**\n\nThe **{term}`RMSE <RMSE>`** and '
+        '**{term}`Latent factors <latent factors>`**, not **so**.'
+    )
+    assert link_terms('the **RMSE** again', seen) == 'the **RMSE** again'
+    assert link_terms('```\n**recall**\n```', seen) == '```\n**recall**\n```'
+
+
+def test_most_terms_are_introduced_somewhere() -> None:
+    seen: set[str] = set()
+    for path in chapters():
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == 'markdown':
+                link_terms(cell.source, seen)
+    assert len(seen) > 0.5 * len(terms())
+    assert seen <= set(terms().values())

@@ -30,6 +30,7 @@ from book import (
 )
 from nbformat import NotebookNode
 from site_bibliography import Citations, link_citations
+from site_glossary import link_terms
 from site_reference import link_names, modules
 
 # What of the repository is a page of the site
@@ -158,7 +159,7 @@ def code_cell(cell: NotebookNode, page: str) -> NotebookNode:
 
 def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
     """Return the cells of a notebook as the site shows them."""
-    blob, seen = settings()['blob'], set[str]()
+    blob, seen, terms = settings()['blob'], set[str](), set[str]()
     cells: list[NotebookNode] = []
 
     def site_link(found: re.Match[str]) -> str:
@@ -166,7 +167,8 @@ def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
 
     for cell in map(shown, (c for c in read(path).cells if not is_plumbing(c))):
         if cell.cell_type == 'markdown':
-            text = link_citations(link_names(cell.source, seen), citations, path.name)
+            text = link_terms(link_names(cell.source, seen), terms)
+            text = link_citations(text, citations, path.name)
             cell.source = re.sub(r'\]\(\.\./([^)]+)\)', site_link, text)
             cells.append(cell)
             continue
