@@ -37,7 +37,8 @@ export class RatedList {
       title: 'Remove',
       ariaLabel: `remove ${title}`,
     });
-    const element = make('li', {}, name, input.element, remove);
+    const controls = make('span', { className: 'controls' }, input.element, remove);
+    const element = make('li', {}, name, controls);
     remove.addEventListener('click', () => this.remove(key, element));
     return { element, input };
   }
