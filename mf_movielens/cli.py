@@ -20,7 +20,7 @@ from importlib.metadata import metadata, version
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, NoReturn, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -32,11 +32,11 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
            'DuplicatesOption', 'KindOption', 'MissingOption', 'NegativeOption', 'SeparatorOption', 'SheetOption',
            'QueryOption', 'HeaderOption', 'QuotingOption', 'DecimalOption', 'ThousandsOption', 'SkipOption',
            'CommentOption', 'MarksOption', 'ItemFeaturesOption', 'UserFeaturesOption', 'MoreItemsOption',
-           'MoreUsersOption', 'FeaturesIdColumn', 'ListSeparatorOption', 'WhereOption', 'ExcludeOption',
-           'AtLeastOption', 'AboutOption', 'DiversityOption', 'DiscountOption', 'WideOption', 'AdjacencyOption',
-           'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument', 'ItemArgument', 'UsageError', 'train', 'recommend',
-           'export', 'predict', 'similar', 'similar_users', 'group', 'explain', 'history', 'update', 'info', 'evaluate',
-           'rate', 'serve', 'main']
+           'MoreUsersOption', 'FeaturesIdColumn', 'ListSeparatorOption', 'FeatureKindOption', 'FeaturesMissingOption',
+           'DayFirstOption', 'WhereOption', 'ExcludeOption', 'AtLeastOption', 'AboutOption', 'DiversityOption',
+           'DiscountOption', 'WideOption', 'AdjacencyOption', 'TRIALS_FILE', 'TRAIN_EXAMPLES', 'UserArgument',
+           'ItemArgument', 'UsageError', 'train', 'recommend', 'export', 'predict', 'similar', 'similar_users', 'group',
+           'explain', 'history', 'update', 'info', 'evaluate', 'rate', 'serve', 'main']
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
@@ -49,13 +49,23 @@ from mf_movielens.encoding import (
     to_preference,
 )
 from .evaluation import rows_of_ids
-from .features import FeatureKind, FeatureTable, read_features
+from mf_movielens.features import (
+    FeatureKind,
+    FeatureTable,
+    date_seconds,
+    read_features,
+)
 from .model_file import ModelFileError
 from .ranking import relevance_threshold
-from .reading import load_ratings
+from .reading import ReadOptions, load_ratings, open_table
 from .recommender import Recommender
 from .shards import Shards, is_shard_folder, load_cached
-from .solvers import SOLVERS, Solver, choose_solver
+from mf_movielens.solvers import (
+    SOLVERS,
+    Solver,
+    choose_solver,
+    tell_unused_features,
+)
 from .splits import random_split
 from .storage import check_table_path, write_file, write_table
 from .tuning import Tuning, tune_settings
@@ -296,6 +306,29 @@ ListSeparatorOption = Annotated[
         help='Between several values in a cell of these files. By default |.',
     ),
 ]
+FeatureKindOption = Annotated[
+    list[str] | None,
+    _option(
+        '--feature-kind',
+        help='A column of these files and what it holds: number, date, category or '
+        'text, such as year=number. May be given several times.',
+    ),
+]
+FeaturesMissingOption = Annotated[
+    list[str] | None,
+    _option(
+        '--features-missing',
+        help='A word in these files that means that nothing is known. May be given '
+        'several times.',
+    ),
+]
+DayFirstOption = Annotated[
+    bool | None,
+    _option(
+        '--day-first/--month-first',
+        help='Whether the day or the month comes first in dates such as 3/4/2025.',
+    ),
+]
 WhereOption = Annotated[
     str | None,
     _option(
@@ -389,6 +422,13 @@ _TABLE_OPTIONS = {
     'adjacency': _Shared('adjacency', AdjacencyOption),
     'marks': _Shared('marks', MarksOption),
 }
+_FEATURE_TABLE_OPTIONS = {
+    'features_id_column': _Shared('id_column', FeaturesIdColumn),
+    'list_separator': _Shared('list_separator', ListSeparatorOption),
+    'feature_kind': _Shared('kinds', FeatureKindOption),
+    'features_missing': _Shared('missing', FeaturesMissingOption),
+    'day_first': _Shared('day_first', DayFirstOption),
+}
 _RULE_OPTIONS = {
     'where': _Shared('where', WhereOption),
     'exclude': _Shared('exclude', ExcludeOption),
@@ -468,6 +508,11 @@ _OPTION_OF_ARGUMENT = {
 _SWITCHES = ('header', 'wide', 'adjacency')
 
 
+def _with_option_names(text: str) -> str:
+    """A text in which names of tables are those of their options."""
+    return re.sub(r'\b(item|user)_features\b', r'--\1-features', text)
+
+
 def _option_name(argument: str) -> str:
     """The option of the command line for an argument in Python."""
     return _OPTION_OF_ARGUMENT.get(argument, '--' + argument.replace('_', '-'))
@@ -479,11 +524,29 @@ def _with_options(error: RatingsError) -> str:
     For instance, `user=…` becomes `--user-column …`, `rating=False` becomes
     `--rating-column none`, and `header=False` becomes `--no-header`.
     """
-    if error.argument is None:
-        return str(error)
+    return str(error) if error.argument is None else _options_in(str(error))
+
+
+def _feature_options_in(text: str) -> str:
+    """A note on a table of items or users, with options in place of arguments."""
+    for pattern, option in (
+        (r"kinds=\{'([^']*)': '(\w+)'\}", '--feature-kind'),
+        (r"missing='([^']*)'()", '--features-missing'),
+    ):
+        found = re.search(pattern, text)
+        if found:
+            word = '='.join(filter(None, found.groups()))
+            text = text.replace(found[0], f'{option} {shlex.quote(word)}')
+    return _options_in(text)
+
+
+def _options_in(text: str) -> str:
+    """A message in which arguments of Python are options."""
 
     def to_option(match: re.Match[str]) -> str:
         name, text, pair, word = match.groups()
+        if name == 'day_first':
+            return '--day-first' if word == 'True' else '--month-first'
         if name in _SWITCHES:
             return f'--no-{name}' if word == 'False' else f'--{name}'
         if pair:
@@ -492,9 +555,9 @@ def _with_options(error: RatingsError) -> str:
             return f'{_option_name(name)} {shlex.quote(text)}'
         return f'{_option_name(name)} {"none" if word == "False" else word}'
 
-    names = '|'.join((*_SAME_NAME, *_SWITCHES, *_OPTION_OF_ARGUMENT))
+    names = '|'.join((*_SAME_NAME, *_SWITCHES, 'day_first', *_OPTION_OF_ARGUMENT))
     pattern = rf"\b({names})=(?:'([^']*)'|\(([^()]+)\)|(-?\w+|…))"
-    return re.sub(pattern, to_option, str(error))
+    return re.sub(pattern, to_option, text)
 
 
 def _with_option(message: str) -> str:
@@ -585,43 +648,86 @@ def _read_data(data: str | None, cache: bool = False, **options: Any) -> _Data:
     return _Data(ml.name, ml.is_real, ratings, kept=kept)
 
 
-class _TableOptions(NamedTuple):
-    """How tables of items and users are written."""
+def _kinds_of_columns(words: list[str] | None) -> dict[str, FeatureKind]:
+    """Kinds by the names of columns, of words such as 'year=number'."""
+    kinds: dict[str, Any] = {}
+    for word in words or []:
+        name, sign, kind = word.rpartition('=')
+        if not (sign and name):
+            raise UsageError(
+                f'--feature-kind {word!r}: write a column, =, and number, date, '
+                'category or text'
+            )
+        check_choice('--feature-kind', kind, get_args(FeatureKind))
+        kinds[name] = kind
+    return kinds
 
-    id_column: str | None
-    list_separator: str | None
+
+def _kinds_of_file(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the kinds that were named, those of columns that a file has."""
+    if not kinds:
+        return {}
+    names = map(str, open_table(path, ReadOptions(min_columns=2)).columns)
+    return {name: kinds[name] for name in names if name in kinds}
 
 
 def _read_feature_file(
     name: str,
     path: Path,
     known: Vocabulary | None,
-    how: _TableOptions,
-    kinds: Mapping[str, FeatureKind] | None = None,
+    how: Mapping[str, Any],
+    kinds: Mapping[str, FeatureKind],
 ) -> FeatureTable:
     """A table of items or users that an option names."""
-    if not path.exists():
-        raise UsageError(f'{_option_name(name)}: there is no file {path}')
     role: Any = name.removesuffix('_features')
-    id_column = how.id_column if role == 'item' else None
-    sign = how.list_separator
-    table = read_features(path, role, known, id_column, sign, kinds)
+    table = read_features(
+        path,
+        role,
+        known,
+        how['id_column'] if role == 'item' else None,
+        how['list_separator'],
+        kinds,
+        missing=how['missing'] or (),
+        day_first=how['day_first'],
+        say=lambda line: print(f'note: {_feature_options_in(line)}', file=sys.stderr),
+    )
     print(f'{path.name}: {table}')
     return table
 
 
+def _read_feature_files(
+    paths: Mapping[str, Path | None],
+    vocabularies: Mapping[str, Vocabulary],
+    how: Mapping[str, Any],
+    known_kinds: Mapping[str, Mapping[str, FeatureKind]] = MappingProxyType({}),
+) -> dict[str, FeatureTable]:
+    """The tables of items and users that were named, by the argument in Python."""
+    given = {name: path for name, path in paths.items() if path is not None}
+    for name, path in given.items():
+        if not path.exists():
+            raise UsageError(f'{_option_name(name)}: there is no file {path}')
+    said = _kinds_of_columns(how['kinds'])
+    kinds = {name: _kinds_of_file(path, said) for name, path in given.items()}
+    for column in said.keys() - {name for own in kinds.values() for name in own}:
+        raise UsageError(f'--feature-kind {column}=…: no table has such a column')
+    return {
+        name: _read_feature_file(
+            name,
+            path,
+            vocabularies.get(name),
+            how,
+            {**known_kinds.get(name, {}), **kinds[name]},
+        )
+        for name, path in given.items()
+    }
+
+
 def _with_tables(
-    data: _Data, items: Path | None, users: Path | None, how: _TableOptions
+    data: _Data, paths: Mapping[str, Path | None], how: Mapping[str, Any]
 ) -> _Data:
     """Data with the tables of items and users that were named."""
-    paths = {'item_features': items, 'user_features': users}
-    named = {name: path for name, path in paths.items() if path is not None}
-    vocabularies = {'item_features': data.ratings.items}
-    vocabularies['user_features'] = data.ratings.users
-    tables = {
-        name: _read_feature_file(name, path, vocabularies[name], how)
-        for name, path in named.items()
-    }
+    ids = {'item_features': data.ratings.items, 'user_features': data.ratings.users}
+    tables = _read_feature_files(paths, ids, how)
     kept = {name: table for name, table in data.kept.items() if name not in tables}
     return data._replace(fitted=tables, kept=kept)
 
@@ -663,6 +769,7 @@ _SETTING_NAMES = (
     'n_burn_in',
     'n_samples',
     'half_life',
+    'feature_reg',
     'seed',
 )
 
@@ -706,7 +813,9 @@ def _fit_keras_with_bar(
 
 
 def _fit_function(solver: Solver) -> Callable[..., Recommender]:
-    return _fit_keras_with_bar if solver.name == 'keras' else Recommender.fit
+    fit = _fit_keras_with_bar if solver.name == 'keras' else Recommender.fit
+    # What there is to say of the data is said once, by `_announce`.
+    return partial(fit, say=None)
 
 # %% ../nbs/25_cli.ipynb #6b67c825
 def _printable(text: object) -> str:
@@ -765,6 +874,7 @@ _SHOWN_SETTINGS = (
     'pairs',
     'n_neighbors',
     'weight',
+    'feature_reg',
     'likelihood',
 )
 
@@ -870,7 +980,8 @@ def _settings_by_data(plan: _Plan) -> str:
         for name, default in plan.solver.defaults.items()
         if plan.settings.get(name, default) is None
     ]
-    resolved = plan.solver.resolve(plan.data.ratings, plan.settings)
+    has_features = bool(plan.data.fitted) and plan.solver.takes_features
+    resolved = plan.solver.resolve(plan.data.ratings, plan.settings, has_features)
     words = [f'{k} {resolved[k]}' for k in open_ones if resolved[k] is not None]
     return f'by the data: {", ".join(words)}' if words else ''
 
@@ -885,6 +996,7 @@ def _tuned(plan: _Plan, solver: str, evaluate: bool, limits: dict[str, Any]) -> 
         plan.solver.goal,
         solver,
         checkpoint=plan.folder / TRIALS_FILE,
+        **plan.data.fitted,
         **limits,
     )
     _print_trials(found)
@@ -902,6 +1014,14 @@ def _announce(plan: _Plan) -> None:
     print(f'fitting for {plan.solver.goal} with {plan.solver.name}: {plan.reason}')
     if by_data := _settings_by_data(plan):
         print(by_data)
+    ratings, tables = plan.data.ratings, plan.data.fitted
+    known = {'item_features': ratings.items, 'user_features': ratings.users}
+    n_new = {
+        name: sum(id_ not in known[name].index for id_ in table.ids.index)
+        for name, table in tables.items()
+    }
+    if unused := tell_unused_features(plan.solver, n_new):
+        print(f'note: {_with_option_names(unused)}', file=sys.stderr)
 
 
 @contextmanager
@@ -1063,6 +1183,7 @@ TRAIN_EXAMPLES = (
 
 
 @app.command(epilog=TRAIN_EXAMPLES)
+@_takes('features', _FEATURE_TABLE_OPTIONS)
 @_takes_table()
 def train(
     data: Annotated[
@@ -1140,6 +1261,17 @@ def train(
             'new one. By default age does not matter.',
         ),
     ] = None,
+    feature_reg: Annotated[
+        float | None,
+        _option(
+            '--feature-reg',
+            help=_default_help(
+                'Regularization of what --item-features and --user-features say: with '
+                '20, the effect of a feature of 20 average items is halved.',
+                'feature_reg',
+            ),
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         _option(
@@ -1150,8 +1282,6 @@ def train(
     ] = None,
     item_features: ItemFeaturesOption = None,
     user_features: UserFeaturesOption = None,
-    features_id_column: FeaturesIdColumn = None,
-    list_separator: ListSeparatorOption = None,
     evaluate: Annotated[
         bool,
         typer.Option(
@@ -1185,6 +1315,7 @@ def train(
     ] = False,
     as_json: JsonOption = False,
     table: dict[str, Any],
+    features: dict[str, Any],
 ) -> None:
     """Train a model, compare it with a baseline, recommend ten items, and save it all.
 
@@ -1192,16 +1323,18 @@ def train(
     """
     wanted: Any = goal
     values = (n_factors, reg, n_neighbors, n_iterations, n_burn_in, n_samples)
-    named = zip(_SETTING_NAMES, (*values, half_life, seed))
+    named = zip(_SETTING_NAMES, (*values, half_life, feature_reg, seed))
     settings = {k: v for k, v in named if v is not None}
     # Wrong names are reported before the data are read.
     expected, _ = choose_solver(None, solver, wanted)
     _check_solver_settings(expected, settings)
     _check_tuning(tune, seconds, trials, settings)
+    if feature_reg is not None and not (item_features or user_features):
+        raise UsageError('--feature-reg goes with --item-features or --user-features')
     with _notes_to_stderr(as_json):
         read = _read_data(data, cache, **table)
-        how = _TableOptions(features_id_column, list_separator)
-        read = _with_tables(read, item_features, user_features, how)
+        paths = {'item_features': item_features, 'user_features': user_features}
+        read = _with_tables(read, paths, features)
         chosen, reason = choose_solver(read.ratings, solver, wanted)
         user_id = _to_known_id(read.ratings.users, user)
         plan = _Plan(read, chosen, reason, settings, user_id, _writable_folder(out))
@@ -1404,11 +1537,14 @@ def _unix_seconds_of(moment: str | None) -> int | None:
     if re.fullmatch('-?[0-9]{1,18}', moment):
         return int(moment)
     try:
-        return int(pd.to_datetime(moment, utc=True).timestamp())
+        seconds = date_seconds(moment)
     except (ValueError, OverflowError):
+        seconds = None
+    if seconds is None:
         raise UsageError(
             f'--timestamp {moment}: give Unix seconds, or a date such as 2024-03-01'
-        ) from None
+        )
+    return int(seconds)
 
 # %% ../nbs/25_cli.ipynb #94c22ad5
 def _ask_about_pairs(
@@ -1708,23 +1844,22 @@ def _read_more(path: Path, model: Recommender, table: dict[str, Any]) -> Ratings
 
 
 def _read_more_tables(
-    model: Recommender, paths: Mapping[str, Path | None], how: _TableOptions
+    model: Recommender, paths: Mapping[str, Path | None], how: Mapping[str, Any]
 ) -> dict[str, FeatureTable]:
     """Tables of more items and users, with columns as those that the model holds."""
-    tables = {}
+    kinds: dict[str, dict[str, FeatureKind]] = {}
     for name, path in paths.items():
+        known = getattr(model, name)
         if path is None:
             continue
-        known = getattr(model, name)
         if known is None:
             role = name.removesuffix('_features')
             raise UsageError(
                 f'{_option_name(name)}: the model has no table of {role}s; train one '
                 f'with {_option_name(name)}'
             )
-        kinds = {feature.name: feature.kind for feature in known.features}
-        tables[name] = _read_feature_file(name, path, None, how, kinds)
-    return tables
+        kinds[name] = {feature.name: feature.kind for feature in known.features}
+    return _read_feature_files(paths, {}, how, kinds)
 
 
 def _path_of_update(model: Path, out: Path | None) -> Path:
@@ -1762,6 +1897,7 @@ def _print_update(
     epilog='Examples:  mf-movielens update model.npz more.csv  ·  '
     'mf-movielens update mf-movielens-out more.csv --out newer.npz'
 )
+@_takes('features', _FEATURE_TABLE_OPTIONS)
 @_takes_table('scale')
 def update(
     model: Annotated[Path, typer.Argument(help='A model, or the folder of train.')],
@@ -1801,10 +1937,9 @@ def update(
     ] = True,
     item_features: MoreItemsOption = None,
     user_features: MoreUsersOption = None,
-    features_id_column: FeaturesIdColumn = None,
-    list_separator: ListSeparatorOption = None,
     as_json: JsonOption = False,
     table: dict[str, Any],
+    features: dict[str, Any],
 ) -> None:
     """Add ratings, new users and new items to a model, without fitting it anew.
 
@@ -1821,9 +1956,7 @@ def update(
     with _notes_to_stderr(as_json):
         new = None if ratings is None else _read_more(ratings, loaded, table)
         how: dict[str, Any] = dict(n_iterations=n_iterations, refit_items=refit_items)
-        how |= _read_more_tables(
-            loaded, named, _TableOptions(features_id_column, list_separator)
-        )
+        how |= _read_more_tables(loaded, named, features)
         updated = loaded.update(new, duplicates=wanted, **how)
     updated.save(path)
     _print_update(loaded, updated, path, as_json)

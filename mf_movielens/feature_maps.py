@@ -76,8 +76,8 @@ def feature_inputs(
     """
     from scipy.sparse import csr_array
 
-    names: tuple[str, ...] = getattr(features, 'names', ())
-    values = getattr(features, 'values', features) if names else features
+    names: tuple[str, ...] | None = getattr(features, 'names', None)
+    values = features if names is None else features.values
     table = csr_array(values, dtype='float64')
     if table.ndim != 2 or table.shape[0] != n_rows:
         raise ValueError(
@@ -89,7 +89,9 @@ def feature_inputs(
             f'{role}_features holds a number that is not finite; leave out, or fill '
             'in, what is not known'
         )
-    return table, names or tuple(str(column) for column in range(table.shape[1]))
+    if names is None:
+        names = tuple(str(column) for column in range(table.shape[1]))
+    return table, names
 
 # %% ../nbs/93b_feature_maps.ipynb #135ce006
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args
@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.sparse import csr_array, hstack
 
 # %% auto #0
-__all__ = ['FeatureKind', 'Feature', 'FeatureMatrix', 'FeatureTable', 'read_features', 'features_to_arrays',
+__all__ = ['FeatureKind', 'Feature', 'date_seconds', 'FeatureMatrix', 'FeatureTable', 'read_features', 'features_to_arrays',
            'features_from_arrays']
 
 # %% ../nbs/98b_features.ipynb #d5556f29
@@ -42,6 +42,7 @@ __all__ = [
     'FeatureKind',
     'FeatureMatrix',
     'FeatureTable',
+    'date_seconds',
     'features_from_arrays',
     'features_to_arrays',
     'read_features',
@@ -98,7 +99,7 @@ class Feature:
         ['Momo', 'Emma']
         """
         column = pd.Series([*texts], name=name, dtype=object)
-        return _category_of(column, 'text', None, Origin(name))
+        return _category_of(column, 'text', _How(Origin(name)))
 
     @property
     def n_rows(self) -> int:
@@ -180,6 +181,20 @@ class Feature:
         return pd.Series(rows, name=self.name, dtype=object)
 
 
+def _check_lists_agree(old: Feature, new: Feature) -> None:
+    """Refuse new categories that consist of old ones, with a sign between."""
+    known = {*old.words}
+    for word in {*new.words} - known if old.kind == 'category' else ():
+        for sign in (*_OTHER_SEPARATORS, _LIST_SEPARATOR):
+            if sign in word and known.issuperset(_pieces_of(word, sign)):
+                raise RatingsError(
+                    f'column {old.name!r}: {word!r} consists of categories that are '
+                    f'known, with {sign!r} between. Read the new table with '
+                    f'list_separator={sign!r}',
+                    argument='list_separator',
+                )
+
+
 def _joined(first: Feature, second: Feature) -> Feature:
     """A column with the rows of both."""
     if (first.numbers is None) != (second.numbers is None):
@@ -189,6 +204,7 @@ def _joined(first: Feature, second: Feature) -> Feature:
         )
     if first.numbers is not None and second.numbers is not None:
         return replace(first, numbers=np.append(first.numbers, second.numbers))
+    _check_lists_agree(first, second)
     values = dict.fromkeys([*first.words, *second.words])
     place = {value: column for column, value in enumerate(values)}
     rows = [
@@ -212,54 +228,93 @@ _LIST_SEPARATOR = '|'
 _OTHER_SEPARATORS = (',', ';', '/')
 
 
+class _How(NamedTuple):
+    """How the cells of a table are read."""
+
+    origin: Origin
+    separator: str | None = None
+    """Between the values of one cell; None if nobody named it."""
+    day_first: bool | None = None
+    """Whether a date such as 3/4/2025 is in April; None if nobody said."""
+    say: Callable[[str], object] | None = None
+    """Called with what should be known of a column."""
+
+    def note(self, column: pd.Series, text: str) -> None:
+        if self.say is not None:
+            self.say(f'{self.origin.name}, column {str(column.name)!r}: {text}')
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset, np.ndarray))
 
 
-def _check_is_no_list(texts: Sequence[str], column: pd.Series, origin: Origin) -> None:
+def _pieces_of(text: str, sign: str) -> list[str]:
+    return [part.strip() for part in text.split(sign)]
+
+
+def _seem_lists(texts: Sequence[str], sign: str) -> bool:
+    """Whether most texts consist of several of a few pieces."""
+    pieces = [_pieces_of(text, sign) for text in texts]
+    n_lists = sum(len(parts) > 1 for parts in pieces)
+    n_pieces = len({part for parts in pieces for part in parts})
+    return 2 * n_lists > len(texts) and 2 * n_pieces < len(texts)
+
+
+def _note_possible_lists(texts: Sequence[str], column: pd.Series, how: _How) -> None:
+    """Tell of some values that consist of others, with a sign between."""
+    for sign in _OTHER_SEPARATORS:
+        alone = {text for text in texts if sign not in text}
+        composed = [text for text in texts if sign in text]
+        of_known = [t for t in composed if alone.issuperset(_pieces_of(t, sign))]
+        if of_known and 2 * len(of_known) >= len(composed):
+            how.note(
+                column,
+                f'{len(of_known):,} of {len(texts):,} different values, such as '
+                f'{of_known[0]!r}, consist of others, with {sign!r} between, and are '
+                f'taken for one category each. For several, say '
+                f'list_separator={sign!r}; for one, list_separator={"|"!r}',
+            )
+
+
+def _check_is_no_list(texts: Sequence[str], column: pd.Series, how: _How) -> None:
     """Refuse a column of what seem to be lists with a separator that nobody named."""
     for sign in _OTHER_SEPARATORS:
-        pieces = [text.split(sign) for text in texts]
-        n_lists = sum(len(parts) > 1 for parts in pieces)
-        n_pieces = len({part.strip() for parts in pieces for part in parts})
-        if 2 * n_lists > len(texts) and 2 * n_pieces < len(texts):
+        if _seem_lists(texts, sign):
             raise RatingsError(
-                f'{origin.name}, column {str(column.name)!r}: {texts[0]!r} may be one '
-                f'category, or several with {sign!r} between. For several, say '
+                f'{how.origin.name}, column {str(column.name)!r}: {texts[0]!r} may be '
+                f'one category, or several with {sign!r} between. For several, say '
                 f'list_separator={sign!r}; for one, list_separator={"|"!r}',
                 argument='list_separator',
             )
 
 
-def _values_of_rows(
-    column: pd.Series, separator: str | None, origin: Origin
-) -> tuple[np.ndarray, list[list[str]]]:
+def _values_of_rows(column: pd.Series, how: _How) -> tuple[np.ndarray, list[list[str]]]:
     """(n,) a code for each row, -1 without value, and the values of each code."""
     if column.map(_is_list).any():
         lists = column.map(lambda cell: tuple(cell) if _is_list(cell) else cell)
         codes, cells = pd.factorize(lists)
         parts = [cell if isinstance(cell, tuple) else (cell,) for cell in cells]
         return codes, [[str(value).strip() for value in row] for row in parts]
-    codes, values = distinct_values(column, origin)
+    codes, values = distinct_values(column, how.origin)
     texts = [str(value).strip() for value in values]
-    if separator is None:
-        _check_is_no_list(texts, column, origin)
-    sign = separator or _LIST_SEPARATOR
-    return codes, [[part.strip() for part in text.split(sign)] for text in texts]
+    if how.separator is None:
+        _check_is_no_list(texts, column, how)
+        _note_possible_lists(texts, column, how)
+    sign = how.separator or _LIST_SEPARATOR
+    return codes, [_pieces_of(text, sign) for text in texts]
 
 
 def _category_of(
     column: pd.Series,
     kind: FeatureKind,
-    separator: str | None,
-    origin: Origin,
+    how: _How,
 ) -> Feature:
     """Categories or texts as a sparse table of rows by values."""
     if kind == 'text':
-        codes, values = distinct_values(column, origin)
+        codes, values = distinct_values(column, how.origin)
         of_codes = [[str(value).strip()] for value in values]
     else:
-        codes, of_codes = _values_of_rows(column, separator, origin)
+        codes, of_codes = _values_of_rows(column, how)
     numbers: dict[str, int] = {}
     members = [
         sorted({numbers.setdefault(value, len(numbers)) for value in row if value})
@@ -280,36 +335,104 @@ def _table_of_rows(rows: Sequence[Sequence[int]], n_columns: int) -> csr_array:
 
 # %% ../nbs/98b_features.ipynb #a1d336d8
 _TEXT_NAMES = {'name', 'title', 'description', 'overview', 'summary', 'text', 'plot'}
-_DATE_FORMATS = ('ISO8601', '%d-%b-%Y')
+_DATE_FORMATS = ('ISO8601', '%d-%b-%Y', '%d.%m.%Y', '%d.%m.%Y %H:%M')
+# Two digits of a year only where day and month have two as well.
+_SHORT_DATE = r'\d\d\.\d\d\.\d\d'
+_BY_DAY = {True: ('%d/%m/%Y', '%d-%m-%Y'), False: ('%m/%d/%Y', '%m-%d-%Y')}
 # From so many words on, on average, a column is text.
 _MANY_WORDS = 3
 
 
-def _dates_of(column: pd.Series, origin: Origin) -> np.ndarray | None:
-    """(n,) Unix seconds, if each value is a date; nan without one."""
-    if not pd.api.types.is_datetime64_any_dtype(column):
-        codes, values = distinct_values(column, origin)
-        texts = pd.Series([str(value).strip() for value in values], dtype=object)
-        # Digits alone, such as 2001, are a number.
-        if not len(texts) or not texts.str.contains(r'\d[-/ T]', regex=True).all():
-            return None
-        for written in _DATE_FORMATS:
-            found = pd.to_datetime(texts, errors='coerce', format=written, utc=True)
-            if found.notna().all():
-                break
-        else:
-            return None
-        moments = found.reindex(codes).reset_index(drop=True)
-    else:
-        moments = pd.to_datetime(column, utc=True)
+def _moments(texts: pd.Series, formats: Iterable[str]) -> pd.Series | None:
+    """The moments of all texts by the first format that fits them all."""
+    for written in formats:
+        found = pd.to_datetime(texts, errors='coerce', format=written, utc=True)
+        if found.notna().all():
+            return found
+    return None
+
+
+def _written_dates(
+    texts: pd.Series, day_first: bool | None, name: str
+) -> pd.Series | None:
+    """The moments of texts, if all are dates that are written in one way."""
+    short = ('%d.%m.%y',) if texts.str.fullmatch(_SHORT_DATE).all() else ()
+    found = _moments(texts, (*_DATE_FORMATS, *short))
+    if found is not None:
+        return found
+    if day_first is not None:
+        return _moments(texts, _BY_DAY[day_first])
+    by_day, by_month = (
+        _moments(texts, _BY_DAY[is_first]) for is_first in (True, False)
+    )
+    if by_day is None or by_month is None or by_day.equals(by_month):
+        return by_month if by_day is None else by_day
+    odd = int(np.argmax((by_day != by_month).to_numpy()))
+    days = ' or '.join(f'{found[odd]:%Y-%m-%d}' for found in (by_day, by_month))
+    raise RatingsError(
+        f'{name}: {texts[odd]!r} is {days}. If the day comes first, say '
+        'day_first=True; if the month does, day_first=False; or write it so',
+        argument='day_first',
+    )
+
+
+def _to_seconds(moments: pd.Series) -> np.ndarray:
     naive = moments.dt.tz_convert(None).to_numpy('datetime64[s]')
     return np.where(np.isnat(naive), np.nan, naive.astype('int64').astype('float64'))
 
 
+def date_seconds(text: str) -> float | None:
+    """Read one date as text.
+
+    Parameters
+    ----------
+    text : str
+        Such as '2025-03-21', '21.03.2025' or '21-Mar-2025', perhaps with a time.
+
+    Returns
+    -------
+    float or None
+        Unix seconds; None if it is no date.
+
+    Raises
+    ------
+    RatingsError
+        If day and month could be exchanged, as in '3/4/2025'.
+
+    Examples
+    --------
+    >>> date_seconds('21.03.2025') == date_seconds('2025-03-21')
+    True
+    """
+    one = pd.Series([text.strip()], dtype=object)
+    found = _written_dates(one, None, 'a date')
+    return None if found is None else float(_to_seconds(found)[0])
+
+
+def _dates_of(column: pd.Series, how: _How) -> np.ndarray | None:
+    """(n,) Unix seconds, if each value is a date; nan without one."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return _to_seconds(pd.to_datetime(column, utc=True))
+    codes, values = distinct_values(column, how.origin)
+    texts = pd.Series([str(value).strip() for value in values], dtype=object)
+    # Digits alone, such as 2001, are a number.
+    if not len(texts) or not texts.str.contains(r'\d[-/. T]', regex=True).all():
+        return None
+    name = f'{how.origin.name}, column {str(column.name)!r}'
+    found = _written_dates(texts, how.day_first, name)
+    if found is None:
+        return None
+    return _to_seconds(found.reindex(codes).reset_index(drop=True))
+
+
+def _is_named_as_text(column: pd.Series) -> bool:
+    name = str(column.name).strip().lower()
+    return name in _TEXT_NAMES or bool(columns_named_like([name], 'titles'))
+
+
 def _holds_text(column: pd.Series, origin: Origin) -> bool:
     """Whether the name or the values tell that these are texts."""
-    name = str(column.name).strip().lower()
-    if name in _TEXT_NAMES or columns_named_like([name], 'titles'):
+    if _is_named_as_text(column):
         return True
     values = distinct_values(column, origin)[1]
     n_words = [len(str(value).split()) for value in values]
@@ -324,21 +447,20 @@ def _plain_text(value: Any) -> Any:
     return str(int(value)) if is_whole else value
 
 
-def _feature_of_kind(
-    column: pd.Series, kind: FeatureKind, separator: str | None, origin: Origin
-) -> Feature:
+def _feature_of_kind(column: pd.Series, kind: FeatureKind, how: _How) -> Feature:
     """One column whose kind was said."""
     check_choice(f'kinds[{str(column.name)!r}]', kind, get_args(FeatureKind))
     if kind in ('category', 'text'):
-        return _category_of(column.map(_plain_text), kind, separator, origin)
+        return _category_of(column.map(_plain_text), kind, how)
     given = column.notna().to_numpy(bool)
     if kind == 'date':
-        numbers = _dates_of(column, origin)
+        numbers = _dates_of(column, how)
         if numbers is None:
-            refuse_values(column, given, 'a date such as 1999-12-31', origin)
+            wrong = _not_dates(column, how) if given.any() else given
+            refuse_values(column, wrong, 'a date such as 1999-12-31', how.origin)
     else:
-        numbers = to_numbers(column, origin)
-        refuse_values(column, given & ~np.isfinite(numbers), 'a number', origin)
+        numbers = to_numbers(column, how.origin)
+        refuse_values(column, given & ~np.isfinite(numbers), 'a number', how.origin)
     return Feature(str(column.name), kind, numbers=numbers)
 
 
@@ -348,22 +470,75 @@ def _are_codes(column: pd.Series, origin: Origin) -> bool:
     return any(isinstance(v, str) and re.match(r'0\d', v.strip()) for v in values)
 
 
-def _feature_of(column: pd.Series, separator: str | None, origin: Origin) -> Feature:
+def _not_dates(column: pd.Series, how: _How) -> np.ndarray:
+    """(n,) the values that are no dates; all of them, if they are written otherwise."""
+    given = column.notna().to_numpy(bool)
+    codes, values = distinct_values(column, how.origin)
+    texts = pd.Series([str(value).strip() for value in values], dtype=object)
+    formats = [*_DATE_FORMATS, *_BY_DAY[True], *_BY_DAY[False]]
+    # Digits alone are a number.
+    may_be = texts.str.contains(r'\d[-/. T]', regex=True).to_numpy(bool)
+    if not may_be.any():
+        return given
+    found = np.array(
+        [
+            pd.to_datetime(texts, errors='coerce', format=f, utc=True).notna() & may_be
+            for f in formats
+        ]
+    )
+    best = found[int(np.argmax(found.sum(1)))]
+    wrong = given & ~np.append(best, False)[codes]
+    return wrong if wrong.any() else given
+
+
+def _note_odd_cell(
+    column: pd.Series, wrong: np.ndarray, kind: FeatureKind, how: _How
+) -> None:
+    """Tell of a column of which most cells are numbers or dates, but not all."""
+    n_given, n_wrong = int(column.notna().sum()), int(wrong.sum())
+    if not 0 < 2 * n_wrong < n_given:
+        return
+    first = int(np.argmax(wrong))
+    value, name = str(column.iloc[first]), str(column.name)
+    more = f', and {n_wrong - 1:,} more such' if n_wrong > 1 else ''
+    how.note(
+        column,
+        f'taken for words, because of {how.origin.place(column.index[first])}: '
+        f'{value[:100]!r} is no {kind}{more}; {n_given - n_wrong:,} cells are. To read '
+        f'{kind}s, correct the cell, or say missing={value[:100]!r} if it means that '
+        f'nothing is known; kinds={{{name!r}: {"category"!r}}} keeps the words',
+    )
+
+
+def _feature_of(column: pd.Series, how: _How) -> Feature:
     """One column, whose kind follows from its name and values."""
-    name = str(column.name)
+    name, origin = str(column.name), how.origin
     if not column.map(_is_list).any():
         column = strip_ids(column.infer_objects(), origin)
         numbers = to_numbers(column, origin)
         is_given = column.notna().to_numpy(bool)
-        are_numbers = np.isfinite(numbers[is_given]).all()
-        if are_numbers and not _are_codes(column, origin):
+        is_wrong = is_given & ~np.isfinite(numbers)
+        are_codes = _are_codes(column, origin)
+        if not is_wrong.any() and not are_codes:
             return Feature(name, 'number', numbers=numbers)
-        dates = None if are_numbers else _dates_of(column, origin)
+        dates = _dates_of(column, how) if is_wrong.any() else None
         if dates is not None:
             return Feature(name, 'date', numbers=dates)
+        if not (are_codes or _is_named_as_text(column)):
+            _note_odd_cell(column, is_wrong, 'number', how)
+            if 2 * is_wrong.sum() >= is_given.sum():
+                _note_odd_cell(column, _not_dates(column, how), 'date', how)
+            _check_texts_are_no_lists(column, how)
         if _holds_text(column, origin):
-            return _category_of(column, 'text', None, origin)
-    return _category_of(column, 'category', separator, origin)
+            return _category_of(column, 'text', how)
+    return _category_of(column, 'category', how)
+
+
+def _check_texts_are_no_lists(column: pd.Series, how: _How) -> None:
+    """Ask, where long lists with a separator that nobody named look like sentences."""
+    if how.separator is None:
+        values = distinct_values(column, how.origin)[1]
+        _check_is_no_list([str(value).strip() for value in values], column, how)
 
 # %% ../nbs/98b_features.ipynb #1d24de41
 class FeatureMatrix(NamedTuple):
@@ -759,6 +934,9 @@ def read_features(
     id_column: Hashable | None = None,
     list_separator: str | None = None,
     kinds: Mapping[str, FeatureKind] | None = None,
+    missing: str | Iterable[str] = (),
+    day_first: bool | None = None,
+    say: Callable[[str], object] | None = print,
     **options: Any,
 ) -> FeatureTable:
     """Read a table of what is known of items or of users.
@@ -780,6 +958,15 @@ def read_features(
     kinds : mapping of str to str, optional
         By the names of columns, what they hold: 'number', 'date', 'category' or 'text'.
         The others tell it by their names and values.
+    missing : str or iterable of str
+        Words that mean that nothing is known, such as 'unknown'.
+    day_first : bool, optional
+        Whether the day comes first in a date such as 3/4/2025. Asked, if all dates of
+        a column could be read in both ways.
+    say : callable, optional
+        Called with a line on a column that could be meant otherwise: most of its cells
+        are numbers or dates, or some of its categories consist of others. None for
+        silence.
     **options
         Of a file, those of `ReadOptions`, such as ``separator`` and ``encoding``.
 
@@ -825,16 +1012,23 @@ def read_features(
             argument='kinds',
         )
     features = []
+    how = _How(table.origin, list_separator, day_first, say)
+    blank = [missing] if isinstance(missing, str) else [*missing]
     for name, column in columns.items():
-        named, where = column.rename(name), (list_separator, table.origin)
-        kind = said.get(name)
+        named, kind = _without_words(column.rename(name), blank), said.get(name)
         feature = (
-            _feature_of_kind(named, kind, *where)
-            if kind
-            else _feature_of(named, *where)
+            _feature_of_kind(named, kind, how) if kind else _feature_of(named, how)
         )
         features.append(feature)
     return FeatureTable(ids, tuple(features))
+
+
+def _without_words(column: pd.Series, words: Sequence[str]) -> pd.Series:
+    """The column, with blanks for some words."""
+    if not words:
+        return column
+    is_word = column.map(lambda cell: isinstance(cell, str) and cell.strip() in words)
+    return column.mask(is_word.to_numpy(bool))
 
 
 def _read_all(table: Table, names: Mapping[str, Hashable]) -> dict[str, pd.Series]:

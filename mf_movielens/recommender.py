@@ -89,7 +89,7 @@ from mf_movielens.similarity import (
     similarity_table,
     user_similarities,
 )
-from .solvers import Solver, choose_solver
+from .solvers import Solver, choose_solver, tell_unused_features
 from .storage import write_table
 from .tuning import tune_settings
 from mf_movielens.updating import (
@@ -117,17 +117,18 @@ def _as_ratings(
     kind: str,
     users: Iterable[Any] | None = None,
     items: Iterable[Any] | None = None,
+    say: Callable[[str], object] | None = print,
 ) -> Ratings:
     """Ratings of this kind; of a frame or a matrix as by `load_ratings`."""
     told: Any = kind
     if issparse(data):
-        return load_ratings(data, users=users, items=items, kind=told)
+        return load_ratings(data, users=users, items=items, kind=told, say=say)
     if users is not None or items is not None:
         raise TypeError('users and items are ids for a sparse matrix')
     if isinstance(data, Ratings):
         return data if check_kind(kind) is None else data.as_kind(told)
     if speaks_arrow(data):
-        return load_ratings(data, kind=told)
+        return load_ratings(data, kind=told, say=say)
     raise TypeError(
         f'{caller} takes Ratings, a frame or a sparse matrix, not '
         f'{type(data).__name__}; make them with load_ratings or Ratings.from_frame'
@@ -138,13 +139,37 @@ _FeatureTables = tuple[FeatureTable | None, FeatureTable | None]
 
 
 def _read_feature_tables(
-    ratings: Ratings, of_items: Any, of_users: Any
+    ratings: Ratings,
+    of_items: Any,
+    of_users: Any,
+    say: Callable[[str], object] | None = print,
 ) -> _FeatureTables:
     """The tables of items and of users, if they are given."""
+
+    def read(
+        source: Any, role: Literal['item', 'user'], known: Vocabulary
+    ) -> FeatureTable | None:
+        return None if source is None else read_features(source, role, known, say=say)
+
     return (
-        None if of_items is None else read_features(of_items, 'item', ratings.items),
-        None if of_users is None else read_features(of_users, 'user', ratings.users),
+        read(of_items, 'item', ratings.items),
+        read(of_users, 'user', ratings.users),
     )
+
+
+def _unused_features(
+    solver: Solver, ratings: Ratings, tables: _FeatureTables
+) -> str | None:
+    """What becomes of tables that the solver does not take."""
+    n_new = {
+        name: int((known.encode(table.ids.index.tolist(), 'ignore') < 0).sum())
+        for name, table, known in (
+            ('item_features', tables[0], ratings.items),
+            ('user_features', tables[1], ratings.users),
+        )
+        if table is not None
+    }
+    return tell_unused_features(solver, n_new)
 
 
 def _read_like(
@@ -307,6 +332,7 @@ class Recommender:
         kind: str = 'auto',
         item_features: Any = None,
         user_features: Any = None,
+        say: Callable[[str], object] | None = print,
         **settings: Any,
     ) -> Recommender:
         """Fit a model to ratings.
@@ -337,7 +363,10 @@ class Recommender:
             to items whose ratings come without. A solver that
             takes features is fitted to them as well, and then items that are in the
             table alone can be recommended, and users who are there alone get
-            recommendations.
+            recommendations. With the others, these stay out.
+        say : callable, optional
+            Called with lines on how frames and tables were read, and on tables that
+            the solver does not take; None for silence.
         **settings
             Settings of the solver, such as ``n_factors`` and ``seed``; those of
             'als' are the arguments of `fit_als`, and so on.
@@ -365,16 +394,19 @@ class Recommender:
         """
         if kind in get_args(TargetKind) and kind not in KINDS:
             settings['kind'], kind = kind, 'auto'
-        ratings = _as_ratings('fit', ratings, kind, users, items)
+        ratings = _as_ratings('fit', ratings, kind, users, items, say)
         choice, reason = choose_solver(ratings, solver, goal)
         choice.check_settings(settings)
         if choice.goal == 'rating':
             ratings = keep_stars(ratings)
-        tables = _read_feature_tables(ratings, item_features, user_features)
+        tables = _read_feature_tables(ratings, item_features, user_features, say)
+        unused = _unused_features(choice, ratings, tables)
+        if say and unused:
+            say(unused)
         ratings, inputs = _features_to_fit(choice, ratings, tables)
         if {*inputs} & {*settings}:
             raise TypeError('give side=…, or tables of items and users, not both')
-        resolved = choice.resolve(ratings, settings)
+        resolved = choice.resolve(ratings, settings, bool(inputs))
         predictor = choice.fit(ratings, **(settings | inputs | resolved))
         how = {'goal': choice.goal, 'solver': choice.name, 'because': reason}
         model = cls.of(predictor, ratings, **how, **resolved)
@@ -395,6 +427,7 @@ class Recommender:
         kind: str = 'auto',
         item_features: Any = None,
         user_features: Any = None,
+        say: Callable[[str], object] | None = print,
     ) -> Recommender:
         """Search solver and settings on held-out ratings, and fit to all ratings.
 
@@ -409,8 +442,10 @@ class Recommender:
         kind : {'auto', 'stars', 'counts', 'likes'}
             As in `fit`.
         item_features, user_features : path, frame or FeatureTable, optional
-            As in `fit`. The search leaves them out; the last fit, to all ratings,
-            takes them.
+            As in `fit`. Those solvers that take features are fitted to them in the
+            search as well, and their ``feature_reg`` is searched.
+        say : callable, optional
+            As in `fit`.
 
         Returns
         -------
@@ -432,7 +467,9 @@ class Recommender:
         >>> len(model.trials), model.settings['because']
         (3, 'it was the best of 3 trials')
         """
-        ratings = _as_ratings('tune', ratings, kind)
+        ratings = _as_ratings('tune', ratings, kind, say=say)
+        read = _read_feature_tables(ratings, item_features, user_features, say)
+        tables: dict[str, Any] = {'item_features': read[0], 'user_features': read[1]}
         found = tune_settings(
             ratings,
             goal,
@@ -443,9 +480,9 @@ class Recommender:
             checkpoint,
             n_threads,
             progress,
+            **tables,
         )
-        tables = {'item_features': item_features, 'user_features': user_features}
-        model = cls.fit(ratings, found.solver, **tables, **found.settings)
+        model = cls.fit(ratings, found.solver, **tables, say=say, **found.settings)
         settings = model.settings | {'because': found.reason}
         return replace(model, settings=settings, trials=found.trials)
 

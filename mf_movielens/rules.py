@@ -24,10 +24,11 @@ __all__ = ['GroupChoice', 'select_items', 'to_mask', 'Quota', 'Rules', 'rank_und
 
 # %% ../nbs/19b_rules.ipynb #40b8860c
 from .encoding import Vocabulary
-from .features import Feature
+from .features import Feature, date_seconds
 from .file_layout import list_names
 from .ranking import RankedBlock, Scorer, rank_blocks
 from mf_movielens.validation import (
+    RatingsError,
     check_choice,
     check_int,
     check_list_length,
@@ -207,10 +208,13 @@ class _Query:
 
     def _number(self, column: Feature, value: Any) -> float:
         if column.kind == 'date':
-            moment = pd.to_datetime(str(value), errors='coerce', utc=True)
-            if pd.isna(moment):
+            try:
+                seconds = date_seconds(str(value))
+            except RatingsError:
+                seconds = None
+            if seconds is None:
                 raise self.error(f'{value!r} is no date such as 1999-12-31')
-            return float(moment.timestamp())
+            return seconds
         if isinstance(value, str):
             raise self.error(f'column {column.name!r} holds numbers, not text')
         return float(value)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 # %% auto #0
-__all__ = ['SOLVERS', 'Solver', 'fit_keras', 'choose_solver']
+__all__ = ['SOLVERS', 'Solver', 'fit_keras', 'tell_unused_features', 'choose_solver']
 
 # %% ../nbs/94_solvers.ipynb #7c5ff504
 from .als import als_settings, fit_als
@@ -27,9 +27,17 @@ from .least_squares import Regularization
 from .validation import check_int, check_regularization
 
 # %% ../nbs/94_solvers.ipynb #9445cf15
-__all__ = ['SOLVERS', 'Solver', 'choose_solver', 'fit_keras']
+__all__ = ['SOLVERS', 'Solver', 'choose_solver', 'fit_keras', 'tell_unused_features']
 
 # %% ../nbs/94_solvers.ipynb #96553c0e
+def _refuse_feature_reg(settings: Mapping[str, Any]) -> None:
+    if settings.get('feature_reg') is not None:
+        raise ValueError(
+            'feature_reg is the regularization of what features say of factors: give '
+            'item_features or user_features as well'
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Solver:
     """One way to fit a predictor to ratings.
@@ -53,7 +61,8 @@ class Solver:
         Takes `Ratings` and all settings; returns those that follow from the data, by
         name. They are used where a setting is None.
     steps : mapping of tuple of str to float
-        For a search: settings that are changed together, and by what factor.
+        For a search: settings that are changed together, and by what factor. Those that
+        a fit does not have stay out.
     seconds : callable, optional
         Takes `Ratings`; estimates how long a fit takes on this machine, where that may
         be far longer than with the other solvers.
@@ -75,6 +84,11 @@ class Solver:
     by_data: Callable[[Ratings, Mapping[str, Any]], Mapping[str, Any]] | None = None
     steps: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     seconds: Callable[[Ratings], float] | None = None
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether it is fitted to what else is known of items and users."""
+        return bool({'item_features', 'side'} & {*self.options})
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse a setting that the solver does not know.
@@ -101,7 +115,12 @@ class Solver:
                     f'there are {", ".join(known)}'
                 )
 
-    def resolve(self, ratings: Ratings, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(
+        self,
+        ratings: Ratings,
+        settings: Mapping[str, Any],
+        has_features: bool = False,
+    ) -> dict[str, Any]:
         """Settings that the model keeps, as numbers and words.
 
         Parameters
@@ -110,12 +129,20 @@ class Solver:
             What will be fitted to.
         settings : mapping of str to object
             What was given, by name.
+        has_features : bool
+            Whether it is fitted to tables of items or users; `feature_reg` is left out
+            otherwise.
 
         Returns
         -------
         dict
             A value for each name in `defaults`: what was given, else what follows from
             the data, else the default.
+
+        Raises
+        ------
+        ValueError
+            If `feature_reg` is given, and no tables are.
 
         Examples
         --------
@@ -126,6 +153,9 @@ class Solver:
         1.0
         """
         kept = {k: settings.get(k, default) for k, default in self.defaults.items()}
+        if not has_features:
+            kept.pop('feature_reg', None)
+            _refuse_feature_reg(settings)
         if self.by_data is not None:
             found = self.by_data(ratings, kept)
             kept |= {k: v for k, v in found.items() if k in kept and kept[k] is None}
@@ -261,7 +291,7 @@ def _bayes_settings(
 
 _RUN_OPTIONS = ('valid', 'patience', 'checkpoint', 'on_iteration')
 _THREAD_OPTIONS = ('n_threads', 'progress')
-_FEATURE_OPTIONS = ('item_features', 'user_features', 'feature_reg')
+_FEATURE_OPTIONS = ('item_features', 'user_features')
 
 _ALL = (
     Solver(
@@ -275,6 +305,7 @@ _ALL = (
             'alpha': None,
             'n_iterations': 8,
             'half_life': None,
+            'feature_reg': 20.0,
             'seed': 0,
         },
         options=(*_RUN_OPTIONS, *_THREAD_OPTIONS, 'count_growth', *_FEATURE_OPTIONS),
@@ -285,6 +316,7 @@ _ALL = (
             ('reg',): 2,
             ('alpha', 'damping'): 2,
             ('damping',): 3,
+            ('feature_reg',): 4,
         },
     ),
     Solver(
@@ -320,6 +352,7 @@ _ALL = (
             'n_neighbors': None,
             'kind': 'graded',
             'weight': 0.25,
+            'feature_reg': 20.0,
             'seed': 0,
         },
         options=(*_THREAD_OPTIONS, 'count_growth', *_FEATURE_OPTIONS),
@@ -330,6 +363,7 @@ _ALL = (
             ('reg',): 2,
             ('item_reg',): 2,
             ('n_neighbors',): 2,
+            ('feature_reg',): 4,
         },
     ),
     Solver(
@@ -392,6 +426,49 @@ _ALL = (
 SOLVERS: dict[str, Solver] = {solver.name: solver for solver in _ALL}
 
 # %% ../nbs/94_solvers.ipynb #ff119215
+def tell_unused_features(solver: Solver, n_new: Mapping[str, int]) -> str | None:
+    """Say what becomes of tables of items and users that a solver does not take.
+
+    Parameters
+    ----------
+    solver : Solver
+    n_new : mapping of str to int
+        By the names of the tables, 'item_features' and 'user_features', how many of
+        their rows are of items or users without ratings.
+
+    Returns
+    -------
+    str or None
+        One line; None if there is nothing to say.
+
+    Examples
+    --------
+    >>> tell_unused_features(SOLVERS['ials'], {'item_features': 3}) is None
+    True
+    >>> print(tell_unused_features(SOLVERS['knn'], {'item_features': 3}))
+    knn is not fitted to features: item_features are kept for rules and titles, and ...
+    """
+    if solver.takes_features or not n_new:
+        return None
+    others = [
+        other.name
+        for other in SOLVERS.values()
+        if other.takes_features and other.goal == solver.goal
+    ]
+    left_out = [
+        f'{n:,} {name.removesuffix("_features")}{"" if n == 1 else "s"}'
+        for name, n in n_new.items()
+        if n
+    ]
+    text = f'{solver.name} is not fitted to features: {" and ".join(n_new)} are kept'
+    text += ' for rules and titles' if 'item_features' in n_new else ' with the model'
+    if left_out:
+        text += f', and {" and ".join(left_out)} without ratings stay out'
+    return (
+        f'{text}. {" and ".join(others)} {"are" if others[1:] else "is"} fitted to them'
+    )
+
+
 def _solver_by_name(name: str) -> Solver:
     if name not in SOLVERS:
         raise ValueError(

@@ -5,6 +5,7 @@
 # %% ../nbs/27_tuning.ipynb #4d7a94bf
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -27,6 +28,7 @@ __all__ = ['Trial', 'Tuning', 'tune_settings']
 from .blend import Blend
 from .encoding import Ratings, keep_stars
 from .factors import Goal, Predictor
+from .features import FeatureMatrix, read_features
 from .least_squares import fit_key
 from .ranking import rank_items, ranking_metrics, relevant_ratings
 from .solvers import SOLVERS, Solver, choose_solver
@@ -201,6 +203,61 @@ class _Budget:
 _OnTrial = Callable[[Trial, Trial], object]
 
 
+class _Features(NamedTuple):
+    """What else is known of items and users, in the rows of the ratings."""
+
+    items: FeatureMatrix | None
+    users: FeatureMatrix | None
+
+    def inputs_of(self, solver: Solver) -> dict[str, Any]:
+        """Arguments of the fit by a solver; none if it takes no features."""
+        given = {k: table for k, table in self._asdict().items() if table is not None}
+        if not given or not solver.takes_features:
+            return {}
+        if 'side' in solver.options:
+            side = {kind: table.values.toarray() for kind, table in given.items()}
+            return {'side': side}
+        return {f'{kind[:-1]}_features': table for kind, table in given.items()}
+
+    def key(self) -> dict[str, str]:
+        """A digest, if there are any."""
+        digest = hashlib.sha256()
+        for kind, table in self._asdict().items():
+            if table is not None:
+                digest.update(f'{kind} {table.names}'.encode())
+                for part in (table.values.indptr, table.values.indices):
+                    digest.update(np.ascontiguousarray(part, 'int64').tobytes())
+                digest.update(table.values.data.tobytes())
+        return {} if self.is_empty else {'features': digest.hexdigest()[:16]}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known."""
+        return self.items is None and self.users is None
+
+
+_NO_FEATURES = _Features(None, None)
+
+
+def _read_features(
+    ratings: Ratings,
+    of_items: Any,
+    of_users: Any,
+    say: Callable[[str], object] | None,
+) -> tuple[Ratings, _Features]:
+    """Ratings with a row for each item and user of the tables, and their features."""
+    items = users = None
+    if of_items is not None:
+        table = read_features(of_items, 'item', ratings.items, say=say)
+        ratings = ratings.with_items(table.ids.index)
+        items = table.for_ids(ratings.items).matrix()
+    if of_users is not None:
+        table = read_features(of_users, 'user', ratings.users, say=say)
+        ratings = ratings.with_users(table.ids.index)
+        users = table.for_ids(ratings.users).matrix()
+    return ratings, _Features(items, users)
+
+
 class _Search:
     """All trials, the best of them, and their file."""
 
@@ -212,12 +269,15 @@ class _Search:
         seed: int,
         options: Mapping[str, Any],
         on_trial: _OnTrial | None = None,
+        features: _Features = _NO_FEATURES,
     ) -> None:
         self.ratings = ratings
         self.goal = goal
         self.budget = budget
         self.options = options
         self.on_trial = on_trial
+        self.features = features
+        self.is_for_one = False
         self.cases = _hold_out_cases(ratings, goal, seed)
         self.trials: list[Trial] = []
         self.best: Trial | None = None
@@ -226,7 +286,7 @@ class _Search:
         self.fitted: dict[str, list[Predictor]] = {}
         self.known: dict[str, Trial] = {}
         self.checkpoint: Path | None = None
-        self.fit_key = fit_key(ratings, None, tuning=goal, seed=seed)
+        self.fit_key = fit_key(ratings, None, tuning=goal, seed=seed, **features.key())
 
     def attempt(
         self,
@@ -240,7 +300,7 @@ class _Search:
         None if that would take longer than the time that is left.
         """
         self.budget.check(len(self.trials))
-        resolved = solver.resolve(self.cases[0].train, settings)
+        resolved = self.resolve(solver, settings)
         trial = self.known.get(_json_key(solver.name, resolved))
         predictors: list[Predictor] = []
         if trial is None:
@@ -252,12 +312,27 @@ class _Search:
         if rival is None or trial.is_better_than(rival):
             self.best_of[solver.name] = trial
             self.fitted[solver.name] = predictors
-        if self.best is None or trial.is_better_than(self.best):
+        is_better = self.best is None or trial.is_better_than(self.best)
+        if is_better and self.may_win(solver.name):
             self.best = trial
         self._save()
         if self.on_trial is not None:
-            self.on_trial(trial, self.best)
+            self.on_trial(trial, self.best or trial)
         return trial
+
+    def may_win(self, name: str) -> bool:
+        """Whether a solver may be the result.
+
+        Where recommendations go by features, others are only parts of a blend: they
+        know nothing of new items and users.
+        """
+        is_free = self.is_for_one or self.goal == 'rating' or self.features.is_empty
+        return is_free or SOLVERS[name].takes_features
+
+    def resolve(self, solver: Solver, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings of a trial; those of features only where there are any."""
+        has_features = bool(self.features.inputs_of(solver))
+        return solver.resolve(self.cases[0].train, settings, has_features)
 
     def has_tried(self, solver: Solver, settings: Mapping[str, Any]) -> bool:
         """Whether these settings are among the trials."""
@@ -303,6 +378,7 @@ class _Search:
     ) -> list[Predictor]:
         """Fitted to each training part."""
         options = {k: v for k, v in self.options.items() if k in solver.options}
+        options |= self.features.inputs_of(solver)
         if not solver.steps and 'on_iteration' in solver.options:
             # There is one trial of these, which takes long.
             options['on_iteration'] = self.budget.check_long_fit
@@ -381,7 +457,7 @@ def _walk(search: _Search, solver: Solver, exponent: float = 1.0) -> None:
     while has_helped:
         has_helped = False
         for names, factor in solver.steps.items():
-            start = search.best_of[solver.name].settings[names[0]]
+            start = search.best_of[solver.name].settings.get(names[0])
             # A blend has settings of one kind of item weights. Whole numbers are few.
             if start is None or (exponent != 1 and isinstance(start, int)):
                 continue
@@ -493,7 +569,9 @@ class Tuning:
         return f'it was the best of {len(self.trials)} trials'
 
 
-def _row_of(trial: Trial, best: Trial | None, goal: Goal) -> dict[str, Any]:
+def _row_of(
+    trial: Trial, best: Trial | None, goal: Goal, may_win: bool = True
+) -> dict[str, Any]:
     """A trial, compared with the best one before."""
     metric = _METRIC_NAMES[goal]
     row: dict[str, Any] = {
@@ -502,7 +580,7 @@ def _row_of(trial: Trial, best: Trial | None, goal: Goal) -> dict[str, Any]:
         metric: _metric_of(trial.scores, goal),
         'gain': np.nan,
         'error': np.nan,
-        'best': best is None or trial.is_better_than(best),
+        'best': may_win and (best is None or trial.is_better_than(best)),
         'seconds': trial.seconds,
     }
     if best is not None:
@@ -519,7 +597,8 @@ def _table_of(search: _Search) -> pd.DataFrame:
     rows = []
     best: Trial | None = None
     for trial in search.trials:
-        rows.append(_row_of(trial, best, search.goal))
+        may_win = search.may_win(trial.solver)
+        rows.append(_row_of(trial, best, search.goal, may_win))
         if rows[-1]['best']:
             best = trial
     index = pd.RangeIndex(1, len(rows) + 1, name='trial')
@@ -559,6 +638,9 @@ def tune_settings(
     checkpoint: str | os.PathLike[str] | None = None,
     n_threads: int | None = None,
     progress: bool | None = None,
+    item_features: Any = None,
+    user_features: Any = None,
+    say: Callable[[str], object] | None = print,
 ) -> Tuning:
     """Search the solver and the settings that do best on held-out ratings.
 
@@ -585,6 +667,10 @@ def tune_settings(
         Of the fits by least squares; as many as there are cores, if not given.
     progress : bool, optional
         Show a progress bar; if not given, in a terminal only.
+    item_features, user_features : path, frame or FeatureTable, optional
+        As in `Recommender.fit`; the solvers that take features are fitted to them.
+    say : callable, optional
+        As in `read_features`.
 
     Returns
     -------
@@ -610,11 +696,13 @@ def tune_settings(
     if choice.goal == 'rating':
         ratings = keep_stars(ratings)
     check_seed(seed)
+    ratings, features = _read_features(ratings, item_features, user_features, say)
     names = _CANDIDATES[goal] if solver == 'auto' else (choice.name,)
     budget = _Budget(seconds, trials)
     options = {'n_threads': n_threads, 'progress': False}
     with _progress(budget, goal, progress) as on_trial:
-        search = _Search(ratings, goal, budget, int(seed), options, on_trial)
+        search = _Search(ratings, goal, budget, int(seed), options, on_trial, features)
+        search.is_for_one = solver != 'auto'
         if checkpoint is not None:
             search.use_checkpoint(Path(checkpoint))
         try:

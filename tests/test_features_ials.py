@@ -545,3 +545,15 @@ def test_a_search_fits_to_features_at_its_end():
     model = Recommender.tune(ratings, solver='ials', trials=2, item_features=items)
     assert model.predictor.item_map.names == ('shelf: a', 'shelf: b', 'shelf: c')
     assert len(model.items) == 21 and len(model.trials) == 2
+
+
+def test_a_table_that_gives_no_columns_is_one_without_features():
+    """Each category of one row only says nothing of any other."""
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [7, 8, 7], 'rating': 1})
+    items = pd.DataFrame({'item': [7, 8, 9], 'genre': ['a', 'b', 'c']})
+    ratings = Ratings.from_frame(frame, say=None)
+    model = Recommender.fit(ratings, 'ials', item_features=items, n_factors=2)
+    plain = Recommender.fit(ratings, 'ials', n_factors=2)
+    assert model.predictor.item_map.names == ()
+    found = model.recommend(2, candidates=[8])
+    assert np.allclose(found.score, plain.recommend(2).score, atol=0.05)
