@@ -5,7 +5,6 @@
 # %% ../nbs/98_catalog.ipynb #71567370
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ __all__ = ['as_id_list', 'Catalog']
 
 # %% ../nbs/98_catalog.ipynb #b1d0f239
 from .encoding import ZEROS_COUNT, UnknownIdError, Vocabulary
+from .validation import close_matches
 
 # %% ../nbs/98_catalog.ipynb #f8a125b0
 __all__ = ['Catalog', 'as_id_list']
@@ -402,7 +402,7 @@ class Catalog:
         keys, part = list(self._rows_by_key), _title_key(text)
         found = [key for key in keys if part in key] if len(part) > 2 else []
         if not found:
-            found = difflib.get_close_matches(part, keys, n)
+            found = close_matches(part, keys, n)
         rows = {row for key in found for row in self._rows_by_key[key]}
         return sorted(rows, key=lambda row: -self.item_counts[row])[:n]
 

@@ -5,7 +5,6 @@
 # %% ../nbs/02_encoding.ipynb #48c10c57
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -33,7 +32,12 @@ from mf_movielens.kinds import (
     check_kind,
     interpret_levels,
 )
-from .validation import RatingsError, check_choice, to_float32
+from mf_movielens.validation import (
+    RatingsError,
+    check_choice,
+    close_matches,
+    to_float32,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -322,10 +326,24 @@ def parse_id(text: str) -> int | str:
 # %% ../nbs/02_encoding.ipynb #f0e35011
 def _look_up(vocabulary: Vocabulary, ids: np.ndarray) -> np.ndarray:
     """(n,) int32 row numbers, -1 for ids that are not known."""
-    rows: np.ndarray = vocabulary.index.get_indexer(pd.Index(ids)).astype('int32')
+    asked = pd.Index(_as_whole(ids) if not vocabulary.is_text else ids)
+    rows: np.ndarray = vocabulary.index.get_indexer(asked).astype('int32')
     if not vocabulary.is_text and ids.dtype.kind not in 'iu':
         rows[_equal_but_no_id(ids)] = -1
     return rows
+
+
+_WHOLE = (int, np.int32, np.int64)
+
+
+def _as_whole(ids: np.ndarray) -> np.ndarray:
+    """Whole numbers as such: among objects, pandas would look for them in a copy."""
+    if ids.dtype != object or any(type(id) not in _WHOLE for id in ids):
+        return ids
+    try:
+        return ids.astype('int64')
+    except OverflowError:
+        return ids
 
 
 def _equal_but_no_id(ids: np.ndarray) -> np.ndarray:
@@ -359,7 +377,7 @@ def _suggest_ids(vocabulary: Vocabulary, id: Any) -> list[Any]:
         if str(id) in vocabulary:
             return [str(id)]
         same = vocabulary.same_number(str(id))
-        return same or difflib.get_close_matches(str(id), vocabulary.index, n=3)
+        return same or close_matches(str(id), vocabulary.index)
     return vocabulary.same_number(id) if isinstance(id, str) else []
 
 

@@ -55,9 +55,10 @@ def fold_text(text: str) -> str:
     >>> fold_text('Amélie  (2001)')
     'amelie (2001)'
     """
-    parts = unicodedata.normalize('NFKD', text)
-    letters = ''.join(c for c in parts if not unicodedata.combining(c))
-    return ' '.join(letters.casefold().split())
+    if not text.isascii():
+        parts = unicodedata.normalize('NFKD', text)
+        text = ''.join(c for c in parts if not unicodedata.combining(c))
+    return ' '.join(text.casefold().split())
 
 
 _NOWHERE = 3

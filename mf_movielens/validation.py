@@ -5,15 +5,17 @@
 # %% ../nbs/90_validation.ipynb #e5ab691b
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 # %% auto #0
-__all__ = ['MAX_MAGNITUDE', 'check_value', 'check_choice', 'check_int', 'check_list_length', 'check_seed', 'check_fraction',
-           'check_regularization', 'check_rows', 'to_float32', 'is_numeric_and_bounded', 'RatingsError']
+__all__ = ['MAX_MAGNITUDE', 'check_value', 'check_choice', 'close_matches', 'check_int', 'check_list_length', 'check_seed',
+           'check_fraction', 'check_regularization', 'check_rows', 'to_float32', 'is_numeric_and_bounded',
+           'RatingsError']
 
 # %% ../nbs/90_validation.ipynb #dd2655d7
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     'check_rows',
     'check_seed',
     'check_value',
+    'close_matches',
     'is_numeric_and_bounded',
     'to_float32',
 ]
@@ -91,6 +94,36 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     *first, last = map(repr, known)
     words = f'{", ".join(first)} or {last}' if first else last
     check_value(known.__contains__, name, value, f'use {words}')
+
+# %% ../nbs/90_validation.ipynb #53cefaf1
+_MANY_WORDS = 5000
+_MAX_WORD_LENGTH = 100
+
+
+def close_matches(word: str, known: Sequence[str], n: int = 3) -> list[str]:
+    """Find words that resemble one.
+
+    Parameters
+    ----------
+    word : str
+    known : sequence of str
+        Among more than 5000 words, those with the same first letter are compared.
+    n : int
+        At most so many.
+
+    Returns
+    -------
+    list of str
+        The most similar first.
+
+    Examples
+    --------
+    >>> close_matches('Fagro', ['Fargo', 'Heat'])
+    ['Fargo']
+    """
+    if len(known) > _MANY_WORDS:
+        known = [other for other in known if other[:1] == word[:1]][:_MANY_WORDS]
+    return difflib.get_close_matches(word[:_MAX_WORD_LENGTH], known, n)
 
 # %% ../nbs/90_validation.ipynb #3427142c
 def check_int(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
