@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import json
 import os
@@ -210,6 +211,16 @@ def _signature(path: Path) -> _Signature | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+def _leave_to_itself() -> None:
+    """Spare Python's garbage collector the titles and ids of the models.
+
+    It would look at each of them again and again, for some ten milliseconds.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 class ModelSource:
     """A model file that is watched.
 
@@ -277,6 +288,7 @@ class ModelSource:
             say(f'{self.name}: the new file is not served, the old model stays: {e}')
             return
         shelf.replace(served)
+        _leave_to_itself()
         say(f'{self.name}: version {served.version} is served now')
 
 
@@ -354,6 +366,7 @@ class _Process:
         self.settings = settings
         self.shared = shared
         self.shelf = Shelf(source.load() for source in sources)
+        _leave_to_itself()
         self.api = make_api(self.shelf, settings.n_threads, self.life)
         self.headers = AddHeaders(guard(self.api, settings))
         log = _open_log(settings.access_log)

@@ -5,6 +5,7 @@
 # %% ../nbs/17b_similarity.ipynb #06e3f968
 from __future__ import annotations
 
+import weakref
 from functools import singledispatch
 from typing import Any
 
@@ -38,11 +39,27 @@ def _item_vectors(predictor: Predictor) -> np.ndarray:
     weights = predictor.regularization if isinstance(predictor, Factors) else None
     if weights is None or weights.alpha is None or not predictor.n_factors:
         return vectors
+    return _transformed(vectors, weights.alpha, weights.damping)
+
+
+# By the factors that they are made of, as long as these are in memory.
+_TRANSFORMED: dict[tuple[int, float, float], tuple[Any, np.ndarray]] = {}
+
+
+def _transformed(vectors: np.ndarray, alpha: float, damping: float) -> np.ndarray:
+    """(n_items, d) the rows of L^-1 Q^T; kept, because a server asks again and again."""
+    key = id(vectors), alpha, damping
+    of, known = _TRANSFORMED.get(key, (None, vectors))
+    if of is not None and of() is vectors:
+        return known
     # The damping, delta above, must not vanish, or the matrix has no inverse.
-    diagonal = max(weights.damping, 1e-9) * np.eye(predictor.n_factors)
-    gram = weights.alpha * vectors.T.astype('float64') @ vectors + diagonal
+    diagonal = max(damping, 1e-9) * np.eye(vectors.shape[1])
+    gram = alpha * vectors.T.astype('float64') @ vectors + diagonal
     root = np.linalg.inv(np.linalg.cholesky(gram))
-    return (vectors @ root.T).astype('float32')
+    found = np.asarray(vectors @ root.T, 'float32')
+    reference = weakref.ref(vectors, lambda _: _TRANSFORMED.pop(key, None))
+    _TRANSFORMED[key] = reference, found
+    return found
 
 
 def _cosines(vectors: np.ndarray, of: np.ndarray) -> np.ndarray:

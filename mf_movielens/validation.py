@@ -95,8 +95,8 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     words = f'{", ".join(first)} or {last}' if first else last
     check_value(known.__contains__, name, value, f'use {words}')
 
-# %% ../nbs/90_validation.ipynb #53cefaf1
-_MANY_WORDS = 5000
+# %% ../nbs/90_validation.ipynb #87add58d
+_TOO_MANY_WORDS = 5000
 _MAX_WORD_LENGTH = 100
 
 
@@ -121,8 +121,8 @@ def close_matches(word: str, known: Sequence[str], n: int = 3) -> list[str]:
     >>> close_matches('Fagro', ['Fargo', 'Heat'])
     ['Fargo']
     """
-    if len(known) > _MANY_WORDS:
-        known = [other for other in known if other[:1] == word[:1]][:_MANY_WORDS]
+    if len(known) > _TOO_MANY_WORDS:
+        known = [other for other in known if other[:1] == word[:1]][:_TOO_MANY_WORDS]
     return difflib.get_close_matches(word[:_MAX_WORD_LENGTH], known, n)
 
 # %% ../nbs/90_validation.ipynb #3427142c
