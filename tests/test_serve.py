@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -954,3 +958,101 @@ main()
     assert process.returncode == 1
     assert "pip install 'mf_movielens[serve]'" in process.stderr
     assert 'Traceback' not in process.stderr
+
+
+# The chapter and the examples
+
+
+def blocks_of_the_chapter(language):
+    """The examples in the text of the chapter *Serving*."""
+    text = (ROOT / 'nbs/28_serving.ipynb').read_text(encoding='utf-8')
+    cells = [c for c in json.loads(text)['cells'] if c['cell_type'] == 'markdown']
+    sources = [''.join(cell['source']) for cell in cells]
+    pattern = re.compile(rf'```{language}\n(.*?)```', re.DOTALL)
+    return [block for source in sources for block in pattern.findall(source)]
+
+
+@pytest.fixture(scope='module')
+def example(tmp_path_factory):
+    """A server whose model knows what the examples ask for."""
+    folder = tmp_path_factory.mktemp('example')
+    frame = planted(n_users=200, n_items=30, n=3000)
+    titles = {1: 'Fargo (1996)', 2: 'Star Wars (1977)'}
+    titles |= {item: f'Film {item}' for item in range(3, 31)}
+    ratings = Ratings.from_frame(frame, scale=(1, 5), titles=titles)
+    path = Recommender.fit(ratings, n_factors=4).save(folder / 'model.npz')
+    with served(path, home=folder) as (_, address):
+        yield address
+
+
+def test_the_examples_of_curl_are_answered(example):
+    if shutil.which('curl') is None:
+        pytest.skip('curl is not installed')
+    [block] = [b for b in blocks_of_the_chapter('sh') if 'curl' in b]
+    block = block.replace('http://127.0.0.1:8000', example)
+    commands = block.replace('\\\n', '').strip().splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        done = subprocess.run(
+            shlex.split(command), capture_output=True, text=True, timeout=30
+        )
+        content = json.loads(done.stdout)
+        assert len(content.get('recommendations', content.get('similar'))) == 3
+
+
+def test_the_example_of_httpx_runs(example):
+    [block] = blocks_of_the_chapter('python')
+    program = block.replace('http://127.0.0.1:8000', example)
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+
+
+def options_of_serve():
+    """The names of all options of the command."""
+    from typer.main import get_command
+
+    from mf_movielens.cli import app
+
+    parameters = get_command(app).commands['serve'].params
+    return {name for p in parameters for name in p.opts}
+
+
+def commands_of_the_examples():
+    """Every command line `mf-movielens serve …` of the chapter and of docs/serving."""
+    docker = (ROOT / 'docs/serving/Dockerfile').read_text()
+    [listed] = re.findall(r'^CMD (\[.*\])$', docker, re.MULTILINE)
+    unit = (ROOT / 'docs/serving/mf-movielens.service').read_text()
+    [start] = re.findall(r'^ExecStart=(.*)$', unit, re.MULTILINE)
+    lines = '\n'.join(blocks_of_the_chapter('sh')).splitlines()
+    typed = [line.partition('&& ')[2] or line for line in lines]
+    found = [shlex.split(line) for line in typed if 'mf-movielens serve' in line]
+    return [json.loads(listed), shlex.split(start), *found]
+
+
+def test_the_commands_of_the_examples_have_such_options():
+    known = options_of_serve()
+    commands = commands_of_the_examples()
+    assert len(commands) >= 4
+    for words in commands:
+        assert Path(words[0]).name == 'mf-movielens'
+        assert words[1] == 'serve'
+        options = {word for word in words if word.startswith('--')}
+        assert options <= known, options - known
+        assert ('0.0.0.0' in words) <= ('--no-browser' in words)
+
+
+def test_the_examples_stop_gracefully_and_not_as_root():
+    docker = (ROOT / 'docs/serving/Dockerfile').read_text()
+    lines = [line.split()[0] for line in docker.splitlines() if line[:1].isupper()]
+    order = ['FROM', 'RUN', 'RUN', 'USER', 'ENV', 'EXPOSE', 'HEALTHCHECK']
+    assert lines == [*order, 'STOPSIGNAL', 'CMD']
+    unit = configparser.ConfigParser(strict=False)
+    unit.optionxform = str
+    unit.read(ROOT / 'docs/serving/mf-movielens.service')
+    assert unit.sections() == ['Unit', 'Service', 'Install']
+    service = unit['Service']
+    assert service['DynamicUser'] == service['NoNewPrivileges'] == 'yes'
+    assert int(service['TimeoutStopSec']) > 32
