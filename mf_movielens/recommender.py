@@ -2021,7 +2021,8 @@ def _user_rows(
 
 def _have_rated_nothing(model: Recommender, user_ix: np.ndarray) -> np.ndarray:
     """(n,) whether users have no ratings; of a model with a table of users."""
-    n_ratings = np.diff(model.seen.indptr)[user_ix]
+    starts = model.seen.indptr
+    n_ratings = starts[user_ix + 1] - starts[user_ix]
     return (n_ratings == 0) & (model.user_features is not None)
 
 

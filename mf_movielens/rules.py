@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +32,7 @@ from mf_movielens.validation import (
     check_int,
     check_list_length,
     check_value,
+    close_matches,
 )
 
 # %% ../nbs/19b_rules.ipynb #e695801f
@@ -225,7 +225,7 @@ class _Query:
         for value in map(str, values):
             if value and value not in words:
                 by_key = {word.casefold(): word for word in words}
-                near = difflib.get_close_matches(value.casefold(), [*by_key], 3)
+                near = close_matches(value.casefold(), [*by_key])
                 names = ' or '.join(repr(by_key[key]) for key in near)
                 hint = f'. Did you mean {names}?' if names else ''
                 raise _QueryError(

@@ -351,6 +351,7 @@ def _on_first_signal(begin: Callable[[], None], seconds: float) -> None:
 
 
 _SECONDS_TO_END = 30
+_SECONDS_FOR_THE_LAST = 1.0
 
 
 class _Process:
@@ -419,6 +420,8 @@ class _Process:
 
         _on_first_signal(self.begin_to_stop, self.settings.stop_seconds)
         watching = asyncio.create_task(self.watch())
+        # A thread that computes hands over after a millisecond to those that answer.
+        sys.setswitchinterval(0.001)
         with threadpool_limits(1, 'blas'):
             yield
         watching.cancel()
@@ -550,6 +553,7 @@ def worker_app() -> AsgiApp:
         **told['settings'] | {'limits': RequestLimits(**told['settings']['limits'])}
     )
     sources = [ModelSource(*source) for source in told['sources']]
+    _end_gracefully()
     return _Process(sources, settings, Path(told['shared'])).app
 
 
@@ -620,9 +624,50 @@ def _uvicorn_config(app: Any, settings: ServeSettings) -> Callable[..., Any]:
     )
 
 
+def _end_gracefully() -> None:
+    """Let uvicorn answer those who have connected already, before it ends."""
+    from uvicorn import Server
+
+    end_at_once: Any = Server.shutdown
+    if getattr(end_at_once, 'is_graceful', False):
+        return
+
+    async def shutdown(server: Server, sockets: Any = None) -> None:
+        await _accept_the_last(server, sockets or [])
+        # Each of them is answered once, and then closed.
+        for _ in range(int(_SECONDS_FOR_THE_LAST / 0.02)):
+            if not server.server_state.connections:
+                break
+            await asyncio.sleep(0.02)
+        await end_at_once(server, sockets)
+
+    vars(shutdown)['is_graceful'] = True
+    setattr(Server, 'shutdown', shutdown)  # noqa: B010
+
+
+async def _accept_the_last(server: Any, listeners: Sequence[Any]) -> None:
+    """Stop listening, after accepting all who stand in the queue of the system."""
+    loop = asyncio.get_running_loop()
+    accepted = []
+    for listener in listeners:
+        with suppress(OSError):
+            while True:
+                accepted.append(listener.accept()[0])
+    for waiting in server.servers:
+        waiting.close()
+    how = {'config': server.config, 'server_state': server.server_state}
+    protocol = partial(
+        server.config.http_protocol_class, app_state=server.lifespan.state, **how
+    )
+    for connection in accepted:
+        connection.setblocking(False)
+        await loop.connect_accepted_socket(protocol, connection)
+
+
 def _run_alone(config: Any, listener: Any) -> None:
     from uvicorn import Server
 
+    _end_gracefully()
     with suppress(KeyboardInterrupt):
         Server(config).run([listener])
 

@@ -47,7 +47,7 @@ _TRANSFORMED: dict[tuple[int, float, float], tuple[Any, np.ndarray]] = {}
 
 
 def _transformed(vectors: np.ndarray, alpha: float, damping: float) -> np.ndarray:
-    """(n_items, d) the rows of L^-1 Q^T; kept, because a server asks again and again."""
+    """(n_items, d) transformed rows; kept, because a server asks again and again."""
     key = id(vectors), alpha, damping
     of, known = _TRANSFORMED.get(key, (None, vectors))
     if of is not None and of() is vectors:
