@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,7 +41,7 @@ def make_circle():
 def test_the_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_circle()
-    (text,) = blocks('sh')
+    text, serving = blocks('sh')
     commands = [line for line in text.splitlines() if not line.startswith('pip ')]
     assert len(commands) == 3 and len(text.splitlines()) == 4
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
@@ -55,6 +57,29 @@ def test_the_commands(tmp_path, monkeypatch):
         rows = p.stdout.splitlines()[-10:]
     # Ten books for a new user.
     assert [row.split()[0] for row in rows] == [str(n) for n in range(1, 11)]
+    install, serve = serving.splitlines()
+    assert install == "pip install '.[serve]'"
+    ask_server(serve, os.environ | {'PATH': path})
+
+
+def ask_server(command, env):
+    "Start a server, which tells its address, and ask it for recommendations."
+    pytest.importorskip('fastapi', reason="pip install -e '.[serve]'")
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        env.pop(name, None)
+    process = subprocess.Popen(
+        command.split(), stdout=subprocess.PIPE, text=True, env=env
+    )
+    try:
+        address = re.search(r'http://\S+', process.stdout.readline())[0]
+        with urlopen(f'{address}api/recommend?user=anna&k=3', timeout=30) as answer:
+            found = json.load(answer)
+        with urlopen(address, timeout=30) as page:
+            assert b'<html' in page.read()
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert [row['rank'] for row in found['recommendations']] == [1, 2, 3]
 
 
 def test_the_python(tmp_path, monkeypatch):
