@@ -852,6 +852,20 @@ def test_workers_share_memory_and_count_together(tmp_path):
     assert not own.exists()
 
 
+def test_no_part_of_an_answer_is_held_back():
+    """Head and body are sent one after the other; the second must not wait."""
+    from mf_movielens import serve
+
+    config = serve._uvicorn_config('app', ServeSettings())
+    _, listener = serve._listen(config, free_port())
+    with listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_log_of_requests_and_a_token_from_the_environment(tmp_path):
     path = fit('ials').save(tmp_path / 'films.npz')
     log = tmp_path / 'access.log'
