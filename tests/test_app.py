@@ -440,6 +440,7 @@ def test_a_condition_that_makes_no_sense_is_told_where_it_stands(
     error = page.locator('#condition-error')
     expect(error).to_contain_text('equal is ==')
     expect(condition).to_have_attribute('aria-invalid', 'true')
+    expect(page.locator('.message:visible')).to_contain_text('Correct the condition')
     condition.fill("not genre == 'War' and `seen on` > '1991-01-01'")
     condition.press('Enter')
     expect(error).to_be_hidden()

@@ -172,10 +172,22 @@ class App {
     const error = errors.find((found) => found?.status);
     const isCondition = error?.status === 422 && /condition/i.test(error.message);
     this.settings.showError(isCondition ? error.message : '');
+    if (isCondition) this.shortenErrors(error, errors);
     const [{ rows }] = this.results;
     if (error) announce(error.message);
     else if (rows.length) {
       announce(`${count(rows.length, 'recommendation')}, first ${titleOf(rows[0])}.`);
+    }
+  }
+
+  // What is wrong with a condition for all models stands at the condition only
+  shortenErrors(error, errors) {
+    if (errors.some((other) => other?.message !== error.message)) return;
+    this.settings.details.open = true;
+    for (const results of this.results) {
+      results.say(
+        make('p', { textContent: 'Correct the condition to see recommendations.' }),
+      );
     }
   }
 

@@ -8,6 +8,12 @@ const REACH = 28; // of a click or touch, in pixels
 const N_COLOURS = 9; // the last one is that of all other groups
 const MAX_LABELS = 12;
 
+const overlap = (a, b) =>
+  a.x < b.x + b.width &&
+  b.x < a.x + a.width &&
+  a.y < b.y + b.height &&
+  b.y < a.y + a.height;
+
 export class ItemMap {
   // items: [{key, title, x, y, group}]; groups: names, most important first
   constructor({ label, items, groups, action, onAction }) {
@@ -143,8 +149,19 @@ export class ItemMap {
   label() {
     for (const label of this.labels) label.remove();
     if (!this.width) return;
-    const rated = this.items.filter((item) => this.rated.has(item.key));
-    this.labels = rated.slice(0, MAX_LABELS).map((item) => this.addLabel(item));
+    this.labels = [];
+    const boxes = [];
+    for (const item of this.items) {
+      if (this.labels.length === MAX_LABELS) return;
+      if (!this.rated.has(item.key)) continue;
+      const label = this.addLabel(item);
+      const box = label.getBBox();
+      if (boxes.some((other) => overlap(box, other))) label.remove();
+      else {
+        this.labels.push(label);
+        boxes.push(box);
+      }
+    }
   }
 
   addLabel(item) {
