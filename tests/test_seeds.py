@@ -106,6 +106,11 @@ def judged_users(seed):
     return [rows.ndcg.fillna(0)]
 
 
+def judged_both(seed):
+    total, rows = OF_OTHERS.evaluate_both(NEW_USERS, folded_in=0.5, seed=seed)
+    return [total.ndcg, rows.ndcg.fillna(0)]
+
+
 def held_out_ndcg(tune, seed):
     return tune(RATINGS, solver='ials', trials=1, seed=seed).trials.ndcg
 
@@ -144,6 +149,7 @@ SEEDED = {
     'splits.user_split': lambda s: rows_of(*user_split(RATINGS, 0.4, seed=s)),
     'evaluation.fold_in_part': folded_in_part,
     'recommender.Recommender.evaluate': judged,
+    'recommender.Recommender.evaluate_both': judged_both,
     'recommender.Recommender.evaluate_users': judged_users,
     'data.synthetic': lambda s: [synthetic(seed=s).ratings.rating.to_numpy()],
     'metrics.error_interval': lambda s: [error_interval(*ERRORS[:2], seed=s)[1:]],
