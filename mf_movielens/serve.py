@@ -511,8 +511,17 @@ def _quiet() -> Iterator[None]:
         logger.disabled = before
 
 
+def _reached_here(host: str) -> str:
+    """The address by which this machine reaches a server that listens on all."""
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            return '127.0.0.1' if address.version == 4 else '::1'
+    return host
+
+
 def _address(host: str, port: int) -> str:
-    shown = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host)
+    shown = _reached_here(host)
     name = f'[{shown}]' if ':' in shown else shown
     return f'http://{name}:{port}/'
 
@@ -536,8 +545,7 @@ async def _accepts(host: str, port: int) -> bool:
 def _announce_when_ready(host: str, port: int, names: str, opens: bool) -> None:
     """Print the address when the server answers, and open a browser."""
     address = _address(host, port)
-    reached = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host)
-    while not asyncio.run(_accepts(reached, port)):
+    while not asyncio.run(_accepts(_reached_here(host), port)):
         time.sleep(0.1)
     print(f'{names} at {address} (Ctrl+C stops)', flush=True)
     if opens and _has_screen():
