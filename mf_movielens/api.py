@@ -9,12 +9,12 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version as package_version
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -606,6 +606,7 @@ class ModelsAnswer(_Open):
 class _Health(_Open):
     name: str
     version: str
+    problem: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -651,6 +652,7 @@ class Shelf:
     def __init__(self, models: Iterable[ServedModel]) -> None:
         self._models = {served.name: served for served in models}
         self.is_stopping = False
+        self.problems: dict[str, str] = {}
         if not self._models:
             raise ValueError('there is no model to serve; give one at least')
 
@@ -681,12 +683,15 @@ class Shelf:
             return next(iter(models.values()))
         if name not in models:
             known = ', '.join(models)
-            raise UnknownModelError(f'there is no model {name!r}; there are {known}')
+            raise UnknownModelError(
+                f'there is no model {name!r}; what is served: {known}'
+            )
         return models[name]
 
     def replace(self, served: ServedModel) -> None:
         """Put a model in the place of the one with its name."""
         self._models = self._models | {served.name: served}
+        self.problems.pop(served.name, None)
 
 # %% ../nbs/28b_api.ipynb #e393ff91
 def _item_row(model: Recommender, item: int | str, unknown: Any = 'raise') -> int:
@@ -835,7 +840,10 @@ def _answer(request: Request, served: ServedModel, **content: Any) -> Response:
 async def _get_health(request: Request) -> Response:
     """Tell whether the server can answer."""
     shelf = request.app.state.shelf
-    models = [{'name': m.name, 'version': m.version} for m in shelf.models]
+    models = [
+        {'name': m.name, 'version': m.version, 'problem': shelf.problems.get(m.name)}
+        for m in shelf.models
+    ]
     status = 'stopping' if shelf.is_stopping else 'ok'
     content = {'status': status, 'models': models}
     return Response(
@@ -990,7 +998,10 @@ def _get_similar_users(
 def _post_fold_in(request: Request, served: _Served, body: FoldInBody) -> Response:
     """Recommend items to new users, by what they have rated."""
     if (body.ratings is None) == (body.people is None):
-        raise ValueError('give the ratings of one person, or people; not both')
+        raise ValueError(
+            'give the ratings of one person, {"ratings": {"7": 5}}; or those of '
+            'several, {"people": [{"id": "ann", "ratings": {"7": 5}}]}'
+        )
     to_one = body.people is None
     frame = (
         _fold_in_one(served.model, body) if to_one else _fold_in_all(served.model, body)
@@ -1194,11 +1205,35 @@ def _not_modified(_: Request, error: Exception) -> Response:
     return Response(status_code=304, headers=headers)
 
 
-def _wrong_fields(_: Request, error: Exception) -> Response:
+def _known_fields(request: Request) -> str:
+    """Names of the fields that a body may have."""
+    endpoint = getattr(request.scope.get('route'), 'endpoint', None)
+    body = get_type_hints(endpoint).get('body') if endpoint else None
+    return ', '.join(field.name for field in fields(body)) if body else ''
+
+
+def _advice(request: Request, error: Mapping[str, Any]) -> str:
+    """What is wrong with a field, and what to do."""
+    is_body = tuple(error['loc']) == ('body',)
+    sent = request.headers.get('content-type', '').partition(';')[0].strip()
+    if is_body and 'json' not in sent.lower():
+        return 'send it as JSON, with the header Content-Type: application/json'
+    if error['type'] in ('dataclass_type', 'dict_type'):
+        example = f', with {_known_fields(request)}' if is_body else ''
+        return f'this must be an object of JSON, {{…}}{example}'
+    if error['type'] == 'unexpected_keyword_argument':
+        known = _known_fields(request) if len(error['loc']) == 2 else ''
+        return 'there is no such field' + (f'; there are {known}' if known else '')
+    if error['type'] == 'json_invalid':
+        return 'from this character on, it is no JSON'
+    return _shorten(error['msg'])
+
+
+def _wrong_fields(request: Request, error: Exception) -> Response:
     """Say which fields are wrong, without what they hold."""
     found: list[dict[str, Any]] = getattr(error, 'errors', list)()
     errors = [
-        {'where': _field_name(e['loc']), 'message': _shorten(e['msg'])}
+        {'where': _field_name(e['loc']), 'message': _advice(request, e)}
         for e in found[:20]
     ]
     is_no_json = any(e['type'] == 'json_invalid' for e in found)
@@ -1333,7 +1368,7 @@ def _add_paths(api: FastAPI) -> None:
             responses={status: described[status] for status in (401, 421, 503)},
             tags=[tag],
         )
-    api.add_api_route('/', _page, include_in_schema=False)
+    api.add_api_route('/', _page, methods=['GET', 'HEAD'], include_in_schema=False)
     if STATIC.is_dir():
         api.mount('/static', _static_files(), 'static')
 

@@ -1360,7 +1360,7 @@ def _check_model_exists(path: Path) -> None:
     if not path.exists():
         raise UsageError(
             f'there is no model at {path}; make one with: mf-movielens train, or name '
-            'one with --model'
+            'the file of another'
         )
 
 

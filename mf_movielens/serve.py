@@ -286,6 +286,10 @@ class ModelSource:
             served = self.load()
         except Exception as e:
             say(f'{self.name}: the new file is not served, the old model stays: {e}')
+            shelf.problems[self.name] = (
+                'the newest file cannot be read, so the model before it is served; '
+                'the log tells why'
+            )
             return
         shelf.replace(served)
         _leave_to_itself()

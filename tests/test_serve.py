@@ -505,6 +505,28 @@ def test_hostile_paths(client, path):
     assert_refused(client.get(path))
 
 
+def test_wrong_bodies_are_told_what_is_right(client):
+    """In words of JSON and of the API, not of Python."""
+
+    def detail(path='fold-in', **asked):
+        return client.ask('POST', f'/api/{path}', **asked).json()['detail']
+
+    text = {'content-type': 'text/plain'}
+    found = detail(content='{"ratings": {"i1": 5}}', headers=text)
+    assert 'Content-Type: application/json' in found
+    assert 'the ratings of one person, {"ratings"' in detail(json={})
+    found = detail(json={'top': 3, 'ratings': {'i1': 5}})
+    assert 'top: there is no such field; there are k, exclude_seen' in found
+    assert 'an object of JSON' in detail(json=[1])
+    found = detail('predict', json={'pairs': [['u1', 'i1']]})
+    assert 'pairs.0: this must be an object of JSON' in found
+    is_json = {'content-type': 'application/json'}
+    found = detail(content='{bad', headers=is_json)
+    assert 'body.1: from this character on, it is no JSON' in found
+    assert not {'instance', 'keyword'} & {*found.split()}
+    assert client.ask('HEAD', '/').status_code == client.get('/').status_code == 200
+
+
 def test_wrong_methods(client):
     for method in ('PUT', 'DELETE', 'PATCH', 'TRACE', 'BREW'):
         assert_refused(client.ask(method, '/api/items'))
@@ -790,6 +812,8 @@ def test_no_request_is_lost_by_a_reload_or_at_the_end(tmp_path, n_workers):
         os.replace(tmp_path / 'broken', path)
         wait_until(lambda: len(load.answers) > n + 200)
         time.sleep(1.5)
+        health = httpx.get(f'{address}/health').json()
+        assert 'the model before it is served' in health['models'][0]['problem']
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         wait_until(lambda: not any(thread.is_alive() for thread in load.threads))
