@@ -1212,7 +1212,7 @@ def _known_fields(request: Request) -> str:
     return ', '.join(field.name for field in fields(body)) if body else ''
 
 
-def _advice(request: Request, error: Mapping[str, Any]) -> str:
+def _what_to_send(request: Request, error: Mapping[str, Any]) -> str:
     """What is wrong with a field, and what to do."""
     is_body = tuple(error['loc']) == ('body',)
     sent = request.headers.get('content-type', '').partition(';')[0].strip()
@@ -1233,7 +1233,7 @@ def _wrong_fields(request: Request, error: Exception) -> Response:
     """Say which fields are wrong, without what they hold."""
     found: list[dict[str, Any]] = getattr(error, 'errors', list)()
     errors = [
-        {'where': _field_name(e['loc']), 'message': _advice(request, e)}
+        {'where': _field_name(e['loc']), 'message': _what_to_send(request, e)}
         for e in found[:20]
     ]
     is_no_json = any(e['type'] == 'json_invalid' for e in found)
