@@ -373,28 +373,24 @@ class PointPredictor:
         """Accept all ratings on the scale."""
 
 # %% ../nbs/05_factors.ipynb #fe909788
-def popularity_bias(ratings: Ratings) -> np.ndarray:
+def popularity_bias(n_ratings: np.ndarray) -> np.ndarray:
     """Biases of items that break ties by popularity, and change no other order.
 
     Parameters
     ----------
-    ratings : Ratings
-        What a model was fitted to.
+    n_ratings : ndarray of int
+        (n_items,) how many ratings each item has.
 
     Returns
     -------
     ndarray of float32
-        (n_items,) numbers of ratings, in units in which the largest is a millionth.
+        (n_items,) the same numbers in units in which the largest is a millionth.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from mf_movielens import Ratings
-    >>> frame = pd.DataFrame({'user': [1, 2, 2], 'item': [3, 3, 4]})
-    >>> popularity_bias(Ratings.from_frame(frame.assign(rating=5))) * 1e6
+    >>> popularity_bias(np.array([2, 1])) * 1e6
     array([1. , 0.5], dtype=float32)
     """
-    n_ratings = np.bincount(ratings.item_ix, minlength=len(ratings.items))
     return (1e-6 * n_ratings / n_ratings.max()).astype('float32')
 
 
@@ -495,7 +491,9 @@ class Factors(PointPredictor):
         return cls(
             mu=0.0,
             user_bias=np.zeros(len(user_factors), 'float32'),
-            item_bias=popularity_bias(ratings),
+            item_bias=popularity_bias(
+                np.bincount(ratings.item_ix, minlength=len(ratings.items))
+            ),
             user_factors=user_factors,
             item_factors=item_factors,
             scale=ratings.scale,

@@ -198,6 +198,31 @@ def _rounded(x: float) -> float:
     return float(f'{x:.4g}')
 
 
+# Singular values of a table with random likes, over the threshold, at least.
+_LEAST_RATIO = 1.6
+# With fewer ratings of a row, on average, hardly more than popularity can be found.
+_FEW_PER_ROW = 5
+# A damping is lowered to this share of it at most.
+_LEAST_DAMPING = 0.1
+
+
+def _damping_of_small_tables(
+    ratings: Ratings, n_users: int, n_items: int, reg: float
+) -> float:
+    """The damping at which factors are worth their regularization; see the text."""
+    of_user, of_item = len(ratings) / n_users, len(ratings) / n_items
+    if of_user * of_item < _FEW_PER_ROW**2:
+        return math.inf
+    target = to_preference(ratings.rating, ratings.scale, ratings.kind)
+    root_mean_square = math.sqrt(float(np.square(target).mean(dtype='float64')))
+    edge = (math.sqrt(of_user) + math.sqrt(of_item)) * root_mean_square
+    # (reg * of_user + damping) * (reg * of_item + damping) is the square of this.
+    threshold = edge / _LEAST_RATIO
+    half_sum = reg * (of_user + of_item) / 2
+    rest = reg**2 * of_user * of_item - threshold**2
+    return math.sqrt(max(0, half_sum**2 - rest)) - half_sum
+
+
 def ials_settings(
     ratings: Ratings, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -234,11 +259,16 @@ def ials_settings(
     density = len(ratings) / n_pairs
     alpha = given.get('alpha', _rounded(min(0.4, 2 * math.sqrt(density))))
     check_regularization('alpha', alpha)
+    reg = _rounded(min(0.2, 1.25 * math.sqrt(n_pairs) / len(ratings)))
+    damping = min(10 * alpha, 1e6)
+    of_small = _damping_of_small_tables(ratings, n_users, n_items, reg)
+    if of_small < damping:
+        damping = _rounded(max(of_small, _LEAST_DAMPING * damping))
     found = {
         'n_factors': _n_factors_by_size(len(ratings), n_users, n_items),
-        'reg': _rounded(min(0.2, 1.25 * math.sqrt(n_pairs) / len(ratings))),
+        'reg': reg,
         'alpha': alpha,
-        'damping': min(10 * alpha, 1e6),
+        'damping': damping,
     }
     if ratings.kind == 'counts':
         found['count_growth'] = _COUNT_GROWTH

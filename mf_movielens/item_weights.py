@@ -286,7 +286,9 @@ class ItemWeights(PointPredictor):
         -------
         ItemWeights
         """
-        return cls(weights, targets, popularity_bias(ratings), ratings.scale, kind)
+        n_ratings = np.bincount(ratings.item_ix, minlength=len(ratings.items))
+        bias = popularity_bias(n_ratings)
+        return cls(weights, targets, bias, ratings.scale, kind)
 
     @property
     def goal(self) -> Goal:

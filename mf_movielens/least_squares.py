@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 # %% auto #0
 __all__ = ['N_STEPS', 'N_FINAL_STEPS', 'Regularization', 'PrincipalAxes', 'refit_rows', 'decay_weights', 'WorkerThreads',
-           'worker_threads', 'HalfSteps', 'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key', 'FitLog',
-           'progress_bar', 'alternate']
+           'one_thread', 'worker_threads', 'HalfSteps', 'has_ratings', 'half_steps', 'check_fit_settings', 'fit_key',
+           'FitLog', 'progress_bar', 'alternate']
 
 # %% ../nbs/93_least_squares.ipynb #ca406fc9
 from .compiled import compiled
@@ -40,6 +40,7 @@ from mf_movielens.validation import (
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+    from threadpoolctl import ThreadpoolController
 
     from mf_movielens.encoding import Ratings
 
@@ -58,6 +59,7 @@ __all__ = [
     'fit_key',
     'half_steps',
     'has_ratings',
+    'one_thread',
     'progress_bar',
     'refit_rows',
     'worker_threads',
@@ -740,6 +742,30 @@ class WorkerThreads:
             for other in others:
                 other.result()
         return [results[number] for number in range(len(parts))]
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The matrix libraries that are loaded; to look for them takes a while."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let numpy's matrix products use one thread, for work that is soon done.
+
+    On a busy machine the threads of a matrix library wait for each other, and take
+    many times longer for small products than one does alone.
+
+    Examples
+    --------
+    >>> with one_thread():
+    ...     gram = np.ones((3, 2)).T @ np.ones((3, 2))
+    """
+    with _libraries().limit(limits=1, user_api='blas'):
+        yield
 
 
 @contextmanager

@@ -16,11 +16,12 @@ import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 # %% auto #0
-__all__ = ['read_new_ratings', 'MergedRatings', 'merge_ratings', 'update_predictor', 'Updated', 'update_parts', 'describe_update',
-           'add_user_to_parts', 'add_users_to_parts']
+__all__ = ['read_new_ratings', 'check_same_numbers', 'MergedRatings', 'merge_ratings', 'update_predictor', 'Updated',
+           'update_parts', 'describe_update', 'add_user_to_parts', 'add_users_to_parts']
 
 # %% ../nbs/18b_update.ipynb #769aea1f
 from .blend import Blend
+from .compiled import compiled
 from .ease import fit_ease
 from mf_movielens.encoding import (
     DUPLICATES,
@@ -48,7 +49,7 @@ from .feature_maps import FeatureMap
 from .features import FeatureTable
 from .item_knn import fit_item_knn
 from .item_weights import ItemWeights
-from .kinds import Kind
+from .kinds import Kind, Levels, detect_kind
 from mf_movielens.least_squares import (
     N_FINAL_STEPS,
     N_STEPS,
@@ -56,6 +57,7 @@ from mf_movielens.least_squares import (
     Regularization,
     WorkerThreads,
     has_ratings,
+    one_thread,
     refit_rows,
     worker_threads,
 )
@@ -70,24 +72,13 @@ __all__ = [
     'Updated',
     'add_user_to_parts',
     'add_users_to_parts',
+    'check_same_numbers',
     'describe_update',
     'merge_ratings',
     'read_new_ratings',
     'update_parts',
     'update_predictor',
 ]
-
-# %% ../nbs/18b_update.ipynb #637b8845
-def _ratings_of(
-    seen: csr_array, users: Vocabulary, items: Vocabulary, kind: Kind, parts: ModelParts
-) -> Ratings:
-    """The ratings of a sparse table; those of counts may lie outside the scale."""
-    scale = parts.predictor.scale
-    if kind == 'counts':
-        ends = seen.data.min(initial=scale[0]), seen.data.max(initial=scale[1])
-        scale = float(ends[0]), float(ends[1])
-    user_ix = np.repeat(np.arange(len(users), dtype='int32'), np.diff(seen.indptr))
-    return Ratings(user_ix, seen.indices, seen.data, users, items, scale, kind=kind)
 
 # %% ../nbs/18b_update.ipynb #c5e7c953
 # From so many ratings on, all of which are 1, they may be likes.
@@ -224,6 +215,108 @@ def _load_stars(
             e.argument,
         ) from e
 
+# %% ../nbs/18b_update.ipynb #e7b529fd
+# Fewer numbers, or those of fewer users, may be of any shape.
+_ENOUGH_TO_COMPARE = 20
+_ENOUGH_USERS = 3
+# Largest distance of two distribution functions that are of one kind.
+_LARGEST_DISTANCE = 0.3
+# Counts lie in the lower part of a scale; stars are not larger.
+_LOWER_PART = 0.3
+_LARGEST_STAR = 10
+
+
+def _looks_like(levels: Levels) -> Kind | None:
+    """What kind of number these are; None if two readings are plausible."""
+    try:
+        return detect_kind(levels)[0]
+    except RatingsError:
+        return None
+
+
+def _distance(new: Ratings, held: np.ndarray) -> float:
+    """Largest distance of the distribution functions; each new user weighs the same."""
+    order = np.argsort(new.rating)
+    user_ix, rating = new.user_ix[order], new.rating[order]
+    shares = np.cumsum(1 / np.bincount(new.user_ix)[user_ix])
+    levels = Levels.of(held)
+    values = np.union1d(rating, levels.values)
+
+    def reached(numbers: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(numbers, values, 'right')
+        return np.append(0, sums / sums[-1])[places]
+
+    of_held = reached(levels.values, np.cumsum(levels.counts))
+    return float(np.abs(reached(rating, shares) - of_held).max())
+
+
+def check_same_numbers(new: Ratings, held: np.ndarray) -> None:
+    """Ask if new numbers look like another kind than those that a model holds.
+
+    Parameters
+    ----------
+    new : Ratings
+        Of the kind of the model, as far as anybody said.
+    held : ndarray
+        The ratings that the model was fitted to.
+
+    Raises
+    ------
+    RatingsError
+        If they look like another kind. Its ``argument`` is 'kind'.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({'user': [1, 2], 'item': [3, 3], 'rating': [2.5, 0.5]})
+    >>> hours = Ratings.from_frame(frame, kind='counts')
+    >>> check_same_numbers(hours, np.ones(100))
+    Traceback (most recent call last):
+    mf_movielens.validation.RatingsError: the model holds whole counts, and 2 of 2 ...
+    """
+    if new.kind == 'counts':
+        _check_whole(new, held)
+    if len(new) < _ENOUGH_TO_COMPARE or len(np.unique(new.user_ix)) < _ENOUGH_USERS:
+        return
+    low, high = new.scale
+    if new.kind == 'stars':
+        is_low = new.rating <= low + _LOWER_PART * (high - low)
+        # Most stars are higher; that is soon seen.
+        if is_low.mean() < 0.5 or _looks_like(Levels.of(new.rating)) in (
+            'stars',
+            'likes',
+        ):
+            return
+        other = 'counts, of which most are small'
+    elif new.kind == 'counts' and new.rating.max() <= _LARGEST_STAR:
+        if _looks_like(Levels.of(new.rating)) != 'stars':
+            return
+        other = 'stars, of which most are not the smallest'
+    else:
+        return
+    if _distance(new, held) > _LARGEST_DISTANCE:
+        raise RatingsError(
+            f'the model was fitted to {new.kind}, half of them up to '
+            f'{np.median(held):g}, and the new numbers look like {other}: half of them '
+            f'are up to {np.median(new.rating):g}, the largest {new.rating.max():g}. '
+            f'If they are {new.kind} all the same, say kind={new.kind!r}; if not, a '
+            'model of its own fits them',
+            argument='kind',
+        )
+
+
+def _check_whole(new: Ratings, held: np.ndarray) -> None:
+    """Ask about fractions for a model of whole counts."""
+    is_fraction = new.rating % 1 != 0
+    # One may be a slip, and does little.
+    if is_fraction.sum() < 2 or len(held) < _ENOUGH_TO_COMPARE or (held % 1).any():
+        return
+    raise RatingsError(
+        f'the model holds whole counts, and {is_fraction.sum():,} of {len(new):,} new '
+        f'numbers are fractions, such as {new.rating[is_fraction][0]:g}. If they count '
+        "the same, say kind='counts'; if they are of another unit, convert them first",
+        argument='kind',
+    )
+
 # %% ../nbs/18b_update.ipynb #5d817e6c
 class _Places(NamedTuple):
     """Where the ids of new ratings stand in the vocabulary of a model."""
@@ -246,9 +339,13 @@ def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
     rows = rows_of_ids(known, other, 'ignore')
     is_new = (rows < 0) & used
     rows[~used] = -1
-    ids = [_as_known(known, id) for id in other.index[is_new].tolist()]
+    ids = other.index[is_new]
+    if not len(ids):
+        return _Places(known, rows, 0)
+    if known.is_text != other.is_text:
+        ids = pd.Index([_as_known(known, id) for id in ids.tolist()])
     is_digits_for_text = known.is_text and not other.is_text
-    if ids and is_digits_for_text and not any(map(_looks_whole, known.index)):
+    if is_digits_for_text and not any(map(_looks_whole, known.index)):
         raise RatingsError(
             f'{known.name} ids of the new ratings are whole numbers, such as '
             f'{ids[0]}, and those of the model are text, such as {known.index[0]!r}. '
@@ -256,11 +353,7 @@ def _extend(known: Vocabulary, other: Vocabulary, used: np.ndarray) -> _Places:
             argument=known.name,
         )
     rows[is_new] = len(known) + np.arange(len(ids))
-    if not ids:
-        return _Places(known, rows, 0)
-    return _Places(
-        Vocabulary(known.index.append(pd.Index(ids)), known.name), rows, len(ids)
-    )
+    return _Places(Vocabulary(known.index.append(ids), known.name), rows, len(ids))
 
 
 def _looks_whole(id: str) -> bool:
@@ -284,25 +377,43 @@ def _as_known(known: Vocabulary, id: Any) -> Any:
     return number
 
 # %% ../nbs/18b_update.ipynb #2e3aa611
+class _RatedPairs(NamedTuple):
+    """Ratings of pairs, user by user."""
+
+    user_ix: np.ndarray
+    item_ix: np.ndarray
+    rating: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> _RatedPairs:
+        """Some of them, by numbers or by a mask."""
+        return _RatedPairs(*(column[chosen] for column in self))
+
+
 class MergedRatings(NamedTuple):
     """The ratings that a model holds and new ones, in the rows of its tables."""
 
-    ratings: Ratings
-    """All of them, user by user."""
     seen: csr_array
-    """(n_users, n_items) the same as a sparse table."""
+    """(n_users, n_items) all of them."""
+    seen_before: csr_array
+    """Those that the model held, of the users and items that it knew."""
+    users: Vocabulary
+    items: Vocabulary
+    titles: np.ndarray | None
+    kind: Kind
+    scale: tuple[float, float]
+    """Of stars; of counts the smallest and the largest."""
     user_ix: np.ndarray
     """Rows of the users who have a new rating or another one, in ascending order."""
     item_ix: np.ndarray
     """Rows of the items that have one."""
-    had_ratings: np.ndarray
-    """(n,) of the rows in `item_ix`, whether somebody had rated the item before."""
+    added: _RatedPairs
+    """Those of pairs that were not rated before."""
+    n_raters: np.ndarray
+    """(n_items,) how many ratings each item has."""
     n_new_users: int
     """How many users were not known before."""
     n_new_items: int
     """How many items were not known before."""
-    n_added: int
-    """Pairs that were not rated before."""
     n_changed: int
     """Pairs that were, and have another rating now."""
     n_repeated: int
@@ -311,6 +422,32 @@ class MergedRatings(NamedTuple):
     """What is known of the users, if the model has a table; blank for new ones."""
     item_features: FeatureTable | None = None
     """What is known of the items."""
+
+    @property
+    def ratings(self) -> Ratings:
+        """All of them, user by user."""
+        n_of_users = np.diff(self.seen.indptr)
+        return Ratings(
+            np.repeat(np.arange(len(self.users), dtype='int32'), n_of_users),
+            self.seen.indices,
+            self.seen.data,
+            self.users,
+            self.items,
+            self.scale,
+            titles=self.titles,
+            kind=self.kind,
+        )
+
+    @property
+    def n_added(self) -> int:
+        """Pairs that were not rated before."""
+        return len(self.added.rating)
+
+    @property
+    def is_new_item(self) -> np.ndarray:
+        """(n_items,) whether nobody had rated the item before, and somebody has now."""
+        added = np.bincount(self.added.item_ix, minlength=len(self.n_raters))
+        return (added > 0) & (added == self.n_raters)
 
 
 def _merge_rule(kind: Kind, duplicates: Duplicates) -> Duplicates:
@@ -343,50 +480,78 @@ def _merge_values(old: np.ndarray, new: np.ndarray, rule: Duplicates) -> np.ndar
     return merged[rule]
 
 
-def _positions(seen: csr_array, user_ix: np.ndarray, item_ix: np.ndarray) -> np.ndarray:
+@compiled
+def _find_places(
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    user_ix: np.ndarray,
+    item_ix: np.ndarray,
+    place_of: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Write where pairs, user by user, stand in a table; `place_of` holds only -1."""
+    end = 0
+    while end < len(user_ix):
+        user, start = user_ix[end], end
+        while end < len(user_ix) and user_ix[end] == user:
+            end += 1
+        if user + 1 >= len(indptr):
+            continue
+        for place in range(indptr[user], indptr[user + 1]):
+            place_of[indices[place]] = place
+        for j in range(start, end):
+            found[j] = place_of[item_ix[j]]
+        for place in range(indptr[user], indptr[user + 1]):
+            place_of[indices[place]] = -1
+
+
+@compiled
+def _join_rows(
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    old_indptr: np.ndarray,
+    old_indices: np.ndarray,
+    old_data: np.ndarray,
+    item_ix: np.ndarray,
+    rating: np.ndarray,
+) -> None:
+    """Fill a table with the entries of each row of another, and new ones after them."""
+    new = 0
+    for row in range(len(indptr) - 1):
+        place = indptr[row]
+        if row + 1 < len(old_indptr):
+            for old in range(old_indptr[row], old_indptr[row + 1]):
+                indices[place] = old_indices[old]
+                data[place] = old_data[old]
+                place += 1
+        while place < indptr[row + 1]:
+            indices[place] = item_ix[new]
+            data[place] = rating[new]
+            place += 1
+            new += 1
+
+
+def _positions(seen: csr_array, new: _RatedPairs, n_items: int) -> np.ndarray:
     """(n,) where each pair stands among the entries of a table, -1 if it does not."""
-    rows = _distinct(user_ix[user_ix < seen.shape[0]], seen.shape[0])
-    part = seen[rows]
-    lengths = np.diff(part.indptr)
-    entries = np.arange(part.nnz) + np.repeat(
-        seen.indptr[rows] - part.indptr[:-1], lengths
-    )
-    width = np.int64(2**32)
-    keys = np.repeat(rows, lengths).astype('int64') * width + part.indices
-    order = np.argsort(keys)
-    keys = keys[order]
-    wanted = user_ix.astype('int64') * width + item_ix
-    places = np.searchsorted(keys, wanted)
-    found = np.full(len(wanted), -1, 'int64')
-    is_found = places < len(keys)
-    is_found[is_found] = keys[places[is_found]] == wanted[is_found]
-    found[is_found] = entries[order[places[is_found]]]
+    found = np.full(len(new.user_ix), -1, 'int64')
+    place_of = np.full(n_items, -1, 'int64')
+    indptr = seen.indptr.astype('int64', copy=False)
+    _find_places(indptr, seen.indices, new.user_ix, new.item_ix, place_of, found)
     return found
 
 
 def _append_entries(
-    seen: csr_array,
-    user_ix: np.ndarray,
-    item_ix: np.ndarray,
-    rating: np.ndarray,
-    shape: tuple[int, int],
+    seen: csr_array, added: _RatedPairs, shape: tuple[int, int]
 ) -> csr_array:
     """The table with more entries, each at the end of its row."""
-    lengths = np.zeros(shape[0], 'int64')
-    lengths[: seen.shape[0]] = np.diff(seen.indptr)
-    added = np.bincount(user_ix, minlength=shape[0])
-    indptr = np.append(0, np.cumsum(lengths + added))
-    indices = np.empty(indptr[-1], 'int32')
-    data = np.empty(indptr[-1], 'float32')
-    # Entries of a row stay together, and move by what was added before.
-    shift = indptr[: seen.shape[0]] - seen.indptr[:-1]
-    old = np.arange(seen.nnz) + np.repeat(shift, lengths[: seen.shape[0]])
-    indices[old], data[old] = seen.indices, seen.data
-    order = order_by_row(user_ix)
-    rows = user_ix[order]
-    first = np.append(0, np.cumsum(added))[:-1]
-    new = indptr[rows] + lengths[rows] + np.arange(len(rows)) - first[rows]
-    indices[new], data[new] = item_ix[order], rating[order]
+    old_indptr = seen.indptr.astype('int64', copy=False)
+    indptr = np.full(shape[0] + 1, seen.nnz, 'int64')
+    indptr[: len(old_indptr)] = old_indptr
+    indptr[1:] += np.cumsum(np.bincount(added.user_ix, minlength=shape[0]))
+    indices, data = np.empty(indptr[-1], 'int32'), np.empty(indptr[-1], 'float32')
+    old = old_indptr, seen.indices, seen.data
+    _join_rows(indptr, indices, data, *old, added.item_ix, added.rating)
     kind = 'int32' if len(data) < 2**31 else 'int64'
     return csr_array((data, indices, indptr.astype(kind)), shape=shape)
 
@@ -486,38 +651,61 @@ def merge_ratings(
     _check_any_overlap(users, items, new)
     user_ix, item_ix = users.rows[new.user_ix], items.rows[new.item_ix]
     _check_pairs(user_ix, item_ix, new)
+    scale = parts.predictor.scale
     rating = new.rating
     if kind == 'likes':
-        rating = np.full(len(new), parts.predictor.scale[0], 'float32')
-    places = _positions(parts.seen, user_ix, item_ix)
+        rating = np.full(len(new), scale[0], 'float32')
+    order = order_by_row(user_ix)
+    entries = _RatedPairs(user_ix, item_ix, rating).take(order)
+    shape = len(users.vocabulary), len(items.vocabulary)
+    places = _positions(parts.seen, entries, shape[1])
     is_known = places >= 0
     if rule == 'raise' and is_known.any():
-        _refuse_known_pair(new, is_known)
+        _refuse_known_pair(new, order[is_known])
+    known, added = entries.take(is_known), entries.take(~is_known)
     old = parts.seen.data[places[is_known]]
     if duplicates == 'auto':
-        _check_not_doubled(parts, int((old == rating[is_known]).sum()), rule, len(new))
-    merged = _merge_values(old, rating[is_known], rule)
+        _check_not_doubled(parts, int((old == known.rating).sum()), rule, len(new))
+    merged = _merge_values(old, known.rating, rule)
+    is_changed = merged != old
+    changed = known.take(is_changed)
     seen = _overwrite(parts.seen, places[is_known], merged)
-    added = user_ix[~is_known], item_ix[~is_known], rating[~is_known]
-    seen = _append_entries(seen, *added, (len(users.vocabulary), len(items.vocabulary)))
-    is_concerned = ~is_known
-    is_concerned[is_known] = merged != old
-    ratings = _ratings_of(seen, users.vocabulary, items.vocabulary, kind, parts)
-    item_rows = _distinct(item_ix[is_concerned], seen.shape[1])
+    seen = _append_entries(seen, added, shape)
+    if kind == 'counts':
+        scale = _ends_of_counts(seen.data, scale)
     return MergedRatings(
-        replace(ratings, titles=_titles_of(parts, new, items)),
         seen,
-        _distinct(user_ix[is_concerned], seen.shape[0]),
-        item_rows,
-        has_ratings(parts.seen.indices, seen.shape[1])[item_rows],
+        parts.seen,
+        users.vocabulary,
+        items.vocabulary,
+        _titles_of(parts, new, items),
+        kind,
+        scale,
+        _distinct(np.append(added.user_ix, changed.user_ix), shape[0]),
+        _distinct(np.append(added.item_ix, changed.item_ix), shape[1]),
+        added,
+        _count(seen.indices, shape[1]),
         users.n_new,
         items.n_new,
-        n_added=int((~is_known).sum()),
-        n_changed=int((merged != old).sum()),
-        n_repeated=int((merged == old).sum()),
+        n_changed=int(is_changed.sum()),
+        n_repeated=int((~is_changed).sum()),
         user_features=_extended_table(parts.user_features, users.vocabulary),
         item_features=_extended_table(parts.item_features, items.vocabulary),
     )
+
+
+def _count(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """(n_rows,) how often each row number occurs; some at a time, in the cache."""
+    total = np.zeros(n_rows, 'int64')
+    for first in range(0, len(rows), 2**20):
+        total += np.bincount(rows[first : first + 2**20], minlength=n_rows)
+    return total
+
+
+def _ends_of_counts(counts: np.ndarray, scale: tuple[float, float]) -> tuple[float, float]:
+    """The smallest and the largest count, which may lie outside those before."""
+    ends = counts.min(initial=scale[0]), counts.max(initial=scale[1])
+    return float(ends[0]), float(ends[1])
 
 
 def _extended_table(table: FeatureTable | None, ids: Vocabulary) -> FeatureTable | None:
@@ -527,16 +715,17 @@ def _extended_table(table: FeatureTable | None, ids: Vocabulary) -> FeatureTable
 
 def _overwrite(seen: csr_array, places: np.ndarray, values: np.ndarray) -> csr_array:
     """The table with other values at some places."""
+    if not len(places):
+        return seen
     data = seen.data.copy()
     data[places] = values
     return csr_array((data, seen.indices, seen.indptr), shape=seen.shape)
 
 
-def _refuse_known_pair(new: Ratings, is_known: np.ndarray) -> None:
-    row = int(np.argmax(is_known))
-    user, item = _pair_of(new, row)
+def _refuse_known_pair(new: Ratings, known_rows: np.ndarray) -> None:
+    user, item = _pair_of(new, int(known_rows.min()))
     raise RatingsError(
-        f'{is_known.sum():,} of the {len(new):,} new ratings are of pairs that were '
+        f'{len(known_rows):,} of the {len(new):,} new ratings are of pairs that were '
         f'rated before, such as user {user!r} with item {item!r}. Say '
         "duplicates='last' to keep the new rating, 'mean', 'max', or 'sum' for counts",
         argument='duplicates',
@@ -587,19 +776,25 @@ def _to_tables(factors: Factors) -> _BothTables:
     )
 
 
-def _from_tables(factors: Factors, tables: _BothTables, ratings: Ratings) -> Factors:
+def _from_tables(
+    factors: Factors, tables: _BothTables, merged: MergedRatings
+) -> Factors:
     """Factors with the numbers of the tables; ties are broken by popularity."""
     users, items, unit = tables
+    # Counts may be larger than before.
+    scale = merged.scale
     if factors.link == 'score':
         return replace(
             factors,
             user_bias=np.zeros(len(users), 'float32'),
-            item_bias=popularity_bias(ratings),
+            item_bias=popularity_bias(merged.n_raters),
             user_factors=users,
             item_factors=items,
+            scale=scale,
         )
     return replace(
         factors,
+        scale=scale,
         user_bias=users[:, -1] * unit,
         item_bias=items[:, -1] * unit,
         user_factors=users[:, :-1] * unit**0.5,
@@ -643,7 +838,12 @@ class _FittedSide(NamedTuple):
         """
         if self.means is None:
             return None
-        return PrincipalAxes.of(self.table[self.has_any])
+        return self.axes()
+
+    def axes(self) -> PrincipalAxes:
+        """Axes of the rows with ratings."""
+        is_plain = self.means is None
+        return PrincipalAxes.of(self.table if is_plain else self.table[self.has_any])
 
 
 class _Refit(NamedTuple):
@@ -660,6 +860,7 @@ class _Refit(NamedTuple):
         rows: np.ndarray,
         other: _FittedSide,
         n_steps: int | None,
+        principal: PrincipalAxes | None = None,
     ) -> None:
         """Refit some rows in place; None steps are as many as are needed."""
         if not len(rows):
@@ -675,19 +876,115 @@ class _Refit(NamedTuple):
             n_steps,
             self.threads,
             None if weights.alpha is None else pair_weights(own.data, weights),
-            other.principal,
+            principal or other.principal,
             means=None if side.means is None else side.means[rows],
         )
         side.table[rows] = part
 
 
-def _sides_of(
-    factors: Factors, merged: MergedRatings, item_ix: np.ndarray
-) -> tuple[_FittedSide, _FittedSide]:
-    """Users and items with rows for new ones, and what features say of all.
+@compiled
+def _add_pulls(
+    pulls: np.ndarray,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    users: np.ndarray,
+    items: np.ndarray,
+) -> None:
+    """Add to each item the errors of its ratings times the factors of the users."""
+    k = users.shape[1]
+    for row in range(len(users)):
+        for place in range(indptr[row], indptr[row + 1]):
+            item = indices[place]
+            error = targets[place]
+            for c in range(k):
+                error -= users[row, c] * items[item, c]
+            error *= weights[place]
+            for c in range(k):
+                pulls[item, c] += error * users[row, c]
 
-    Of items, those in `item_ix` get their ratings; those of others may be left out.
-    """
+
+class _Voices(NamedTuple):
+    """What some users say of items: their factors and their ratings."""
+
+    users: np.ndarray
+    ratings: csr_array
+
+    @classmethod
+    def of(cls, rows: np.ndarray, table: np.ndarray, ratings: csr_array) -> _Voices:
+        """Take the rows that a table has, of users with ratings."""
+        rows = rows[rows < ratings.shape[0]]
+        rows = rows[ratings.indptr[rows + 1] > ratings.indptr[rows]]
+        return cls(table[rows], ratings[rows])
+
+    def gram(self) -> np.ndarray:
+        """(k, k) what all pairs with them have in common."""
+        return np.asarray(self.users.T @ self.users)
+
+    def add_pulls(
+        self, pulls: np.ndarray, factors: Factors, items: np.ndarray, sign: int
+    ) -> None:
+        """Add half the slope of the squared errors of the ratings, downwards."""
+        own, weights = self.ratings, self._weights(factors)
+        targets = _factor_targets(factors, own.data, 1.0)
+        indptr = own.indptr.astype('int64', copy=False)
+        ratings = indptr, own.indices, targets, sign * weights
+        _add_pulls(pulls, *ratings, self.users, items)
+
+    def _weights(self, factors: Factors) -> np.ndarray:
+        regularization: Any = factors.regularization
+        weights = pair_weights(self.ratings.data, regularization)
+        return np.ones(self.ratings.nnz, 'float32') if weights is None else weights
+
+
+def _move_items(
+    factors: Factors,
+    items: _FittedSide,
+    rows: np.ndarray,
+    merged: MergedRatings,
+    users: _FittedSide,
+    principal: PrincipalAxes,
+) -> None:
+    """Move items by what the users concerned say now, less what they said before."""
+    now = _Voices.of(merged.user_ix, users.table, merged.seen)
+    before = _Voices.of(merged.user_ix, factors.user_factors, merged.seen_before)
+    table, weights = items.table, items.weights
+    every = np.zeros_like(table)
+    now.add_pulls(every, factors, table, 1)
+    before.add_pulls(every, factors, table, -1)
+    own, alpha = table[rows], np.float32(weights.alpha or 0)
+    pulls = every[rows] - own @ (alpha * (now.gram() - before.gram()))
+    n_new = np.bincount(merged.added.item_ix, minlength=len(table))[rows]
+    added = weights.of_factors(n_new) - weights.of_factors(0)
+    excess = own if items.means is None else own - items.means[rows]
+    pulls -= added.astype('float32')[:, None] * excess
+    curvature = _curvature(weights, merged, rows, users.table, principal)
+    items.table[rows] = own + (pulls @ principal.axes / curvature) @ principal.axes.T
+
+
+def _curvature(
+    weights: Regularization,
+    merged: MergedRatings,
+    rows: np.ndarray,
+    users: np.ndarray,
+    principal: PrincipalAxes,
+) -> np.ndarray:
+    """(n, k) how firmly items stand along each axis: half the second derivative."""
+    some = np.linspace(0, merged.seen.nnz - 1, _RATERS_TO_SAMPLE).astype('int64')
+    raters = np.searchsorted(merged.seen.indptr, some, 'right') - 1
+    mean_squares = np.square(users[raters] @ principal.axes).mean(0)
+    n_raters = merged.n_raters[rows]
+    of_row = weights.of_factors(n_raters).astype('float32')
+    of_pairs = np.float32(weights.alpha or 0) * principal.sums
+    of_ratings = n_raters.astype('float32')[:, None] * mean_squares
+    return np.asarray(of_ratings + of_pairs + of_row[:, None])
+
+
+def _sides_of(
+    factors: Factors, merged: MergedRatings, ratings_by_item: csr_array
+) -> tuple[_FittedSide, _FittedSide]:
+    """Users and items with rows for new ones, and what features say of all."""
     tables = _to_tables(factors)
     weights: Any = factors.regularization
     of_users = _prior_means(factors.user_map, merged.user_features, 'user')
@@ -703,10 +1000,10 @@ def _sides_of(
         ),
         _FittedSide(
             _append_rows(tables.items, n_items),
-            _ratings_by_item(merged, item_ix),
+            ratings_by_item,
             weights.for_items(),
             of_items,
-            has_ratings(merged.seen.indices, n_items),
+            merged.n_raters > 0,
         ),
     )
 
@@ -714,13 +1011,16 @@ def _sides_of(
 def _ratings_by_item(merged: MergedRatings, item_ix: np.ndarray) -> csr_array:
     """(n_items, n_users) the ratings of some items at least."""
     n_users, n_items = merged.seen.shape
-    own = np.flatnonzero(has_ratings(item_ix, n_items)[merged.seen.indices])
     # To turn the whole table takes less than to pick most of it.
-    if len(own) > merged.seen.nnz // 4:
+    if merged.n_raters[item_ix].sum() > merged.seen.nnz // 4:
         return merged.seen.T.tocsr()
-    user_ix = merged.ratings.user_ix[own]
-    item_rows, rating = merged.seen.indices[own], merged.seen.data[own]
-    return build_csr(item_rows, user_ix, rating, (n_items, n_users))
+    entries = merged.added
+    # All ratings of a new item are new.
+    if not merged.is_new_item[item_ix].all():
+        every = merged.ratings
+        entries = _RatedPairs(every.user_ix, every.item_ix, every.rating)
+    own = entries.take(has_ratings(item_ix, n_items)[entries.item_ix])
+    return build_csr(own.item_ix, own.user_ix, own.rating, (n_items, n_users))
 
 
 def _prior_means(
@@ -744,7 +1044,8 @@ _ENOUGH_FOR_THREADS = 2**20
 @contextmanager
 def _threads_for(n_ratings: int) -> Iterator[WorkerThreads | None]:
     if n_ratings < _ENOUGH_FOR_THREADS:
-        yield None
+        with one_thread():
+            yield None
         return
     with worker_threads() as threads:
         yield threads
@@ -752,6 +1053,8 @@ def _threads_for(n_ratings: int) -> Iterator[WorkerThreads | None]:
 # %% ../nbs/18b_update.ipynb #221ba7c5
 # Steps of conjugate gradients for items that are there already.
 _ITEM_STEPS = 1
+# From a sample of this size follows how much the items know already.
+_RATERS_TO_SAMPLE = 512
 
 
 @singledispatch
@@ -775,8 +1078,7 @@ def update_predictor(
     n_iterations : int
         So many iterations over all rows of factors follow, from where they are.
     refit_items : bool
-        Of items that had ratings before, refit those that have new ones. Without, an
-        update by many ratings takes less than half the time.
+        Of items that had ratings before, refit those that have new ones.
 
     Returns
     -------
@@ -808,32 +1110,43 @@ def _update_factors(
     refit_items: bool = True,
 ) -> Predictor:
     _check_regularization_is_known(factors)
-    new_items = merged.item_ix[~merged.had_ratings]
-    known_items = merged.item_ix[merged.had_ratings & refit_items]
-    needed = np.append(known_items, new_items)
-    if n_iterations:
-        needed = np.arange(merged.seen.shape[1])
-    users, items = _sides_of(factors, merged, needed)
-    # What is not refitted needs no users as they are now.
-    raters = items.ratings[np.append(known_items, new_items)].indices
-    first = merged.user_ix[has_ratings(raters, len(users.table))[merged.user_ix]]
-    every_user, every_item = np.arange(len(users.table)), np.arange(len(items.table))
-    # Counts may be larger than before.
-    factors = replace(factors, scale=merged.ratings.scale)
+    is_new = merged.is_new_item
+    new_items, known_items = np.flatnonzero(is_new), np.zeros(0, 'int64')
+    first = merged.user_ix
+    if refit_items:
+        known_items = merged.item_ix[~is_new[merged.item_ix]]
+    else:
+        # Only new items ask how users are now; of known ones, nearly as they were.
+        raters = merged.added.user_ix[is_new[merged.added.item_ix]]
+        first = _distinct(
+            raters[raters >= len(factors.user_factors)], merged.seen.shape[0]
+        )
+    weights: Any = factors.regularization
+    can_move = weights.alpha is not None
+    needed = new_items if can_move else np.append(known_items, new_items)
+    every_user, every_item = (np.arange(n) for n in merged.seen.shape)
+    by_item = _ratings_by_item(merged, every_item if n_iterations else needed)
+    users, items = _sides_of(factors, merged, by_item)
     unit = _unit_of(factors)
-    with _threads_for(len(merged.ratings)) as threads:
+    with _threads_for(merged.seen.nnz) as threads:
         refit = _Refit(factors, unit, threads)
         refit.rows(users, first, items, N_STEPS)
-        refit.rows(items, known_items, users, _ITEM_STEPS)
-        refit.rows(items, new_items, users, None)
+        principal = users.axes() if can_move else None
+        if principal is None:
+            refit.rows(items, known_items, users, _ITEM_STEPS)
+        elif len(known_items):
+            _move_items(factors, items, known_items, merged, users, principal)
+        refit.rows(items, new_items, users, None, principal)
         for _ in range(n_iterations):
             refit.rows(users, every_user, items, N_STEPS)
             refit.rows(items, every_item, users, N_STEPS)
         if n_iterations:
             refit.rows(users, every_user, items, N_FINAL_STEPS)
-        refit.rows(users, merged.user_ix, items, None)
-    tables = _BothTables(users.table, items.table, unit)
-    return _from_tables(factors, tables, merged.ratings)
+        # Axes of all pairs bring rows close in a few steps, some of which are made.
+        is_close = can_move and refit_items
+        n_steps = N_FINAL_STEPS - N_STEPS if is_close else N_FINAL_STEPS
+        refit.rows(users, merged.user_ix, items, n_steps)
+    return _from_tables(factors, _BothTables(users.table, items.table, unit), merged)
 
 
 def _check_regularization_is_known(factors: Factors) -> None:
@@ -984,11 +1297,11 @@ def update_parts(
     predictor = update_predictor(parts.predictor, merged, *how)
     updated = parts._replace(
         predictor=predictor,
-        users=merged.ratings.users,
-        items=merged.ratings.items,
+        users=merged.users,
+        items=merged.items,
         seen=merged.seen,
         settings=_noted(parts, merged),
-        titles=merged.ratings.titles,
+        titles=merged.titles,
         item_features=merged.item_features,
         user_features=merged.user_features,
     )
@@ -1160,8 +1473,8 @@ def add_user_to_parts(
     row = merged.seen[[len(parts.users)]]
     folded = _fold_in_with_features(parts.predictor, row, about)
     return parts._replace(
-        predictor=_append_users(parts.predictor, folded, merged.ratings.scale),
-        users=merged.ratings.users,
+        predictor=_append_users(parts.predictor, folded, merged.scale),
+        users=merged.users,
         seen=merged.seen,
         settings=_noted(parts, merged),
         user_features=table,

@@ -1232,3 +1232,18 @@ def test_new_items_are_recommended_and_explained_by_features(run, tmp_path):
     parts = json.loads(run('explain', fan, best['item'], '--json').stdout)
     feature = f'genre: {"abcd"[taste[fan]]}'
     assert [p['feature'] for p in parts if p['part'] == 'a feature'] == [feature]
+
+
+def test_a_model_no_better_than_popularity_is_sent_to_a_search(call, tmp_path):
+    """Likes at random: no settings help, and a search does not promise any."""
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(150 * 80, 1200, replace=False)
+    frame = pd.DataFrame({'user': pairs // 80, 'item': pairs % 80, 'rating': 1})
+    frame.to_csv('likes.csv', index=False)
+    code, out, err = call('train', 'likes.csv', '--out', 'm')
+    assert code == 0, err
+    advice = next(line for line in out.split('\n') if 'than popularity here' in line)
+    assert advice.endswith('is tried by --tune') and 'larger' not in advice
+    code, out, err = call('train', 'likes.csv', '--out', 'm', '--tune', '--trials', 2)
+    advice = next(line for line in out.split('\n') if 'than popularity here' in line)
+    assert code == 0 and advice.endswith('too few ratings')

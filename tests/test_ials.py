@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from mf_movielens.baselines import popularity
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
-from mf_movielens.ials import fit_ials, ials_objective
+from mf_movielens.ials import fit_ials, ials_objective, ials_settings
 from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
 from mf_movielens.ranking import rank_items, ranking_metrics
+from mf_movielens.splits import random_split
 
 
 def planted(seed=0, n=120, m=60, n_kinds=3, stars=True):
@@ -151,3 +154,45 @@ def test_patience_keeps_the_best_iteration():
     final = ranking_metrics(recommended, users, valid).ndcg.mean()
     # At the end its users are refitted to the items.
     assert abs(final - records[best]['val_ndcg']) < 0.03
+
+
+def few_of_groups(seed, stars):
+    """About 1,200 ratings of 150 users, who like the items of one group of four."""
+    rng = np.random.default_rng(seed)
+    is_own = rng.integers(4, size=150)[:, None] == rng.integers(4, size=80)
+    chance = np.where(is_own | stars, 1, 0.1)
+    u, i = np.nonzero(rng.random(is_own.shape) < chance * 1200 / chance.sum())
+    rating = np.ones(len(u))
+    if stars:
+        liked, other = rng.integers(4, 6, len(u)), rng.integers(1, 4, len(u))
+        rating = np.where(is_own[u, i], liked, other)
+    frame = pd.DataFrame({'user': u, 'item': i, 'rating': rating})
+    return Ratings.from_frame(frame, scale=(1, 5) if stars else (1, 1))
+
+
+@pytest.mark.parametrize('stars', [True, False])
+def test_groups_are_found_in_small_tables(stars):
+    """Better by far than the most popular items, and as good as neighbours."""
+    metrics = {'ials': [], 'knn': [], 'popularity': []}
+    for seed in range(3):
+        train, test = random_split(few_of_groups(seed, stars), 0.2, seed)
+        users = np.unique(test.user_ix)
+        fits = {'ials': fit_ials, 'knn': fit_item_knn, 'popularity': popularity}
+        for name, fit_one in fits.items():
+            lists = rank_items(fit_one(train).scores, users, train)
+            metrics[name].append(ranking_metrics(lists, users, test).ndcg.mean())
+    ials, knn, popular = (np.mean(found) for found in metrics.values())
+    assert ials > (1.2 if stars else 1.5) * popular
+    assert ials > 0.95 * knn
+
+
+def test_damping_is_lowered_where_nothing_else_could_be_found():
+    small, large = few_of_groups(0, stars=True), planted(n=900, m=300)[0]
+    assert 0.4 <= ials_settings(small)['damping'] < 2
+    for ratings in (large, large.take(np.arange(len(large)) % 400 == 0)):
+        found = ials_settings(ratings)
+        assert found['damping'] == 10 * found['alpha']
+    assert ials_settings(small, {'damping': 4.0})['damping'] == 4
+    # The targets of stars are smaller.
+    likes = few_of_groups(0, stars=False)
+    assert ials_settings(small)['damping'] < ials_settings(likes)['damping']

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from mf_movielens.blend import Blend
+from mf_movielens.data import load
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors
 from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.least_squares import Regularization
 from mf_movielens.recommender import Recommender
-from mf_movielens.updating import update_predictor
+from mf_movielens.updating import check_same_numbers, update_predictor
 
 SCALE = (1, 5)
 
@@ -282,6 +283,76 @@ def test_rows_without_new_ratings_stay(old, solver):
         before = getattr(model.predictor, f'{side}_factors')
         after = getattr(now.predictor, f'{side}_factors')[: len(before)]
         assert np.flatnonzero((before != after).any(1)).tolist() == [changed]
+
+
+@pytest.mark.parametrize('kind', ['stars', 'counts'])
+@pytest.mark.parametrize('has_features', [False, True])
+def test_items_move_by_what_changed(old, kind, has_features):
+    """With two factors, two steps make a user exact, and the step is known."""
+    given = {'item_features': features_of(old, 'item')} if has_features else {}
+    model = Recommender.fit(encode(as_kind(old, kind), kind), n_factors=2, **given)
+    few = as_kind(pd.DataFrame({'user': [3, 99], 'item': 5, 'rating': 5.0}), kind)
+    now = model.update(encode(few, kind), duplicates='last', say=None)
+    f, reg = model.predictor, model.predictor.regularization
+    users, item = now.users.encode([3, 99]), int(model.items.encode([5])[0])
+
+    table = np.zeros((len(now.users), 2))
+    table[: len(model.users)] = f.user_factors
+    table[users] = f.fold_in(now.seen[users]).user_factors
+    q = f.item_factors[item].astype('float64')
+    mean = np.zeros(2)
+    if has_features:
+        features = model.item_features.matrix(like=f.item_map.names)
+        mean = f.item_map.means(features)[item]
+
+    def slope(users, seen, table):
+        """Half of the slope at the item, of what these users say."""
+        own, ratings = table[users], seen[users][:, [item]].toarray()[:, 0]
+        y, w = (ratings - 1) / 4, ratings > 0
+        if kind == 'counts':
+            y, w = ratings > 0, (ratings / reg.count_unit) ** reg.count_growth
+        errors = w * (own @ q - y) @ own
+        return (
+            errors
+            + reg.alpha * own.T @ own @ q
+            + reg.reg * (ratings > 0).sum() * (q - mean)
+        )
+
+    change = slope(users, now.seen, table)
+    change -= slope(users[:1], model.seen, f.user_factors.astype('float64'))
+    axes = np.linalg.eigh(table.T @ table)[1]
+    turned = table @ axes
+    lengths = np.diff(now.seen.indptr)
+    n = now.seen[:, [item]].nnz
+    curvature = n * np.average(turned**2, axis=0, weights=lengths)
+    curvature += reg.alpha * (turned**2).sum(0) + reg.reg * n + reg.damping
+    expected = -(change @ axes / curvature) @ axes.T
+    step = now.predictor.item_factors[item] - q
+    assert np.abs(expected).max() > 1e-3
+    assert np.allclose(step, expected, atol=0.05 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize('kind', ['stars', 'counts', 'likes'])
+def test_items_come_closer_to_their_exact_rows(old, more, kind):
+    converged = dict(n_factors=4, n_iterations=40)
+    model = Recommender.fit(encode(as_kind(old, kind), kind), **converged)
+    some = more[more.item.isin(old.item)].iloc[::6]
+    rows = model.items.encode(some.item.unique())
+
+    def distance(now):
+        f = now.predictor
+        swapped = replace(
+            f,
+            user_bias=np.zeros(0, 'float32'),
+            user_factors=np.zeros((0, f.n_factors), 'float32'),
+            item_bias=f.user_bias,
+            item_factors=f.user_factors,
+        )
+        exact = swapped.fold_in(now.seen.T.tocsr()[rows]).user_factors
+        return np.linalg.norm(f.item_factors[rows] - exact)
+
+    kept = distance(update(model, some, kind, refit_items=False))
+    assert distance(update(model, some, kind)) < 0.75 * kept
 
 
 @pytest.mark.parametrize('solver', [*FITS])
@@ -850,3 +921,94 @@ def test_digits_with_zeros_before_are_ids_like_those_without(call, old, tmp_path
     assert code == 0, err
     users = Recommender.load(path).users.index
     assert users[-2:].tolist() == ['1001', '1002']
+
+
+def of_many(rating, seed=0):
+    """Numbers of 40 users on 40 items."""
+    pairs = np.random.default_rng(seed).choice(1600, len(rating), replace=False)
+    user, item = np.divmod(pairs, 40)
+    return pd.DataFrame({'user': user, 'item': item, 'rating': rating})
+
+
+@pytest.fixture(scope='module')
+def starred():
+    rng = np.random.default_rng(0)
+    return of_many(rng.choice([1.0, 2, 3, 4, 5], 900, p=[0.06, 0.1, 0.27, 0.36, 0.21]))
+
+
+@pytest.fixture(scope='module')
+def counted():
+    return of_many(np.random.default_rng(1).geometric(0.55, 900).clip(1, 5), seed=2)
+
+
+QUICK = dict(n_factors=2, n_iterations=2)
+
+
+@pytest.mark.parametrize('kind', ['stars', 'counts'])
+def test_numbers_of_another_kind_are_asked_about(starred, counted, kind):
+    """Both on the same numbers: 1 to 5."""
+    tables = {'stars': starred, 'counts': counted}
+    own, other = tables.pop(kind), tables.popitem()[1]
+    model = Recommender.fit(encode(own.iloc[:600], kind), **QUICK)
+    for new in (other.iloc[:300], encode(other.iloc[:300], kind)):
+        with pytest.raises(RatingsError, match=f'kind={kind!r}') as caught:
+            model.update(new, say=None, duplicates='last')
+        assert caught.value.argument == 'kind'
+        told = model.update(new, say=None, duplicates='last', kind=kind)
+        assert told.settings['n_updates'] == 1
+    assert model.update(own.iloc[600:], say=None).seen.nnz == 900
+
+
+def test_fractions_of_counts_are_asked_about(counted):
+    model = Recommender.fit(encode(counted.iloc[:800], 'counts'), **QUICK)
+    halves = counted.iloc[800:].assign(rating=lambda t: t.rating / 2)
+    with pytest.raises(RatingsError, match=r'fractions, such as \d?\.5'):
+        model.update(halves, say=None)
+    assert model.update(halves, say=None, kind='counts').seen.nnz == 900
+    assert model.update(halves[halves.rating == 0.5][:1], say=None).seen.nnz == 801
+    hours = Recommender.fit(encode(halves, 'counts'), **QUICK)
+    assert hours.update(halves[:20], say=None, duplicates='sum').seen.nnz == 100
+
+
+@pytest.mark.parametrize(
+    'rating, n_users',
+    [
+        ([5.0] * 90, 40),
+        ([4.0] * 80 + [5.0] * 10, 40),
+        ([1.0] * 60 + [2.0] * 20 + [3.0] * 10, 1),
+        ([1.0], 1),
+        ([1.0] * 6 + [2.0], 7),
+    ],
+)
+def test_what_may_be_stars_is_taken(starred, rating, n_users):
+    model = Recommender.fit(encode(starred), **QUICK)
+    n = len(rating)
+    new = pd.DataFrame({'user': 100 + np.arange(n) % n_users, 'rating': rating})
+    new['item'] = np.arange(n) // n_users
+    assert model.update(new, say=None).seen.nnz == 900 + n
+
+
+def test_groups_of_users_of_movielens_are_taken():
+    ratings = Ratings.from_frame(load('ml-100k').ratings)
+    by_user = ratings.to_csr()
+    rng = np.random.default_rng(0)
+    for n_users in (1, 3, 10, 94) * 100:
+        users = rng.choice(len(ratings.users), n_users, replace=False)
+        own = by_user[users]
+        user_ix = np.repeat(users, np.diff(own.indptr)).astype('int32')
+        both = ratings.users, ratings.items
+        new = Ratings(user_ix, own.indices, own.data, *both, scale=SCALE)
+        check_same_numbers(new, ratings.rating)
+
+
+def test_the_command_asks_about_numbers_of_another_kind(
+    call, starred, counted, tmp_path
+):
+    Recommender.fit(encode(starred.iloc[:600]), **QUICK).save(tmp_path / 'model.npz')
+    counted.iloc[:300].to_csv('more.csv', index=False)
+    code, out, err = call('update', 'model.npz', 'more.csv')
+    assert code != 0 and '--kind stars' in err and 'saved' not in out
+    code, out, err = call('update', 'model.npz', 'more.csv', '--kind', 'stars')
+    assert code == 0 and 'saved in model.npz' in out
+    starred.iloc[600:].to_csv('rest.csv', index=False)
+    assert call('update', 'model.npz', 'rest.csv')[0] == 0
