@@ -702,7 +702,9 @@ def _count(rows: np.ndarray, n_rows: int) -> np.ndarray:
     return total
 
 
-def _ends_of_counts(counts: np.ndarray, scale: tuple[float, float]) -> tuple[float, float]:
+def _ends_of_counts(
+    counts: np.ndarray, scale: tuple[float, float]
+) -> tuple[float, float]:
     """The smallest and the largest count, which may lie outside those before."""
     ends = counts.min(initial=scale[0]), counts.max(initial=scale[1])
     return float(ends[0]), float(ends[1])

@@ -427,7 +427,7 @@ def test_new_items_solve_their_normal_equations(old, more, solver):
 
 
 def test_iterations_over_all_rows_lower_the_objective(old, more):
-    model = fit(old, 'ials')
+    model = Recommender.fit(encode(old), **FITS['ials'], damping=4.0)
     reg = model.predictor.regularization
     weights = dict(reg=reg.reg, damping=reg.damping, alpha=reg.alpha)
     values = []
