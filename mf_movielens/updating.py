@@ -613,6 +613,19 @@ def _check_any_overlap(users: _Places, items: _Places, new: Ratings) -> None:
         )
 
 # %% ../nbs/18b_update.ipynb #47ef8985
+def _user_by_user(
+    new: Ratings, users: _Places, items: _Places, kind: Kind, scale: tuple[float, float]
+) -> tuple[_RatedPairs, np.ndarray]:
+    """New ratings in the rows of the model, sorted by user, and their order."""
+    user_ix, item_ix = users.rows[new.user_ix], items.rows[new.item_ix]
+    _check_pairs(user_ix, item_ix, new)
+    rating = new.rating
+    if kind == 'likes':
+        rating = np.full(len(new), scale[0], 'float32')
+    order = order_by_row(user_ix)
+    return _RatedPairs(user_ix, item_ix, rating).take(order), order
+
+
 def merge_ratings(
     parts: ModelParts, new: Ratings, kind: Kind, duplicates: Duplicates = 'auto'
 ) -> MergedRatings:
@@ -649,14 +662,8 @@ def merge_ratings(
     users = _extend(parts.users, new.users, has_ratings(new.user_ix, len(new.users)))
     items = _extend(parts.items, new.items, has_ratings(new.item_ix, len(new.items)))
     _check_any_overlap(users, items, new)
-    user_ix, item_ix = users.rows[new.user_ix], items.rows[new.item_ix]
-    _check_pairs(user_ix, item_ix, new)
     scale = parts.predictor.scale
-    rating = new.rating
-    if kind == 'likes':
-        rating = np.full(len(new), scale[0], 'float32')
-    order = order_by_row(user_ix)
-    entries = _RatedPairs(user_ix, item_ix, rating).take(order)
+    entries, order = _user_by_user(new, users, items, kind, scale)
     shape = len(users.vocabulary), len(items.vocabulary)
     places = _positions(parts.seen, entries, shape[1])
     is_known = places >= 0
@@ -671,8 +678,6 @@ def merge_ratings(
     changed = known.take(is_changed)
     seen = _overwrite(parts.seen, places[is_known], merged)
     seen = _append_entries(seen, added, shape)
-    if kind == 'counts':
-        scale = _ends_of_counts(seen.data, scale)
     return MergedRatings(
         seen,
         parts.seen,
@@ -680,7 +685,7 @@ def merge_ratings(
         items.vocabulary,
         _titles_of(parts, new, items),
         kind,
-        scale,
+        _ends_of_counts(seen.data, scale) if kind == 'counts' else scale,
         _distinct(np.append(added.user_ix, changed.user_ix), shape[0]),
         _distinct(np.append(added.item_ix, changed.item_ix), shape[1]),
         added,
