@@ -1068,7 +1068,7 @@ def _run_training(plan: _Plan, evaluate: bool, as_json: bool) -> None:
         return
     label = '' if plan.data.is_real else ', on synthetic data'
     if report is not None:
-        _print_report(report, model, label)
+        _print_report(report, model, label, plan.trials is not None)
     print(_printable(f'\nfor user {plan.user}{label}'))
     _print_frame(recommendations.drop(columns='user'), False, _decimals(model))
     print(f'\nsaved in {plan.folder}: {", ".join(files)}')
@@ -1092,7 +1092,7 @@ def _headline(report: HeldOutReport, goal: str) -> str:
     return f'top 10 for {users}, judged by {held_out} (nDCG with 95 % intervals)'
 
 
-def _advice(report: HeldOutReport, model: Recommender) -> str | None:
+def _advice(report: HeldOutReport, model: Recommender, is_tuned: bool) -> str | None:
     """What to try if the fitted model is not certainly better than its baseline."""
     if report.difference is None:
         return None
@@ -1102,15 +1102,19 @@ def _advice(report: HeldOutReport, model: Recommender) -> str | None:
     if worst < 0:
         return None
     verdict = 'is worse' if best > 0 else 'may be no better'
-    names = ('reg', 'n_samples', 'n_neighbors')
-    remedy = next(_option_name(name) for name in names if name in model.settings)
-    return (
-        f'the model {verdict} than {report.baseline} here: there may be too few '
-        f'ratings; a larger {remedy} may help'
+    found = (
+        f'the model {verdict} than {report.baseline} here: there may be too few ratings'
     )
+    if is_tuned:
+        return found
+    if 'n_samples' in model.settings:
+        return f'{found}; a larger --n-samples may help'
+    return f'{found}. Whether other settings or another solver help is tried by --tune'
 
 
-def _print_report(report: HeldOutReport, model: Recommender, label: str) -> None:
+def _print_report(
+    report: HeldOutReport, model: Recommender, label: str, is_tuned: bool
+) -> None:
     if report.table is None or report.difference is None:
         threshold = relevance_threshold(report.test.scale)
         print(
@@ -1123,7 +1127,7 @@ def _print_report(report: HeldOutReport, model: Recommender, label: str) -> None
     value, low, high = report.difference
     name = report.table.index[-1]
     print(f'{name} less {report.baseline}: {value:+.4f} ({low:+.4f} to {high:+.4f})')
-    if advice := _advice(report, model):
+    if advice := _advice(report, model, is_tuned):
         print(advice)
     if report.interval_coverage:
         print(
@@ -1932,7 +1936,7 @@ def update(
         typer.Option(
             '--refit-items/--keep-items',
             help='Whether items that had ratings before are refitted to new ones. '
-            'Without, it takes less than half the time.',
+            'Without, an update takes less time, and loses more.',
         ),
     ] = True,
     item_features: MoreItemsOption = None,
@@ -1952,12 +1956,12 @@ def update(
     if ratings is None and not any(named.values()):
         raise UsageError('name a file with new ratings, or with new items or users')
     loaded = _load_model(model)
-    wanted = table['duplicates']
+    wanted = {name: table[name] for name in ('duplicates', 'kind')}
     with _notes_to_stderr(as_json):
         new = None if ratings is None else _read_more(ratings, loaded, table)
         how: dict[str, Any] = dict(n_iterations=n_iterations, refit_items=refit_items)
         how |= _read_more_tables(loaded, named, features)
-        updated = loaded.update(new, duplicates=wanted, **how)
+        updated = loaded.update(new, **wanted, **how)
     updated.save(path)
     _print_update(loaded, updated, path, as_json)
 

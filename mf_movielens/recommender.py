@@ -95,6 +95,7 @@ from .tuning import tune_settings
 from mf_movielens.updating import (
     add_user_to_parts,
     add_users_to_parts,
+    check_same_numbers,
     describe_update,
     read_new_ratings,
     update_parts,
@@ -772,13 +773,14 @@ class Recommender:
             adds up counts, and of others keeps the new one. Of pairs that occur twice
             in a frame, as in `load_ratings`.
         kind : {'auto', 'stars', 'counts', 'likes'}
-            What kind of number the ratings are, which must be that of the model.
+            What kind of number the ratings are, which must be that of the model. By
+            default, numbers that look like another kind are asked about.
         n_iterations : int
             How many iterations over all rows follow, from where they are. Each takes
             about as long as one of a whole fit.
         refit_items : bool
             Of items that had ratings before, refit those that have new ones. Without,
-            an update takes less than half the time, and loses a little more.
+            an update takes less time, and loses more.
         item_features, user_features : path, frame or FeatureTable, optional
             What is known of new items and users, with the columns of the tables that
             the model holds. Those without ratings are added too, if the model was
@@ -798,8 +800,9 @@ class Recommender:
         Raises
         ------
         RatingsError
-            If ratings are of another kind or outside the scale, ids do not go with
-            those of the model, or counts are there already and would be added twice.
+            If ratings are, or look like, another kind, or are outside the scale, ids
+            do not go with those of the model, or counts are there already and would be
+            added twice.
         ValueError
             If the model cannot be updated, as one by 'bayes', or has no such table.
         TypeError
@@ -837,6 +840,8 @@ class Recommender:
         if is_table:
             told = (self.kind, self.predictor.scale, duplicates, kind)
             new = read_new_ratings(ratings, *told, say=say)
+            if check_kind(kind) is None:
+                check_same_numbers(new, self.seen.data)
             how = self.kind, duplicates, n_iterations, refit_items
             updated = update_parts(parts, new, *how)
             parts = updated.parts
