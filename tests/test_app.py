@@ -619,6 +619,75 @@ def test_ratings_of_what_the_other_model_does_not_know_are_left_out(
         )
 
 
+def test_a_rating_is_carried_to_the_scale_of_the_other_model(tab: OpenTab) -> None:
+    """A like is the best mark elsewhere; to likes, a bad mark says nothing."""
+    ratings, items = planted()
+    titles = items.set_index('item').title.to_dict()
+    likes = Recommender.fit(
+        Ratings.from_frame(
+            ratings[ratings.rating > 3].assign(rating=1), titles=titles, kind='likes'
+        ),
+        n_factors=4,
+    )
+    films = fitted(ratings, items, n_factors=4)
+    with serving({'likes': likes, 'films': films}) as server:
+        page = tab(server.url)
+        rate(page, 'drama 00')
+        page.wait_for_timeout(400)
+        assert listed(page, 0) == titles_of(likes.fold_in({1: 1}))
+        assert listed(page, 1) == titles_of(films.fold_in({1: 5}))
+    with serving({'films': films, 'likes': likes}) as server:
+        page = tab(server.url)
+        rate(page, 'drama 00')
+        rate(page, 'comedy 03', 2)
+        page.wait_for_timeout(500)
+        assert listed(page, 0) == titles_of(films.fold_in({1: 5, 4: 2}))
+        assert listed(page, 1) == titles_of(likes.fold_in({1: 1}))
+        expect(page.locator('.results .note:visible')).to_contain_text('only what is')
+
+
+def test_a_list_that_goes_by_popularity_says_so(tab: OpenTab, one: Server) -> None:
+    page = tab(one.url)
+    rate(page, 'drama 00', 1)
+    page.wait_for_timeout(400)
+    note = page.locator('.results .note')
+    expect(note).to_contain_text('the most popular')
+    rate(page, 'drama 04')
+    expect(note).to_be_hidden()
+    assert page.wrong == []
+
+
+def test_a_search_without_a_hit_says_so_and_nothing_is_said_too_early(
+    tab: OpenTab, one: Server
+) -> None:
+    page = tab(one.url)
+    page.fill('#search', 'zzzz')
+    note = page.locator('.search-note')
+    expect(note).to_contain_text('Nothing here is called “zzzz”')
+    page.route('**/api/fold-in*', lambda route: page.wait_for_timeout(600) or None)
+    page.fill('#search', 'drama 00')
+    expect(page.locator('#search-list [role=option]').first).to_be_visible()
+    expect(note).to_be_empty()
+    page.press('#search', 'Enter')
+    expect(page.locator('ul.history > li')).to_have_count(1)
+    expect(note).to_contain_text('change the stars')
+    expect(page.locator('.results .message')).to_be_hidden()
+
+
+def test_the_address_says_which_models_are_shown(tab: OpenTab, two: Server) -> None:
+    page = tab(two.url)
+    rate(page, 'drama 00')
+    page.locator('.settings summary').click()
+    page.get_by_label('Beside it').select_option('none')
+    page.get_by_label('Model').select_option('bayes')
+    expect(page.locator('#about')).to_contain_text('bayes')
+    page.wait_for_timeout(300)
+    elsewhere = tab(page.url)
+    expect(elsewhere.locator('#about')).to_contain_text('bayes')
+    assert listed(elsewhere) == listed(page)
+    expect(elsewhere.locator('ol.recommended')).to_have_count(1)
+
+
 # other kinds of ratings
 
 

@@ -15,7 +15,7 @@ import { Person } from './person.js';
 import { Questions, scaleOf } from './questions.js';
 import { Results } from './results.js';
 import { Settings } from './settings.js';
-import { Store, fromFragment, keyOf } from './state.js';
+import { Store, fromFragment, keyOf, modelsOf } from './state.js';
 import { count, titleOf } from './words.js';
 import { ItemMap } from './widgets/item-map.js';
 import { make } from './widgets/elements.js';
@@ -30,12 +30,19 @@ class App {
     Object.assign(this, { models, onModels });
     this.shown = chosenModels(models);
     [this.main] = this.shown;
-    this.store = new Store(this.main.name);
+    this.store = new Store(this.main.name, this.namesToTell(this.shown));
     this.state = fromFragment(location.hash) ?? this.store.load();
     if (!this.main.can_fold_in) this.state.mode = 'known';
     this.questions = new Questions(api, this.shown, this.state);
     this.build();
     this.again();
+  }
+
+  // Names of the models for the address, if others than the first two are shown
+  namesToTell(shown) {
+    const names = shown.map(({ name }) => name);
+    const usual = this.models.slice(0, 2).map(({ name }) => name);
+    return names.join() === usual.join() ? null : names;
   }
 
   build() {
@@ -62,8 +69,13 @@ class App {
         try {
           localStorage.setItem(SHOWN, JSON.stringify(names));
         } catch {
-          return; // without storage there is no choice
+          // without storage, the address knows
         }
+        const chosen = names.filter(Boolean);
+        const found = chosen.map((name) => this.models.find((m) => m.name === name));
+        this.store.models = this.namesToTell(found);
+        this.store.save(this.state);
+        this.store.writeAddress();
         this.onModels();
       },
     });
@@ -159,7 +171,7 @@ class App {
       this.state.mode === 'known'
         ? 'Pick a user to see what is recommended to them.'
         : 'Rate one or two things that you know, and recommendations appear here.';
-    for (const results of this.results) results.show([]);
+    for (const results of this.results) results.clear();
     this.drawResults();
   }
 
@@ -194,14 +206,10 @@ class App {
   // Give a list its rows, and return the error if there is one
   async fill(results, signal) {
     try {
-      const { rows, nUnknown } = await this.questions.recommend(results.model, signal);
+      const answer = await this.questions.recommend(results.model, signal);
       if (signal.aborted) return null;
-      results.show(rows);
-      results.setNote(
-        nUnknown
-          ? `${count(nUnknown, 'rating')} left out: of what this model does not know.`
-          : '',
-      );
+      results.show(answer.rows);
+      results.setNote(notesOn(answer, results.model).join(' '));
       return null;
     } catch (error) {
       // without a status there was no answer, which the page tells above
@@ -262,13 +270,34 @@ class App {
   }
 }
 
-// The models that are shown: those that were chosen, else the first two
+// Popularity breaks ties, and scores an item by a millionth at most
+const LARGEST_TIE = 2e-6;
+
+// What somebody should know of an answer
+function notesOn({ rows, nUnknown, nUnused }, model) {
+  const notes = [];
+  if (nUnknown) {
+    const ratings = count(nUnknown, 'rating');
+    notes.push(`${ratings} left out: of what this model does not know.`);
+  }
+  if (nUnused) {
+    const ratings = count(nUnused, 'rating');
+    notes.push(`${ratings} left out: this model knows only what is liked.`);
+  }
+  const isTie = rows.every(({ score }) => Math.abs(score) <= LARGEST_TIE);
+  if (model.goal === 'ranking' && rows.length && isTie) {
+    notes.push('There is not enough to go on, so these are the most popular.');
+  }
+  return notes;
+}
+
+// The models that are shown: those of the address, those chosen, or the first two
 function chosenModels(models) {
-  let names = [];
+  let names = modelsOf(location.hash);
   try {
-    names = JSON.parse(localStorage.getItem(SHOWN)) ?? [];
+    names ??= JSON.parse(localStorage.getItem(SHOWN)) ?? [];
   } catch {
-    // storage may be forbidden
+    names = []; // storage may be forbidden
   }
   const chosen = models.filter(({ name }) => names.includes(name));
   chosen.sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name));

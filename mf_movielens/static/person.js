@@ -76,6 +76,7 @@ class NewPerson {
 
   async find(text) {
     const items = await this.questions.find(text, N_FOUND);
+    this.note.textContent = '';
     return items.map((item) => ({
       key: keyOf(item.item),
       item,
@@ -101,6 +102,9 @@ class NewPerson {
       return;
     }
     announce(`${titleOf(item)} added.`);
+    if (kind === 'stars' && !this.state.ratings.length) {
+      this.note.textContent = 'Taken for the best; change the stars below.';
+    }
     this.rate(item.item, kind === 'counts' ? Math.max(1, low ?? 1) : high);
   }
 

@@ -12,6 +12,19 @@ export function scaleOf(model) {
 const wordOf = (id) => `id:${id}`;
 const inBody = (id) => (typeof id === 'string' ? wordOf(id) : id);
 
+// Where a rating is a like, as three quarters up the scale: four of one to five stars
+const LIKED_FROM = 0.75;
+
+// A rating on one scale as one on another; null if it says nothing there
+export function converted(rating, from, to) {
+  const isSame = from.low === to.low && from.high === to.high;
+  if (from.kind === to.kind && (isSame || from.kind !== 'stars')) return rating;
+  const share = from.kind === 'stars' ? (rating - from.low) / (from.high - from.low) : 1;
+  if (to.kind === 'stars') return Math.round(to.low + share * (to.high - to.low));
+  if (share < LIKED_FROM) return null;
+  return to.kind === 'likes' ? to.high : 1;
+}
+
 export class Questions {
   constructor(api, models, state) {
     Object.assign(this, { api, state });
@@ -82,7 +95,7 @@ export class Questions {
 
   // recommendations
 
-  // The ratings of items that a model knows, and the number of the others
+  // The ratings of items that a model knows, on its scale, and the number of the others
   async ratingsFor(model) {
     const { ratings } = this.state;
     let known = ratings;
@@ -100,10 +113,18 @@ export class Questions {
       );
       known = ratings.filter((_, j) => isKnown[j]);
     }
+    const scales = [scaleOf(this.main), scaleOf(model)];
+    const used = known
+      .map(([id, rating]) => ({
+        item: inBody(id),
+        rating: converted(rating, ...scales),
+      }))
+      .filter(({ rating }) => rating !== null);
     return {
       // the first one first, as they were given
-      ratings: known.toReversed().map(([id, rating]) => ({ item: inBody(id), rating })),
+      ratings: used.toReversed(),
       nUnknown: ratings.length - known.length,
+      nUnused: known.length - used.length,
     };
   }
 
@@ -118,24 +139,24 @@ export class Questions {
     };
   }
 
-  // {rows, nUnknown}
+  // {rows, nUnknown, nUnused}
   async recommend(model, signal) {
     const rules = this.rules(model);
     const { name } = model;
     if (this.isKnown) {
       const parameters = { ...rules, model: name, user: String(this.state.user) };
       const answer = await this.api.get('recommend', parameters, signal);
-      return { rows: await this.described(model, answer.recommendations), nUnknown: 0 };
+      return { rows: await this.described(model, answer.recommendations) };
     }
-    const { ratings, nUnknown } = await this.ratingsFor(model);
-    if (!ratings.length) return { rows: [], nUnknown };
+    const { ratings, ...left } = await this.ratingsFor(model);
+    if (!ratings.length) return { rows: [], ...left };
     const answer = await this.api.post(
       'fold-in',
       { model: name },
       { ...rules, ratings },
       signal,
     );
-    return { rows: await this.described(model, answer.recommendations), nUnknown };
+    return { rows: await this.described(model, answer.recommendations), ...left };
   }
 
   // Rows with what the table of items says of them, where an answer does not

@@ -96,6 +96,13 @@ export class Results {
     this.note.hidden = !text;
   }
 
+  // Neither rows nor a message, as long as nothing was asked
+  clear() {
+    this.rows = [];
+    this.message.hidden = true;
+    this.setNote('');
+  }
+
   show(rows) {
     this.rows = rows;
     this.message.hidden = true;

@@ -54,8 +54,8 @@ export function checked(raw) {
   return state;
 }
 
-// The fragment has only what differs from an empty state
-export function toFragment(state) {
+// The fragment has only what differs from an empty state, and from the usual models
+export function toFragment(state, models = null) {
   const empty = emptyState();
   const words = new URLSearchParams();
   if (state.mode === 'known') words.set('mode', 'known');
@@ -66,7 +66,14 @@ export function toFragment(state) {
   if (Object.keys(state.filters).length) {
     words.set('filters', JSON.stringify(state.filters));
   }
+  if (models) words.set('models', JSON.stringify(models));
   return words.toString();
+}
+
+// Names of the models in an address, or null
+export function modelsOf(fragment) {
+  const names = parse(new URLSearchParams(fragment.replace(/^#/, '')).get('models'));
+  return Array.isArray(names) ? names : null;
 }
 
 export function fromFragment(fragment) {
@@ -79,8 +86,9 @@ export function fromFragment(fragment) {
 }
 
 export class Store {
-  constructor(name) {
+  constructor(name, models = null) {
     this.key = `mf-movielens:${name}`;
+    this.models = models;
   }
 
   load() {
@@ -98,7 +106,7 @@ export class Store {
     } catch {
       // storage may be full or forbidden; the address still has everything
     }
-    this.fragment = toFragment(state);
+    this.fragment = toFragment(state, this.models);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.writeAddress(), ADDRESS_PAUSE_MS);
   }

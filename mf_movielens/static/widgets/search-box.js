@@ -68,13 +68,15 @@ export class SearchBox {
     const text = this.input.value.trim();
     if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
     if (asked !== this.asked) return;
-    let entries = [];
+    let entries = null;
     try {
       entries = await this.find(text);
     } catch (error) {
       this.fail?.(error);
     }
-    if (asked === this.asked) this.show(entries);
+    if (asked !== this.asked) return;
+    this.show(entries ?? []);
+    if (text && entries && !entries.length) this.none?.(text);
   }
 
   show(entries) {
@@ -150,7 +152,7 @@ export class SearchBox {
     await this.found;
     const entry = this.entries[this.active];
     if (entry && (text || this.isOpen)) this.take(entry);
-    else this.none?.(text);
+    else if (!text) this.none?.(text);
   }
 
   take(entry) {
