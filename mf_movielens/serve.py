@@ -409,6 +409,7 @@ class _Process:
     def begin_to_stop(self) -> None:
         """Tell all who ask that this is the end."""
         if not self.shelf.is_stopping:
+            _say('stopping: what has begun is answered')
             # A computation cannot be stopped, and would keep the process alive.
             seconds = self.settings.stop_seconds + _SECONDS_TO_END + 2
             last = threading.Timer(seconds, os._exit, (1,))
@@ -607,7 +608,9 @@ def run_server(
     sources = model_sources(paths)
     # After the end of the server, uvicorn sends the signal once more.
     signal.signal(signal.SIGTERM, _exit_quietly)
-    names = 'serving ' + ', '.join(source.name for source in sources)
+    all_names = ', '.join(source.name for source in sources)
+    names = f'serving {all_names}'
+    _say(f'loading {all_names}')
     if settings.n_workers == 1:
         app: Any = _Process(sources, settings).app
         config, listener = _listen(_uvicorn_config(app, settings), settings.port)
