@@ -1,0 +1,46 @@
+"""The planted bugs still fit the code, and each has a test that finds it."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+
+import planted
+
+TABLE = pd.read_csv(planted.TABLE, keep_default_na=False)
+
+
+@pytest.mark.parametrize('bug', planted.BUGS, ids=[bug.name for bug in planted.BUGS])
+def test_a_bug_changes_its_module_and_its_chapter(bug, tmp_path):
+    source = (ROOT / f'mf_movielens/{bug.module}.py').read_text(encoding='utf-8')
+    assert source.count(bug.before) == 1
+    changed = source.replace(bug.before, bug.after)
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
+    for name in bug.tests.split():
+        assert (ROOT / f'tests/test_{name}.py').is_file()
+
+
+def test_each_bug_is_found_by_a_test_that_exists():
+    assert TABLE.bug.tolist() == [bug.name for bug in planted.BUGS]
+    for found_by in TABLE.found_by:
+        if found_by.startswith('nbs/'):
+            assert (ROOT / found_by).is_file()
+            continue
+        path, name = found_by.split('::')[0], found_by.split('::')[-1]
+        source = (ROOT / path).read_text(encoding='utf-8')
+        assert re.search(rf'^ *def {name}\(', source, re.M), found_by
+
+
+def test_every_module_that_computes_has_a_bug():
+    modules = {bug.module for bug in planted.BUGS}
+    named = 'als baselines bayes blend catalog ease evaluation export factors features'
+    named += ' feature_maps gibbs ials item_knn item_weights kinds least_squares'
+    named += ' metrics model_file new_users posterior ranking rules shards similarity'
+    named += ' splits storage training tuning updating values encoding spark'
+    assert {*named.split()} - modules == set()
