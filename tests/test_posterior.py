@@ -151,6 +151,38 @@ def test_probabilities_are_those_of_the_mixture(posterior):
     assert np.allclose(at_least, found[:, 3:].sum(axis=1))
 
 
+@pytest.mark.parametrize('level', [0.5, 0.8, 0.95])
+def test_an_interval_is_one_of_the_mixture_and_of_stars_the_shortest(posterior, level):
+    if posterior.likelihood == 'normal':
+        pairs = RATINGS.user_ix, RATINGS.item_ix
+        found = posterior.prediction_intervals(*pairs, level=level)
+        inside = np.zeros(len(found))
+        for index in range(len(posterior)):
+            mean, sd = posterior.latent_distribution(index, *pairs)
+            inside += ndtr((found.high - mean) / sd) - ndtr((found.low - mean) / sd)
+        # Ends of intervals are clipped to the scale.
+        is_free = (found.low > 1) & (found.high < 5)
+        assert is_free.sum() > 5 or level > 0.9
+        np.testing.assert_allclose(inside[is_free] / len(posterior), level, atol=1e-3)
+        return
+    found = posterior.prediction_intervals(
+        RATINGS.user_ix, RATINGS.item_ix, level=level
+    )
+    table = posterior.probabilities(RATINGS.user_ix, RATINGS.item_ix)
+    values = table.columns.to_numpy('float64')
+    for row, probability in zip(found.itertuples(), table.to_numpy()):
+        widths = [
+            values[last] - values[first]
+            for first in range(len(values))
+            for last in range(first, len(values))
+            if probability[first : last + 1].sum() >= level - 1e-9
+        ]
+        inside = (values >= row.low) & (values <= row.high)
+        assert row.mass == pytest.approx(probability[inside].sum())
+        assert row.mass >= level - 1e-9
+        assert row.high - row.low == min(widths)
+
+
 def test_columns_and_coverage_are_those_of_the_intervals(posterior):
     users, items = RATINGS.user_ix, RATINGS.item_ix
     ends = posterior.credible_intervals(users, items, level=0.7)
