@@ -134,6 +134,23 @@ def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
         load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
 
 
+def test_each_epoch_has_another_order_of_files_and_within_them(tmp_path):
+    shards = write_shards(RATINGS, tmp_path / 'shards', seed=0, shard_size=3000)
+    kept = [part.fingerprint for part in shards]
+    assert len(kept) > 3
+    orders = []
+    for epoch in range(2):
+        parts = [*shards.shuffled(0, epoch)]
+        pairs = [(p.user_ix.astype('int64') << 32) + p.item_ix for p in parts]
+        orders.append(np.concatenate(pairs))
+        for part in parts:
+            assert part.fingerprint not in kept
+    again = [p.user_ix for p in shards.shuffled(0, 1)]
+    assert not (orders[0] == orders[1]).all()
+    assert np.array_equal(np.sort(orders[0]), np.sort(orders[1]))
+    assert np.array_equal(np.concatenate(again), orders[1] >> 32)
+
+
 def test_training_refuses_shards_that_are_not_shuffled(tmp_path):
     from mf_movielens.training import train_net
 
