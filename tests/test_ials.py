@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from mf_movielens.baselines import popularity
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.factors import Factors
 from mf_movielens.ials import fit_ials, ials_objective, ials_settings
 from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
@@ -196,3 +197,21 @@ def test_damping_is_lowered_where_nothing_else_could_be_found():
     # The targets of stars are smaller.
     likes = few_of_groups(0, stars=False)
     assert ials_settings(small)['damping'] < ials_settings(likes)['damping']
+
+
+def test_popularity_breaks_ties_and_changes_no_other_order():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({'user': rng.integers(20, size=90)})
+    frame['item'] = rng.integers(10, size=90) ** 2 // 10
+    frame = frame.drop_duplicates().assign(rating=1.0)
+    ratings = Ratings.from_frame(frame)
+    shapes = (len(ratings.users), 3), (len(ratings.items), 3)
+    P, Q = (rng.normal(0, 0.1, shape).astype('float32') for shape in shapes)
+    users = np.arange(len(P))
+    scores = Factors.for_ranking(ratings, P, Q).scores(users)
+    np.testing.assert_allclose(scores, P @ Q.T, rtol=0, atol=1.1e-6)
+    ties = Factors.for_ranking(ratings, 0 * P, Q).scores(users)
+    counts = np.bincount(ratings.item_ix)
+    assert (
+        np.argsort(-ties, axis=1, kind='stable') == np.argsort(-counts, kind='stable')
+    ).all()
