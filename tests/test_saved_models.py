@@ -8,12 +8,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mf_movielens.encoding import Ratings
 from mf_movielens.factors import Factors
 from mf_movielens.item_weights import ItemWeights
+from mf_movielens.model_file import ModelFileError
 from mf_movielens.posterior import Posterior
 from mf_movielens.recommender import Recommender
+from mf_movielens.storage import load_arrays, save_arrays
 
 SAVED = Path(__file__).parent / 'saved'
 EXPECTED = json.loads((SAVED / 'expected.json').read_text(encoding='utf-8'))
@@ -54,3 +58,16 @@ def test_saved_arrays_of_predictors_still_open():
     bayes = Recommender.load(SAVED / 'bayes-v3.npz')
     rows = np.arange(30)
     assert np.array_equal(posterior.scores(rows), bayes.predictor.scores(rows))
+
+
+@pytest.mark.parametrize('role', ['user', 'item'])
+def test_a_file_with_more_ids_than_rows_is_refused(tmp_path, role):
+    """The tables of the predictor and the vocabularies are of one length."""
+    frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9], 'rating': 4.0})
+    model = Recommender.fit(Ratings.from_frame(frame, scale=(1, 5)), n_factors=2)
+    arrays = load_arrays(model.save(tmp_path / 'model.npz'), 'a model')
+    name = f'{role}_ids'
+    longer = arrays | {name: np.append(arrays[name], 99)}
+    save_arrays(tmp_path / 'longer.npz', **longer)
+    with pytest.raises(ModelFileError, match='different lengths'):
+        Recommender.load(tmp_path / 'longer.npz')
