@@ -17,7 +17,7 @@ from scipy.special import ndtr
 
 from mf_movielens import gibbs
 from mf_movielens.baselines import damped_biases
-from mf_movielens.bayes import bayes_settings, fit_bayes
+from mf_movielens.bayes import GibbsSampler, bayes_settings, fit_bayes
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.metrics import rmse
 from mf_movielens.model_file import ModelFileError
@@ -658,3 +658,23 @@ def test_directions_end_where_the_table_has_no_more():
         U, s, V = gibbs._principal_directions(group, max_exact=20, rank=10)
         assert len(s) == np.linalg.matrix_rank(table)
         assert np.allclose(U * s @ V.T, table, atol=1e-4)
+
+
+def test_the_samples_that_are_kept_come_after_the_burn_in():
+    """With the same seed, they are the states of a chain that is run by hand."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({'user': rng.integers(12, size=90)})
+    frame['item'] = rng.integers(9, size=90)
+    frame = frame.drop_duplicates()
+    frame['rating'] = rng.integers(1, 6, len(frame)).astype(float)
+    ratings = Ratings.from_frame(frame, scale=(1, 5))
+    how = {'n_factors': 2, 'seed': 5, 'prior_scale': 1.0, 'likelihood': 'normal'}
+    found = fit_bayes(ratings, n_burn_in=3, n_samples=2, progress=False, **how)
+    sampler = GibbsSampler(ratings, **how)
+    states = []
+    for _ in range(5):
+        sampler.iterate()
+        states.append(sampler.users.factors.copy())
+    assert len(found) == 2
+    for sample, state in zip(found.user_samples, states[3:]):
+        np.testing.assert_allclose(sample, state, rtol=1e-5)
