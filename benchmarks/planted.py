@@ -322,15 +322,15 @@ BUGS = [
     Bug(
         'an update by the same ratings counts as new',
         'updating',
-        'is_concerned[is_known] = merged != old',
-        'is_concerned[is_known] = True',
+        'is_changed = merged != old',
+        'is_changed = merged == merged',
         'updating',
     ),
     Bug(
-        'new users are refitted before the items',
+        'users are not refitted after the items',
         'updating',
-        '        refit.rows(users, merged.user_ix, items, None)\n    tables',
-        '    tables',
+        '        refit.rows(users, merged.user_ix, items, n_steps)\n',
+        '',
         'updating',
     ),
     Bug(
@@ -507,8 +507,8 @@ BUGS = [
     Bug(
         'codes with zeros before them are numbers',
         'features',
-        'if are_numbers and not _are_codes(column, origin):',
-        'if are_numbers:',
+        'if not is_wrong.any() and not are_codes:',
+        'if not is_wrong.any():',
         'features',
     ),
     Bug(

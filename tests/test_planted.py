@@ -42,5 +42,5 @@ def test_every_module_that_computes_has_a_bug():
     named = 'als baselines bayes blend catalog ease evaluation export factors features'
     named += ' feature_maps gibbs ials item_knn item_weights kinds least_squares'
     named += ' metrics model_file new_users posterior ranking rules shards similarity'
-    named += ' splits storage training tuning updating values encoding spark'
+    named += ' splits storage training tuning updating values encoding'
     assert {*named.split()} - modules == set()
