@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from mf_movielens.least_squares import N_FINAL_STEPS, N_STEPS
 from mf_movielens.ranking import rank_items, ranking_metrics
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / 'benchmarks'
+CHAPTER = BENCHMARKS.parent / 'nbs/21_benchmark.ipynb'
 MODEL_KEYS = ['task', 'system', 'model', 'variant']
 SEARCH_KEYS = ['system', 'model', 'fold']
 
@@ -63,6 +66,21 @@ def tables():
     }
 
 
+def chapter_until(heading):
+    "The cells of the chapter on the benchmark that come before a heading."
+    cells = nbformat.read(CHAPTER, 4).cells
+    is_end = [cell.source.startswith(heading) for cell in cells]
+    return cells[: is_end.index(True)]
+
+
+def header_cells(cell):
+    "The names of columns and rows in the tables that a cell shows."
+    html = ''.join(
+        o.get('data', {}).get('text/html', '') for o in cell.get('outputs', [])
+    )
+    return set(re.findall(r'<th[^>]*>([^<]+)</th>', html))
+
+
 def variants_of(about):
     "The names of the variants of a model that the benchmark fits."
     tuned = ['tuned'] if about['search'] else []
@@ -84,6 +102,22 @@ def test_every_peer_and_variant_was_measured(run, tables):
         for variant in variants_of(about)
     }
     assert set(tables[''][MODEL_KEYS].itertuples(index=False, name=None)) == expected
+
+
+def test_the_keys_of_the_chapter_explain_every_row_and_column():
+    cells = chapter_until('## Speed')
+    keys = next(c.source for c in cells if '## Key to the rows' in c.source)
+    _, rows, columns = keys.split('## Key to the ')
+    first_column = r'^\| ([^|]+?) \|'
+    named_rows = '; '.join(re.findall(first_column, rows, re.M)).split('; ')
+    named_columns = re.split(
+        '[;,] ', ', '.join(re.findall(first_column, columns, re.M))
+    )
+    shown = set().union(*map(header_cells, cells))
+    assert {'ours, ALS', 'ours, iALS', 'MAE from', 'one user (ms)'} <= shown
+    unexplained = shown - {*named_rows, *named_columns} - {'row', 'variant'}
+    assert not unexplained
+    assert {*named_rows} - {'row', '---'} <= shown
 
 
 def test_peers_were_measured_with_the_pinned_version(run, tables):
