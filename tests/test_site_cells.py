@@ -100,6 +100,14 @@ def test_the_first_mention_of_a_public_name_is_linked() -> None:
         assert link_names(text, set()) == text
 
 
+def test_names_below_a_heading_are_linked() -> None:
+    text = '## `rmse` and more\n\nUse `rmse`, not `rmse`.\n\n$$x$$\n\nOr `mae`.'
+    rmse = '{py:obj}`rmse <mf_movielens.metrics.rmse>`'
+    mae = '{py:obj}`mae <mf_movielens.metrics.mae>`'
+    expected = f'## `rmse` and more\n\nUse {rmse}, not `rmse`.\n\n$$x$$\n\nOr {mae}.'
+    assert link_names(text, set()) == expected
+
+
 def test_every_module_is_in_one_group() -> None:
     grouped = [module.name for members in groups().values() for module in members]
     assert sorted(grouped) == [module.name for module in modules()]

@@ -6,9 +6,8 @@ import re
 from functools import cache
 
 from book import DOCS
+from site_reference import KEPT
 
-# Where nothing is linked: code, formulas, links and headings
-KEPT = r'(```.*?```|\$\$.*?\$\$|\[[^\]]*\]\([^)]*\)|^#[^\n]*$)'
 BOLD = r'\*\*([^*`\[\]$]+)\*\*'
 
 
@@ -21,6 +20,13 @@ def terms() -> dict[str, str]:
     return {term.lower(): term for term in found}
 
 
+def find_term(words: str) -> str | None:
+    """Return the term of the glossary that some words name, in the plural as well."""
+    name = words.lower().rstrip('.')
+    forms = name, name.removesuffix('s'), name.removesuffix('es')
+    return next((terms()[form] for form in forms if form in terms()), None)
+
+
 def link_terms(text: str, seen: set[str]) -> str:
     """Link each term to the glossary where a page introduces it, in bold.
 
@@ -28,9 +34,7 @@ def link_terms(text: str, seen: set[str]) -> str:
     """
 
     def link(found: re.Match[str]) -> str:
-        name = found[1].lower().rstrip('.')
-        singular = name.removesuffix('s'), name.removesuffix('es')
-        term = next((terms()[n] for n in (name, *singular) if n in terms()), None)
+        term = find_term(found[1])
         if term is None or term in seen:
             return found[0]
         seen.add(term)

@@ -68,6 +68,8 @@ GROUPS = {
 }
 OTHERS = 'More'
 MAX_VALUE_LENGTH = 60
+# Where nothing is linked: code, formulas, links and headings
+KEPT = r'(```.*?```|\$\$.*?\$\$|\[[^\]]*\]\([^)]*\)|^#[^\n]*$)'
 MADE_FROM = re.compile(r'File to edit: \.\./(nbs/\S+\.ipynb)')
 
 
@@ -179,9 +181,7 @@ def link_names(text: str, seen: set[str]) -> str:
         seen.add(name)
         return f'{{py:obj}}`{name}{call} <{full_names()[name]}>`'
 
-    parts = re.split(
-        r'(```.*?```|\$\$.*?\$\$|\[[^\]]*\]\([^)]*\)|^#.*$)', text, flags=re.S | re.M
-    )
+    parts = re.split(KEPT, text, flags=re.S | re.M)
     for k in range(0, len(parts), 2):
         parts[k] = re.sub(
             r'(?<![`}\w])`([A-Za-z_][\w.]*)((?:\(\))?)`(?!`)', link, parts[k]
