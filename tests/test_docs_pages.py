@@ -12,11 +12,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 from book import DOCS, NBS, PACKAGE, chapters, docs_pages, read
+from site_glossary import find_term
 
 NOTATION = (DOCS / 'notation.md').read_text(encoding='utf-8')
 GLOSSARY = (DOCS / 'glossary.md').read_text(encoding='utf-8')
 # What chapters need for a moment, and say where they do
 LOCAL = {'Sigma', 'eta', 'theta'}
+# Words in bold that are labels, and stand within a paragraph
+LABELS = {'What to do'}
+# Chapters whose terms are all in the glossary
+DEFINED = [p for p in chapters() if int(p.name[:2]) <= 15 or 25 <= int(p.name[:2]) < 29]
 
 
 def text_of(path: Path) -> str:
@@ -110,3 +115,27 @@ def test_each_entry_of_the_glossary_leads_on() -> None:
 def test_terms_that_the_glossary_refers_to_are_in_it() -> None:
     named = re.findall(r'\{term\}`(?:[^`<]*<)?([^`>]+)>?`', GLOSSARY)
     assert set(named) - set(entries()) == set()
+
+
+def bold_terms(text: str) -> list[str]:
+    """The words in bold within a line; those that begin it are labels."""
+    text = re.sub(r'```.*?```|\$\$.*?\$\$', '', text, flags=re.S)
+    text = re.sub(r'^\s*(?:[-*] |\d+\. )?\*\*[^*]+\*\*', '', text, flags=re.M)
+    found = re.findall(r'\*\*([^*]+)\*\*', text)
+    return [words for words in found if words[-1] != '.' and words not in LABELS]
+
+
+def test_terms_in_bold_are_found() -> None:
+    text = '**You know** what **bias** is.\n\n- **Lead.** Then **RMSE**. **All in.**'
+    assert bold_terms(text) == ['bias', 'RMSE']
+    assert find_term('Biases') == 'bias'
+    assert find_term('no such term') is None
+
+
+@pytest.mark.parametrize('path', DEFINED, ids=lambda path: path.stem)
+def test_terms_that_a_chapter_introduces_are_in_the_glossary(path: Path) -> None:
+    assert [t for t in bold_terms(text_of(path)) if find_term(t) is None] == []
+
+
+def test_chapters_introduce_terms() -> None:
+    assert sum(len(bold_terms(text_of(path))) for path in DEFINED) > 150
