@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tools'))
+from book import NBS, PATHS, chapters, minutes_to_read, read, settings
 
 
 def blocks(language):
@@ -32,7 +34,7 @@ def make_circle():
     """Write circle.csv as the hidden cell of the front page does."""
     cells = json.loads((ROOT / 'nbs/index.ipynb').read_text(encoding='utf-8'))['cells']
     sources = [''.join(cell['source']) for cell in cells]
-    (source,) = [s for s in sources if 'A synthetic reading circle' in s]
+    (source,) = [s for s in sources if 'A synthetic book club' in s]
     here = "type('here', (), {'name': os.getcwd()})"
     source = source.replace('tempfile.TemporaryDirectory()', here)
     exec(source, {'np': np, 'pd': pd})
@@ -82,6 +84,33 @@ def ask_server(command, env):
     assert [row['rank'] for row in found['recommendations']] == [1, 2, 3]
 
 
+def test_the_copy_is_that_of_the_repository():
+    config = settings()
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    assert re.findall(r'^git clone (.*)$', text, re.M) == [config['git_url']]
+    assert re.findall(r'^cd (.*)$', text, re.M) == [config['repo']]
+
+
+def test_paths_through_the_book_name_chapters_and_minutes():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    section = text.split('## Paths through the book')[1].split('\n## ')[0]
+    lines = re.findall(r'- \*\*(.*)\*\*, (\d+) minutes to read: (.*)', section)
+    assert [name for name, _, _ in lines] == [*PATHS]
+    for name, minutes, links in lines:
+        stems = re.findall(r'/nbs/(\w+)\.ipynb\)', links)
+        assert stems == PATHS[name]
+        cells = [cell for stem in stems for cell in read(NBS / f'{stem}.ipynb').cells]
+        assert abs(minutes_to_read(cells) - int(minutes)) < 6
+    assert 50 <= int(dict(line[:2] for line in lines)['Learn in an hour']) <= 65
+
+
+def test_every_chapter_is_listed():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    section = text.split('## The chapters')[1].split('\n## ')[0]
+    listed = re.findall(r'/nbs/(\w+\.ipynb)\)', section)
+    assert listed == [path.name for path in chapters()]
+
+
 def test_the_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_circle()
@@ -98,5 +127,5 @@ def test_it_begins_as_the_file_does(tmp_path, monkeypatch):
     assert (
         (tmp_path / 'circle.csv')
         .read_text(encoding='utf-8')
-        .startswith('Leserin;Buch;Sterne\nanna;')
+        .startswith('who;novel;mark\nanna;')
     )

@@ -581,7 +581,7 @@ def test_the_front_page_is_light_and_needs_no_script(base: str, tab: OpenTab) ->
         assert page.locator(f'article {element}').first.is_visible()
     page.locator('ul.doors a', has_text='Learn').click()
     page.wait_for_load_state()
-    assert page.url.endswith('00_data.html')
+    assert page.url.endswith('00_begin.html')
 
 
 # films are recommended in the page

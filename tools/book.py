@@ -29,6 +29,44 @@ PARTS = {
     'Under the hood': 89,
 }
 
+# Ways through the book, and their chapters in reading order
+PATHS = {
+    'Learn in an hour': [
+        '00_begin',
+        '01_frames',
+        '04_metrics',
+        '05_factors',
+        '09_als',
+        '10_ranking',
+        '12_ials',
+    ],
+    'Bring your own data': [
+        '00_begin',
+        '16_reading',
+        '97b_kinds',
+        '17_recommender',
+        '18_new_users',
+        '19_evaluation',
+        '27_tuning',
+    ],
+    'Understand uncertainty': [
+        '04_metrics',
+        '05_factors',
+        '13_gibbs',
+        '14_bayes',
+        '15_posterior',
+    ],
+    'Scale': [
+        '22_shards',
+        '93_least_squares',
+        '23_spark',
+        '18b_update',
+        '24b_export',
+        '28_serving',
+    ],
+}
+WORDS_PER_MINUTE = 200
+
 
 def settings() -> dict[str, str]:
     """Return settings.ini, with the addresses that follow from it.
@@ -80,6 +118,12 @@ def title_and_subtitle(path: Path) -> tuple[str, str]:
     title = re.search(r'^# (.*)$', first, re.M)
     subtitle = re.search(r'^> (.*)$', first, re.M)
     return title[1] if title else path.stem, subtitle[1] if subtitle else ''
+
+
+def minutes_to_read(cells: list[NotebookNode]) -> int:
+    """Estimate how long the text of a page takes; code is read at another pace."""
+    texts = [cell.source for cell in cells if cell.cell_type == 'markdown']
+    return max(1, round(len(' '.join(texts).split()) / WORDS_PER_MINUTE))
 
 
 def directive(cell: NotebookNode, name: str) -> str | None:

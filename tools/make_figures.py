@@ -1,6 +1,6 @@
 """Draw the pictures of the front page, and gather what its page of films needs.
 
-    python tools/make_figures.py [film_map] [comparison] [play] [app]
+    python tools/make_figures.py [film_map] [narrow_film_map] [comparison] [play] [app]
 
 The map and the factors are from real MovieLens 100K, the comparison from the tables of
 the benchmark. The picture of the app is taken with chromium.
@@ -138,11 +138,11 @@ def known_films(n: int) -> Films:
     return Films(ratings, rows, titles[rows], points, shown_genre(films))
 
 
-def draw_points(ax: Axes, films: Films) -> None:
+def draw_points(ax: Axes, films: Films, size: float = 30) -> None:
     """Draw the points of the map, a colour for each genre."""
     for name, colour in COLOURS.items():
         across, up = films.points[films.genres == name].T
-        style: dict[str, Any] = {'s': 30, 'linewidth': 0.5, 'edgecolor': 'white'}
+        style: dict[str, Any] = {'s': size, 'linewidth': 0.5, 'edgecolor': 'white'}
         ax.scatter(across, up, color=colour, label=name, **style)
     ax.set(
         xticks=[],
@@ -161,10 +161,15 @@ def save_small(path: Path) -> None:
     few_colours.save(path, optimize=True)
 
 
+def short_titles(films: Films) -> list[str]:
+    """Return the titles without their years."""
+    return [natural_title(title[: -len(' (1993)')]) for title in films.titles]
+
+
 def film_map(path: Path = IMAGES / 'map.png', n: int = 250) -> None:
     """Draw the map of the front page."""
     films = known_films(n)
-    titles = [natural_title(title[: -len(' (1993)')]) for title in films.titles]
+    titles = short_titles(films)
     with plt.style.context(STYLE):
         fig, ax = plt.subplots(figsize=(9.6, 5.6))
         draw_points(ax, films)
@@ -175,6 +180,26 @@ def film_map(path: Path = IMAGES / 'map.png', n: int = 250) -> None:
         occupied = [legend.get_window_extent()]
         place_labels(ax, titles, films.points, occupied, fontsize=8)
         fig.savefig(path, dpi=130, metadata={'Software': None})
+    save_small(path)
+
+
+def narrow_film_map(path: Path = IMAGES / 'map_narrow.png', n: int = 120) -> None:
+    """Draw the map for a telephone: fewer films, and letters that can be read there."""
+    films = known_films(n)
+    with plt.style.context(STYLE):
+        fig, ax = plt.subplots(figsize=(3.9, 4.9))
+        draw_points(ax, films, size=18)
+        ax.set(xlabel='', ylabel='')
+        fig.legend(
+            loc='outside lower center',
+            ncols=3,
+            fontsize=8,
+            handletextpad=0,
+            borderpad=0,
+        )
+        fig.draw_without_rendering()
+        place_labels(ax, short_titles(films), films.points, [], fontsize=8.5)
+        fig.savefig(path, dpi=200, metadata={'Software': None})
     save_small(path)
 
 
@@ -276,6 +301,7 @@ def app(path: Path = IMAGES / 'app.png') -> None:
 
 FIGURES: dict[str, Callable[[], None]] = {
     'film_map': film_map,
+    'narrow_film_map': narrow_film_map,
     'comparison': comparison,
     'play': play,
     'app': app,

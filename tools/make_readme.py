@@ -1,4 +1,4 @@
-"""Write the list of chapters into nbs/index.ipynb, and README.md from that notebook.
+"""Write the lists of chapters into nbs/index.ipynb, and README.md from that notebook.
 
 With --check, only tell whether both are up to date.
 """
@@ -12,8 +12,10 @@ import nbformat
 from book import (
     HIDDEN,
     NBS,
+    PATHS,
     ROOT,
     chapters_by_part,
+    minutes_to_read,
     read,
     settings,
     shown,
@@ -24,14 +26,15 @@ from nbconvert import MarkdownExporter
 from nbformat import NotebookNode
 
 FRONT = NBS / 'index.ipynb'
-HEADING = '## The chapters\n'
+CHAPTERS_HEADING = '## The chapters\n'
+PATHS_HEADING = '## Paths through the book\n'
 MADE = '<!-- made from nbs/index.ipynb by tools/make_readme.py -->\n\n'
 RELATIVE = r'(\]\()(?!https?:|#)'
 
 
 def chapter_list() -> str:
     """Return the list of chapters by parts, as their first lines name them."""
-    lines = [HEADING]
+    lines = [CHAPTERS_HEADING]
     for part, paths in chapters_by_part().items():
         lines.append(f'**{part}**\n')
         for path in paths:
@@ -41,11 +44,27 @@ def chapter_list() -> str:
     return '\n'.join(lines).strip()
 
 
+def path_list() -> str:
+    """Return the list of paths through the book, with the minutes that each takes."""
+    lines = [PATHS_HEADING]
+    for name, stems in PATHS.items():
+        paths = [NBS / f'{stem}.ipynb' for stem in stems]
+        # to five minutes, so that a word more in a chapter does not change the page
+        minutes = 5 * round(sum(minutes_to_read(read(p).cells) for p in paths) / 5)
+        links = [f'[{title_and_subtitle(p)[0]}]({p.name})' for p in paths]
+        lines.append(f'- **{name}**, {minutes} minutes to read: {" → ".join(links)}')
+    return '\n'.join(lines)
+
+
 def front_page() -> NotebookNode:
-    """Return the front page with the list of chapters as it should be."""
+    """Return the front page with the lists as they should be."""
     notebook = read(FRONT)
-    (cell,) = [c for c in notebook.cells if c.source.startswith(HEADING)]
-    cell.source = chapter_list()
+    for heading, text in (
+        (CHAPTERS_HEADING, chapter_list()),
+        (PATHS_HEADING, path_list()),
+    ):
+        (cell,) = [c for c in notebook.cells if f'{c.source}\n'.startswith(heading)]
+        cell.source = text
     return notebook
 
 

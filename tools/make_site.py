@@ -79,7 +79,8 @@ def prepare() -> None:
     shutil.copytree(DOCS, PROC)
     shutil.copytree(NBS / 'images', PROC / 'images')
     # for raw HTML, which Sphinx does not look into
-    shutil.copy(NBS / 'images/map.png', PROC / '_static')
+    for name in ('map.png', 'map_narrow.png'):
+        shutil.copy(NBS / 'images' / name, PROC / '_static')
     # the page on which films are tried has the elements of the app
     shutil.copytree(PACKAGE / 'static/widgets', PROC / '_static/widgets')
     citations: Citations = {}

@@ -11,6 +11,7 @@ what it prints.
 from __future__ import annotations
 
 import ast
+import html
 import re
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from book import (
     directive,
     docs_pages,
     is_exported,
+    minutes_to_read,
     read,
     settings,
     shown,
@@ -38,8 +40,8 @@ OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md'}
 OWN_PAGES |= {f'docs/{path.name}': path.name for path in docs_pages()}
 IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
 DRAWING, SOLUTION = 'Drawing', 'Solution'
-WORDS_PER_MINUTE = 200
 MAX_NAMES = 6
+MAP = r'!\[([^\]]*)\]\(images/map\.png\)'
 COMPOUND = (ast.For, ast.While, ast.With, ast.Try, ast.If)
 
 
@@ -192,12 +194,6 @@ def chapter_page(path: Path, citations: Citations) -> NotebookNode:
     return notebook
 
 
-def minutes_to_read(cells: list[NotebookNode]) -> int:
-    """Estimate how long the text of a page takes; code is read at another pace."""
-    texts = [cell.source for cell in cells if cell.cell_type == 'markdown']
-    return max(1, round(len(' '.join(texts).split()) / WORDS_PER_MINUTE))
-
-
 def add_ways(text: str, path: Path, minutes: int) -> str:
     """Put the time to read and the other places of a chapter under its first lines.
 
@@ -234,8 +230,19 @@ def front_page(path: Path, citations: Citations) -> NotebookNode:
     # the list of what one can do becomes a row of boxes
     first.source = first.source.replace('\n* **[', '\n{.doors}\n* **[', 1)
     first.source = first.source.replace(')**: ', ')** ')
+    first.source = re.sub(MAP, picture, first.source)
     notebook.cells.append(nbformat.v4.new_markdown_cell(toctrees()))
     return notebook
+
+
+def picture(found: re.Match[str]) -> str:
+    """Return the map of the front page, with one for telephones beside it."""
+    alt = html.escape(found[1])
+    narrow = '_static/map_narrow.png'
+    return (
+        f'<p><picture><source media="(max-width: 600px)" srcset="{narrow}">'
+        f'<img alt="{alt}" src="_static/map.png"></picture></p>'
+    )
 
 
 def toctree(caption: str, pages: list[str]) -> str:
