@@ -11,7 +11,12 @@ from mf_movielens.baselines import popularity
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.factors import Factors
-from mf_movielens.ials import fit_ials, ials_objective, ials_settings
+from mf_movielens.ials import (
+    _n_factors_by_size as n_factors_by_size,
+    fit_ials,
+    ials_objective,
+    ials_settings,
+)
 from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
 from mf_movielens.ranking import rank_items, ranking_metrics
@@ -215,3 +220,92 @@ def test_popularity_breaks_ties_and_changes_no_other_order():
     assert (
         np.argsort(-ties, axis=1, kind='stable') == np.argsort(-counts, kind='stable')
     ).all()
+
+
+def drawn_at_random(n_users, n_items, n_ratings, seed=0):
+    "So many likes and dislikes of a table, at random."
+    rng = np.random.default_rng(seed)
+    cells = rng.choice(n_users * n_items, n_ratings, replace=False)
+    stars = rng.integers(1, 6, n_ratings)
+    frame = pd.DataFrame({'user': cells // n_items, 'item': cells % n_items})
+    return Ratings.from_frame(frame.assign(rating=stars), scale=(1, 5))
+
+
+@pytest.mark.parametrize(
+    'shape',
+    [(40, 30, 200), (40, 30, 900), (150, 80, 1200), (300, 20, 4000), (9, 9, 81)],
+)
+def test_settings_solve_the_equations_of_the_chapter(shape):
+    ratings = drawn_at_random(*shape)
+    n_users, n_items = (len(np.unique(x)) for x in (ratings.user_ix, ratings.item_ix))
+    n_pairs, n = n_users * n_items, len(ratings)
+    found = ials_settings(ratings)
+    assert found['alpha'] == pytest.approx(min(0.4, 2 * np.sqrt(n / n_pairs)), rel=1e-3)
+    assert found['reg'] == pytest.approx(
+        min(0.2, 1.25 * np.sqrt(n_pairs) / n), rel=1e-3
+    )
+    of_user, of_item = n / n_users, n / n_items
+    most = 10 * found['alpha']
+    if of_user * of_item < 25:
+        assert found['damping'] == most
+        return
+
+    # At this damping, a factor of random targets is worth its regularization.
+    def product(damping):
+        reg = found['reg']
+        return (reg * of_user + damping) * (reg * of_item + damping)
+
+    root_mean_square = np.sqrt(np.mean(((ratings.rating - 1) / 4) ** 2))
+    threshold = (np.sqrt(of_user) + np.sqrt(of_item)) * root_mean_square / 1.6
+    if product(0.1 * most) >= threshold**2:
+        assert found['damping'] == pytest.approx(0.1 * most, rel=1e-3)
+    elif product(most) <= threshold**2:
+        assert found['damping'] == most
+    else:
+        assert product(found['damping']) == pytest.approx(threshold**2, rel=1e-3)
+
+
+def test_the_damping_of_small_tables_takes_each_of_its_forms():
+    shares = []
+    for shape in [(40, 30, 200), (150, 80, 1200), (300, 20, 4000)]:
+        found = ials_settings(drawn_at_random(*shape))
+        shares.append(found['damping'] / found['alpha'] / 10)
+    assert min(shares) < 0.99 and max(shares) > 0.99
+
+
+@pytest.mark.parametrize(
+    'n_ratings, n_users, n_items, expected',
+    [
+        (100_000, 943, 1682, 64),  # the fewest
+        (100_000, 1100, 9000, 128),  # an eighth of the shorter side
+        (1_000_000, 300_000, 20_000, 128),  # the numbers of both tables
+        (2_700_000, 100_000, 10_000, 128),  # the products of a pass
+        (1_000_000, 50_000, 40_000, 512),  # the most
+        (10_000_000, 100_000, 20_000, 64),
+    ],
+)
+def test_the_number_of_factors_is_a_power_of_two_within_bounds(
+    n_ratings, n_users, n_items, expected
+):
+    assert n_factors_by_size(n_ratings, n_users, n_items) == expected
+
+
+def test_the_weights_of_ages_and_counts_are_multiplied():
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 2], 'rating': [1, 16, 81]})
+    frame['timestamp'] = [0, 86_400, 172_800]
+    ratings = Ratings.from_frame(frame, kind='counts')
+    tables = np.full((2, 1), 0.5, 'float32')
+    factors = Factors.for_ranking(ratings, tables, tables)
+
+    def of_pairs(**settings):
+        return ials_objective(factors, ratings, 0, 0, 0, **settings)
+
+    by_count = 0.75**2 * np.array([1, 16, 81]) ** 0.25
+    # On average, a weight by age is 1.
+    by_age = 0.5 ** np.array([2, 1, 0]) * 3 / 1.75
+    growth = dict(count_unit=1.0, count_growth=0.25)
+    assert of_pairs() == pytest.approx(3 * 0.75**2)
+    assert of_pairs(**growth) == pytest.approx(by_count.sum())
+    assert of_pairs(half_life=1) == pytest.approx(0.75**2 * by_age.sum())
+    both = of_pairs(half_life=1, **growth)
+    assert both == pytest.approx((by_count * by_age).sum())

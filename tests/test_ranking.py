@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import permutations, product
 
 import numpy as np
@@ -418,3 +419,47 @@ def test_beyond_accuracy_metrics_are_what_their_definitions_say():
         cosines = [unit[a] @ unit[b] for a in range(4) for b in range(a + 1, 4)]
         expected = novelty, lift, 1 - np.mean(cosines)
         assert np.allclose(found.loc[user], expected)
+
+
+def test_lists_have_ten_items_unless_told():
+    scores = np.random.default_rng(0).random((3, 14))
+    held_out = ratings_of(np.where(scores > 0.5, 5, 0))
+    found = rank_items(scorer(scores), range(3), csr_array((3, 14)))
+    assert found.shape == (3, 10)
+    longer = rank_items(scorer(scores), range(3), csr_array((3, 14)), 12)
+    pd.testing.assert_frame_equal(
+        ranking_metrics(longer, range(3), held_out),
+        ranking_metrics(longer, range(3), held_out, k=10),
+    )
+    for k in (0, 13, 1.5, -1):
+        with pytest.raises(ValueError, match=f'^k={k}: there are 12 recommendations'):
+            ranking_metrics(longer, range(3), held_out, k=k)
+
+
+def test_a_scorer_may_be_a_function_whose_arguments_are_unknown():
+    table = np.random.default_rng(0).random((3, 5))
+    found = rank_items(partial(table.take, axis=0), range(3), csr_array((3, 5)), 2)
+    assert (found == np.argsort(-table, axis=1)[:, :2]).all()
+
+
+@pytest.mark.filterwarnings('error')
+def test_what_has_no_features_ratings_or_recommendations_has_no_warnings():
+    train = ratings_of(np.array([[5, 4, 0], [0, 4, 0], [0, 0, 0]]))
+    recommended = [[2, -1], [0, 2], [1, 2]]
+    features = [[1, 0], [0, 0], [3, 4]]
+    found = beyond_accuracy_metrics(recommended, range(3), train, features)
+    assert found.popularity_lift.isna().tolist() == [False, False, True]
+    np.testing.assert_allclose(found.diversity, [np.nan, 0.4, 1])
+    none = beyond_accuracy_metrics([[-1, -1]], [0], train)
+    assert none.isna().all(axis=None)
+
+
+def test_diversity_does_not_depend_on_the_size_of_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    train = ratings_of(np.full((9, 15), 3))
+    recommended = np.array([rng.permutation(15)[:4] for _ in range(9)])
+    features = rng.random((15, 3))
+    whole = beyond_accuracy_metrics(recommended, range(9), train, features)
+    monkeypatch.setattr(ranking, '_MAX_NUMBERS_PER_BLOCK', 30)
+    parts = beyond_accuracy_metrics(recommended, range(9), train, features)
+    pd.testing.assert_frame_equal(whole, parts)
