@@ -12,7 +12,6 @@ import functools
 import gzip
 import http.server
 import importlib
-import json
 import re
 import sys
 import threading
@@ -582,57 +581,3 @@ def test_the_front_page_is_light_and_needs_no_script(base: str, tab: OpenTab) ->
     page.locator('ul.doors a', has_text='Learn').click()
     page.wait_for_load_state()
     assert page.url.endswith('00_begin.html')
-
-
-# films are recommended in the page
-
-
-def test_the_page_recommends_what_fold_in_recommends(
-    base: str, tab: OpenTab, real_archive: Path
-) -> None:
-    """It differs by no more than the rounding of factors to a byte."""
-    from mf_movielens.data import load
-    from mf_movielens.encoding import Ratings
-    from mf_movielens.plots import natural_title
-    from mf_movielens.recommender import Recommender
-
-    ml = load('ml-100k')
-    model = Recommender.fit(Ratings.from_frame(ml.ratings, titles=ml.titles))
-    play = json.loads((SITE / '_static/play.json').read_text(encoding='utf-8'))
-    history = {'Fargo (1996)': 5, 'Titanic (1997)': 1, 'Toy Story (1995)': 4}
-    folded = model.fold_in(history, k=1682)
-    expected = (
-        folded.assign(title=folded.title.map(natural_title)).set_index('title').score
-    )
-    page = tab(base + 'play.html')
-    page.wait_for_selector('#recommended li')
-    shown = page.evaluate(
-        """history => play.model.recommend(new Map(Object.entries(history).map(
-            ([title, stars]) => [play.find(title), stars])), 500)""",
-        history,
-    )
-    scores = {play['titles'][i]: score for i, score in shown}
-    assert len(scores) == len(play['titles']) - 3
-    top = expected[expected.index.isin(scores)].head(10)
-    assert max(abs(scores[title] - score) for title, score in top.items()) < 0.003
-    assert len({*list(scores)[:10]} & {*top.index}) >= 9
-
-
-def test_a_film_is_added_by_a_part_of_its_title(base: str, tab: OpenTab) -> None:
-    page = tab(base + 'play.html')
-    page.wait_for_selector('#recommended li')
-    page.fill('#film', 'godfa')
-    page.press('#film', 'Enter')
-    assert 'The Godfather (1972) added' in page.inner_text('#play [role=status]')
-    assert 'The Godfather (1972)' in page.inner_text('#play ul.history')
-    page.fill('#film', 'no such film')
-    page.press('#film', 'Enter')
-    assert 'No film here is called' in page.inner_text('#play [role=status]')
-    assert page.wrong == []
-
-
-def test_a_point_of_the_map_has_a_name(base: str, tab: OpenTab) -> None:
-    page = tab(base + 'play.html')
-    page.wait_for_selector('#play svg circle')
-    page.locator('#play svg circle').nth(3).hover(force=True)
-    assert page.inner_text('#play .tip')

@@ -1,6 +1,7 @@
 """Draw the pictures of the front page, and gather what its page of films needs.
 
-    python tools/make_figures.py [film_map] [narrow_film_map] [comparison] [play] [app]
+    python tools/make_figures.py [film_map] [narrow_film_map] [comparison] [play]
+        [play_bayes] [app]
 
 The map and the factors are from real MovieLens 100K, the comparison from the tables of
 the benchmark. The picture of the app is taken with chromium.
@@ -28,11 +29,12 @@ import numpy as np
 import pandas as pd
 from book import NBS, PACKAGE, ROOT
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from PIL import Image
 
+from mf_movielens.bayes import fit_bayes
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings
+from mf_movielens.factors import Factors
 from mf_movielens.plots import (
     item_axes,
     most_rated,
@@ -40,10 +42,23 @@ from mf_movielens.plots import (
     place_labels,
     plot_comparison,
 )
+from mf_movielens.posterior import Posterior
 from mf_movielens.recommender import Recommender
 
 IMAGES = NBS / 'images'
 PLAY = ROOT / 'docs/_static/play.json'
+PLAY_BAYES = ROOT / 'docs/_static/play_bayes.json'
+# A page has room for a small model: normal noise, and neither time nor side features
+SMALL_BAYES: dict[str, Any] = {
+    'n_factors': 8,
+    'n_burn_in': 30,
+    'n_samples': 100,
+    'n_kept_samples': 50,
+    'likelihood': 'normal',
+    'implicit': False,
+    'user_noise': False,
+    'time': False,
+}
 STYLE = 'mf_movielens.book'
 SYSTEMS = {
     'mf_movielens': 'ours',
@@ -213,36 +228,85 @@ def rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 
-def play(path: Path = PLAY, n: int = 500) -> None:
-    """Gather what the page needs on which films are tried.
+def in_bytes(values: np.ndarray, axis: int) -> dict[str, str]:
+    """Return numbers as whole ones of a byte each, and the steps between them.
 
-    It has titles, places, and the factors of a model that ranks, in a byte each.
+    The largest number along the axis is 127 steps away from 0.
     """
-    films = known_films(n)
-    model = Recommender.fit(films.ratings)
-    factors = model.predictor.item_factors
-    scale = np.abs(factors[films.rows]).max(0) / 127
-    weights = model.predictor.regularization
-    genres = list(COLOURS)
-    with plt.style.context(STYLE):
-        colours = [to_hex(colour) for colour in COLOURS.values()]
-    data = {
-        'n_factors': model.predictor.n_factors,
+    step = (np.abs(values).max(axis) / 127).astype('float32')
+    whole = np.round(values / np.expand_dims(step, axis)).astype('int8')
+    return {'bytes': as_text(whole), 'step': as_text(step)}
+
+
+def ranking_data(factors: Factors, rows: np.ndarray) -> dict[str, Any]:
+    """Return what a page needs of factors that rank: those of some items in a byte."""
+    weights: Any = factors.regularization
+    evidence = factors.evidence_factors
+    return {
+        'n_factors': factors.n_factors,
         'reg': weights.reg,
         'damping': weights.damping,
         'alpha': weights.alpha,
-        'genres': genres,
-        'colours': colours,
+        'factors': in_bytes(factors.item_factors[rows], axis=0),
+        'gram': as_text((evidence.T @ evidence).astype('float32')),
+    }
+
+
+def bayes_data(posterior: Posterior, rows: np.ndarray) -> dict[str, Any]:
+    """Return what a page needs of posterior samples with normal noise.
+
+    Of the items, it has some rows, in a byte; of the users, only the distribution that
+    their rows come from.
+    """
+    samples = posterior.item_samples[:, rows]
+    return {
+        'n_samples': len(posterior),
+        'n_columns': samples.shape[2],
+        'mu': posterior.mu,
+        'unit': posterior.unit,
+        'scale': list(posterior.scale),
+        'items': in_bytes(samples, axis=1),
+        'noise_sd': as_text(posterior.noise_sd.astype('float32')),
+        'mean': as_text(posterior.population_mean.astype('float32')),
+        'precision': as_text(posterior.population_precision.astype('float32')),
+    }
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write data in which titles can be read."""
+    path.write_text(json.dumps(data, ensure_ascii=False), encoding='utf-8')
+
+
+def play(path: Path = PLAY, n: int = 500) -> None:
+    """Gather what the page needs on which films are tried.
+
+    It has titles, places, and the factors of a model that ranks, in a byte each. How
+    many of all users have rated a film tells which films people know.
+    """
+    films = known_films(n)
+    ratings = films.ratings
+    predictor = Recommender.fit(ratings).predictor
+    shares = np.bincount(ratings.item_ix)[films.rows] / len(ratings.users)
+    genres = list(COLOURS)
+    data = {
         'example': ['Fargo (1996)', 'Alien (1979)'],
+        'genres': genres,
+        'ids': ratings.items.index[films.rows].tolist(),
         'titles': [natural_title(title) for title in films.titles],
         'genre': [genres.index(g if g in genres else 'other') for g in films.genres],
+        'known': [round(float(share), 2) for share in shares],
         'x': rounded(films.points[:, 0]),
         'y': rounded(films.points[:, 1]),
-        'factors': as_text(np.round(factors[films.rows] / scale).astype('int8')),
-        'factor_scale': as_text(scale.astype('float32')),
-        'gram': as_text(factors.T @ factors),
     }
-    path.write_text(json.dumps(data, ensure_ascii=False), encoding='utf-8')
+    write_json(path, data | ranking_data(predictor, films.rows))
+
+
+def play_bayes(path: Path = PLAY_BAYES, n: int = 500) -> None:
+    """Gather samples of a small Bayesian model of the same films."""
+    films = known_films(n)
+    posterior = fit_bayes(films.ratings, **SMALL_BAYES)
+    ids = films.ratings.items.index[films.rows].tolist()
+    write_json(path, {'ids': ids} | bayes_data(posterior, films.rows))
 
 
 @contextmanager
@@ -304,6 +368,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     'narrow_film_map': narrow_film_map,
     'comparison': comparison,
     'play': play,
+    'play_bayes': play_bayes,
     'app': app,
 }
 

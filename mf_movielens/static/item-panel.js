@@ -4,6 +4,7 @@ import { scaleOf } from './questions.js';
 import { count, detailOf, ratingWords, titleOf, writer } from './words.js';
 import { make } from './widgets/elements.js';
 import { ratingInput, ratingText } from './widgets/rating-input.js';
+import { reasonTable } from './widgets/reason-table.js';
 
 const MAX_REASONS = 8;
 const N_SIMILAR = 10;
@@ -183,56 +184,19 @@ export class ItemPanel {
   async reasons({ id, model }) {
     const answer = await this.questions.explain(model, id, MAX_REASONS);
     const size = (row) => row.stars ?? row.score ?? 0;
-    const isReason = (row) => row.item != null || row.feature != null;
-    const reasons = answer.parts.filter(isReason);
-    const most = Math.max(...reasons.map((row) => Math.abs(size(row))), 1e-9);
-    const write = writer([...answer.parts.map(size), answer.total]);
     const scale = scaleOf(model);
-    const line = (name, rating, value, share) =>
-      this.line(name, rating, write(Math.abs(value)), value < 0, share);
-    const lines = answer.parts.map((row) => {
-      // what is the same for all is no reason, and has no bar
-      if (!isReason(row)) return line(row.part, '', size(row), 0);
+    const parts = answer.parts.map((row) => {
+      const isReason = row.item != null || row.feature != null;
+      if (!isReason) return { name: row.part, size: size(row) };
       const name = row.feature ?? titleOf(row);
-      const rating = row.feature ? '' : ratingWords(scale, row.rating);
-      return line(name, rating, size(row), Math.abs(size(row)) / most);
+      const detail = row.feature ? '' : ratingWords(scale, row.rating);
+      return { name, detail, size: size(row), isReason };
     });
     const { n_more: nMore, more, total } = answer;
-    if (nMore) lines.push(line(`${nMore} more`, '', more, 0));
-    const sum = make(
-      'tr',
-      { className: 'sum' },
-      make('th', {
-        scope: 'row',
-        textContent: model.goal === 'rating' ? 'Expected rating' : 'Score',
-      }),
-      make('td'),
-      make('td', { className: 'number', textContent: write(total) }),
-    );
-    const table = make(
-      'table',
-      { className: 'reasons', 'aria-label': 'What each part contributes' },
-      make('tbody', {}, ...lines, sum),
-    );
-    return [table];
-  }
-
-  line(name, rating, size, isLess, share) {
-    const words = rating ? make('small', { textContent: ` ${rating}` }) : null;
-    let bar = null;
-    if (share) {
-      const fill = make('i', { className: isLess ? 'less' : 'more' });
-      fill.style.width = `${share * 50}%`;
-      bar = make('span', { className: 'bar two-sided', 'aria-hidden': 'true' }, fill);
-    }
-    const text = `${isLess ? '−' : '+'}${size}`;
-    return make(
-      'tr',
-      {},
-      make('th', { scope: 'row' }, String(name), words),
-      make('td', {}, bar),
-      make('td', { className: 'number', textContent: text }),
-    );
+    if (nMore) parts.push({ name: `${nMore} more`, size: more });
+    const write = writer([...answer.parts.map(size), total]);
+    const totalName = model.goal === 'rating' ? 'Expected rating' : 'Score';
+    return [reasonTable({ parts, total, totalName, write })];
   }
 
   async similar({ id, model }) {

@@ -2,7 +2,7 @@
 
 import { make, makeSvg } from './elements.js';
 
-const STAR =
+export const STAR =
   '12,2 15.1,8.6 22,9.5 17,14.4 18.2,21.5 12,18.1 5.8,21.5 7,14.4 2,9.5 8.9,8.6';
 const LEFT_HALF = '12,2 12,18.1 5.8,21.5 7,14.4 2,9.5 8.9,8.6';
 const MAX_STARS = 10;
