@@ -2,12 +2,14 @@
 
     python tools/check_outputs.py FOLDER
 
-FOLDER holds notebooks of the same names that were run on the real data. Words must be
-the same, numbers nearly so: another processor rounds otherwise, and samples of a Markov
-chain drift apart. See `tolerance`. Times and sizes are no figures of the book; a cell
-that shows them in a table says `#| varies: times`, and one whose numbers are made of
-few samples `#| varies: samples`: then only its words are compared. Pictures are not
-compared; what they show is asserted in cells.
+FOLDER holds notebooks of the same names that were run on the real data. Words and
+whole numbers must be the same, and numbers with decimals the same to one unit of the
+last digit shown: on another processor sums round otherwise. A cell whose figures move
+more says how far, in their own unit, as measured over seeds or processors:
+`#| spread: 0.004`, or `#| spread: 0.004 from bayes on` if only what stands behind a word
+moves. Times and sizes are no figures of the book; a cell that shows them in a table says
+`#| varies: times`, and only its words are compared. Pictures are not compared; what they
+show is asserted in cells.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from book import NBS, directive, read
 from nbformat import NotebookNode
@@ -26,7 +29,16 @@ UNIT = re.compile(r'\s*(?:s|ms|µs|MB|KB|seconds?|times|min)\b')
 OBJECT = re.compile(r'<[^>]*at 0x[0-9a-f]+>|<Figure[^>]*>')
 SPACE = re.compile(r'[\s\\]+|-{3,}|\.{3}')
 
-Number = tuple[Decimal, bool]
+SPREAD = re.compile(r'([\d.]+)(?: from (.+) on)?')
+EXACT = Decimal(0)
+
+
+class Number(NamedTuple):
+    """A number in an output."""
+
+    value: Decimal
+    has_unit: bool
+    start: int
 
 
 def output_text(output: NotebookNode) -> str:
@@ -44,33 +56,39 @@ def texts(cell: NotebookNode) -> str:
 
 
 def parts(text: str) -> tuple[str, list[Number]]:
-    """Return the words of a text, and its numbers, each with whether it has a unit."""
+    """Return the words of a text, and its numbers."""
     numbers = [
-        (Decimal(found[0].replace(',', '')), bool(UNIT.match(text, found.end())))
+        Number(
+            Decimal(found[0].replace(',', '')),
+            bool(UNIT.match(text, found.end())),
+            found.start(),
+        )
         for found in NUMBER.finditer(text)
     ]
     return NUMBER.sub('#', text), numbers
 
 
-def tolerance(number: Decimal) -> float:
-    """Return how far a number may move, by the decimals that it is shown with.
+def tolerance(number: Number, text: str, spread: str | None = None) -> Decimal:
+    """Return how far a number of a text may move.
 
-    On another processor, fits by least squares move by less than one in a million. What
-    moves more is the mean of a hundred samples: an RMSE or nDCG by 0.001, a predicted
-    rating by 0.04.
+    A whole number is a count, and may move by the spread alone. Others are rounded: the
+    last digit may differ by one more.
     """
-    n_decimals = -int(number.as_tuple().exponent)
-    size = abs(float(number))
-    if n_decimals <= 0:
-        # counts
-        return 0.002 * size
-    last_digit = 1.01 * 10**-n_decimals
-    if n_decimals <= 2:
-        return max(last_digit, 0.02 * size)
-    return max(last_digit, 0.001 * size, 0.0015)
+    exponent = int(number.value.as_tuple().exponent)
+    unit = Decimal(1).scaleb(exponent) if exponent else EXACT
+    if spread is None:
+        return unit
+    directive = SPREAD.fullmatch(spread)
+    if directive is None:
+        raise ValueError(f'"#| spread: {spread}" is no number, nor one from a word on')
+    if directive[2] and number.start < text.index(directive[2]):
+        return unit
+    return unit + Decimal(directive[1])
 
 
-def differs(old: str, new: str, varies: str | None) -> str | None:
+def differs(
+    old: str, new: str, varies: str | None = None, spread: str | None = None
+) -> str | None:
     """Return why two texts are not the same, or None."""
     words, numbers = parts(old)
     new_words, new_numbers = parts(new)
@@ -78,9 +96,10 @@ def differs(old: str, new: str, varies: str | None) -> str | None:
         return 'other words'
     if varies:
         return None
-    for (a, has_unit), (b, _) in zip(numbers, new_numbers):
-        if not has_unit and float(abs(a - b)) > tolerance(a):
-            return f'{a} became {b}'
+    for a, b in zip(numbers, new_numbers):
+        moved_by = abs(a.value - b.value)
+        if not a.has_unit and moved_by > tolerance(a, old, spread):
+            return f'{a.value} became {b.value}'
     return None
 
 
@@ -89,7 +108,8 @@ def differences(cell: NotebookNode, fresh: NotebookNode) -> Iterator[str]:
     if cell.source != fresh.source:
         yield 'the code differs'
     committed, now = texts(cell), texts(fresh)
-    reason = differs(committed, now, directive(cell, 'varies'))
+    directives = [directive(cell, name) for name in ('varies', 'spread')]
+    reason = differs(committed, now, *directives)
     if reason:
         yield f'{reason}\n  committed: {committed[:300]}\n  now:       {now[:300]}'
 
