@@ -6,10 +6,10 @@ FOLDER holds notebooks of the same names that were run on the real data. Words a
 whole numbers must be the same, and numbers with decimals the same to one unit of the
 last digit shown: on another processor sums round otherwise. A cell whose figures move
 more says how far, in their own unit, as measured over seeds or processors:
-`#| spread: 0.004`, or `#| spread: 0.004 from bayes on` if only what stands behind a word
-moves. Times and sizes are no figures of the book; a cell that shows them in a table says
-`#| varies: times`, and only its words are compared. Pictures are not compared; what they
-show is asserted in cells.
+`#| spread: 0.004`, or `#| spread: 0.004 from bayes on` if only what stands behind a
+word moves. Times and sizes are no figures of the book; a cell that shows them in a
+table says `#| varies: times`, and only its words are compared. Pictures are not
+compared; what they show is asserted in cells.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from nbformat import NotebookNode
 NUMBER = re.compile(r'(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])')
 UNIT = re.compile(r'\s*(?:s|ms|µs|MB|KB|seconds?|times|min)\b')
 OBJECT = re.compile(r'<[^>]*at 0x[0-9a-f]+>|<Figure[^>]*>')
+# the version of a model that is served, which is a digest of its file
+DIGEST = re.compile(r'(?<![\w.])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{12}\b')
 SPACE = re.compile(r'[\s\\]+|-{3,}|\.{3}')
 
-SPREAD = re.compile(r'([\d.]+)(?: from (.+) on)?')
+SPREAD = re.compile(r'([\d.]+(?:e-\d+)?)(?: from (.+) on)?')
 EXACT = Decimal(0)
 
 
@@ -52,7 +54,8 @@ def texts(cell: NotebookNode) -> str:
     """Return what a cell printed or showed, without the width of its columns."""
     outputs = [o for o in cell.outputs if o.get('name') != 'stderr']
     text = '\n'.join(map(output_text, outputs))
-    return OBJECT.sub('<object>', SPACE.sub(' ', text)).strip()
+    text = DIGEST.sub('<digest>', SPACE.sub(' ', text))
+    return OBJECT.sub('<object>', text).strip()
 
 
 def parts(text: str) -> tuple[str, list[Number]]:
