@@ -92,7 +92,7 @@ class Page {
       onInput: (name, steps) => this.setSlider(name, steps),
     });
     this.uncertainty = new Uncertainty({ titles, ids, source: bayesSource });
-    const panel = make('div', {}, this.recommended.element, this.sliders.element);
+    const panel = make('div', {}, this.sliders.element, this.recommended.element);
     this.tabs = new Tabs({
       label: 'Two models',
       tabs: [

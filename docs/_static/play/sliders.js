@@ -72,12 +72,19 @@ export class Sliders {
       onInput('alpha', 0);
       onInput('lambda', 0);
     });
-    this.element = make(
+    const group = make(
       'div',
       { className: 'sliders', role: 'group', 'aria-label': 'Settings of the model' },
       this.alpha.element,
       this.lambda.element,
       this.reset,
+    );
+    // above the list, which is seen to move; on a telephone, folded at first
+    this.element = make(
+      'details',
+      { open: matchMedia('(min-width: 60rem)').matches },
+      make('summary', { textContent: 'Settings: α and λ' }),
+      group,
     );
   }
 
