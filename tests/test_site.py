@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin
+from xml.etree import ElementTree
 
 import pytest
 from in_browser import BROWSER, barriers, open_browser, sync_api, watched
@@ -65,6 +66,11 @@ SOME = [
     'cheat_sheet.html',
     'glossary.html',
     'which_model.html',
+    '00_begin.html',
+    '21_benchmark.html',
+    'genindex.html',
+    'search.html?q=cold+start',
+    '404.html',
 ]
 PREFIX = SETTINGS['doc_baseurl'] + '/'
 PACKED = ('.html', '.js', '.css', '.json', '.svg', '.ipynb')
@@ -83,13 +89,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         file = SITE / path.removeprefix(PREFIX)
         if file.is_dir():
             file = file / 'index.html'
+        status = 200
         if not path.startswith(PREFIX) or not file.is_file():
-            self.send_error(404)
-            return
+            status, file = 404, SITE / '404.html'
         raw = file.read_bytes()
         body = gzip.compress(raw) if file.suffix in PACKED else raw
         Handler.sent += len(body)
-        self.send_response(200)
+        self.send_response(status)
         self.send_header('Content-Type', self.guess_type(str(file)))
         self.send_header('Content-Length', str(len(body)))
         self.send_header('Cache-Control', 'max-age=600')
@@ -263,6 +269,36 @@ def test_the_front_page_lists_every_chapter() -> None:
     ]
 
 
+def test_no_page_is_missing_from_the_lists() -> None:
+    namespace = '{http://www.sitemaps.org/schemas/sitemap/0.9}'
+    tree = ElementTree.parse(SITE / 'sitemap.xml')
+    listed = [loc.text for loc in tree.iter(f'{namespace}loc')]
+    start = SETTINGS['site'] + '/'
+    wanted = {page for page in PAGES if page not in ('404.html', 'search.html')}
+    assert len(listed) == len(set(listed))
+    assert {u.removeprefix(start) or 'index.html' for u in listed} == wanted
+    robots = (SITE / 'robots.txt').read_text(encoding='utf-8')
+    assert f'Sitemap: {start}sitemap.xml\n' in robots
+    # what is not in the list at the side cannot be found by reading
+    hrefs = {a['href'] for a in soup('index.html').select('nav.bd-links a')}
+    nav = {href for href in hrefs if href.endswith('.html') and '/' not in href}
+    assert {p for p in wanted if '/' not in p} == nav | {'index.html'}
+
+
+def test_every_page_is_described_in_its_own_words() -> None:
+    seen: dict[str, str] = {}
+    for page in PAGES:
+        (tag,) = soup(page).select('head meta[name=description]')
+        text = tag['content']
+        assert 20 <= len(text) <= 200, page
+        assert text not in seen, (page, seen[text])
+        seen[text] = page
+    for name in CHAPTERS:
+        (tag,) = soup(f'{name}.html').select('head meta[name=description]')
+        quoted = soup(f'{name}.html').select_one('article blockquote p')
+        assert tag['content'] == quoted.get_text()
+
+
 def test_links_and_anchors_lead_somewhere() -> None:
     ids = {
         page: {e['id'] for e in soup(page).select('[id]')}
@@ -275,6 +311,9 @@ def test_links_and_anchors_lead_somewhere() -> None:
             to, anchor = urldefrag(a['href'])
             if re.match(r'[a-z]+:', to):
                 continue
+            if page == '404.html' and to:
+                assert to.startswith(PREFIX), to
+                to = to.removeprefix(PREFIX) or 'index.html'
             to = urljoin(page, to) if to else page
             if not (SITE / unquote(to)).is_file() or (
                 anchor and to in ids and unquote(anchor) not in ids[to]
@@ -534,6 +573,116 @@ def test_search_finds_what_is_folded(base: str, tab: OpenTab) -> None:
     assert title in search(tab(base + f'search.html?q={word}'))
 
 
+COVERED = """
+form => {
+    const icon = form.querySelector('.fa-magnifying-glass').getBoundingClientRect();
+    const input = form.querySelector('input');
+    const padding = parseFloat(getComputedStyle(input).paddingLeft);
+    return icon.right > input.getBoundingClientRect().left + padding;
+}
+"""
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_the_magnifying_glass_does_not_cover_the_query(
+    width: int, base: str, tab: OpenTab
+) -> None:
+    page = tab(base + 'search.html?q=factors', width)
+    assert page.locator('main form.bd-search').evaluate(COVERED) is False
+    page = tab(base + 'index.html', width)
+    page.keyboard.press('Control+k')
+    assert page.locator('dialog form.bd-search').evaluate(COVERED) is False
+
+
+def test_an_address_that_does_not_exist_leads_on(base: str, tab: OpenTab) -> None:
+    page = tab(base + 'reference/no/such/page.html')
+    # the page itself is the one thing that was not found
+    assert [w for w in page.wrong if 'no/such/page' not in w and '404' not in w] == []
+    assert page.inner_text('h1').startswith('Page not found')
+    assert page.locator('nav.bd-links a', has_text='Latent factors').count() == 1
+    page.fill('#find', 'fold_in')
+    page.press('#find', 'Enter')
+    assert 'Recommender' in search(page)
+
+
+# tables
+
+
+def column(page: sync_api.Page, name: str) -> list[str]:
+    """The texts of a column of the first table that can be sorted by it."""
+    table = page.locator('table.sortable', has=button(page, name)).first
+    return table.evaluate(
+        """(table, name) => {
+            const names = [...table.tHead.rows].map(row => [...row.cells].map(
+                cell => cell.textContent.trim()));
+            const at = Math.max(...names.map(row => row.indexOf(name)));
+            return [...table.tBodies[0].rows].map(
+                row => row.cells[at].textContent.trim());
+        }""",
+        name,
+    )
+
+
+def button(page: sync_api.Page, name: str) -> sync_api.Locator:
+    return page.get_by_role('button', name=name, exact=True)
+
+
+def test_a_table_is_sorted_by_its_headers(base: str, tab: OpenTab) -> None:
+    page = tab(base + '21_benchmark.html')
+    given = column(page, 'default')
+    assert len(given) > 10
+    header = button(page, 'default').first
+    cell = header.locator('xpath=ancestor::th')
+    header.focus()
+    page.keyboard.press('Enter')
+    assert cell.get_attribute('aria-sort') == 'ascending'
+    known = [float(text) for text in column(page, 'default') if text]
+    assert known == sorted(known)
+    assert known != [float(text) for text in given if text]
+    header.click()
+    assert cell.get_attribute('aria-sort') == 'descending'
+    known = [float(text) for text in column(page, 'default') if text]
+    assert known == sorted(known, reverse=True)
+    # what is missing stays last
+    assert '' in column(page, 'tuned')
+    button(page, 'tuned').first.click()
+    assert cell.get_attribute('aria-sort') is None
+    texts = column(page, 'tuned')
+    n_missing = texts.count('')
+    assert not any(texts[-n_missing:])
+    page.keyboard.press('Enter')
+    assert not any(column(page, 'tuned')[-n_missing:])
+    page.keyboard.press('Enter')
+    assert column(page, 'default') == given
+    assert barriers(page, ('serious', 'critical')) == []
+
+
+def test_labels_of_several_rows_stay_with_their_rows(base: str, tab: OpenTab) -> None:
+    page = tab(base + '21_benchmark.html')
+    pairs = """
+        [...document.querySelectorAll('table.sortable')].map(table =>
+            [...table.tBodies[0].rows].map(row => row.textContent.replace(/\\s+/g, ' '))
+                .sort())
+    """
+    spanning = soup('21_benchmark.html').select('table tbody [rowspan]')
+    assert spanning
+    assert page.locator('table.sortable [rowspan]').count() == 0
+    before = page.evaluate(pairs)
+    for one in page.locator('table.sortable thead button').all():
+        one.click()
+    assert page.evaluate(pairs) == before
+
+
+def test_the_tables_of_the_benchmark_can_be_downloaded(base: str, tab: OpenTab) -> None:
+    page = tab(base + '21_benchmark.html')
+    with page.expect_download() as started:
+        page.locator('article a[href$="/benchmark.csv"]').click()
+    got = Path(started.value.path()).read_bytes()
+    assert got == (ROOT / 'mf_movielens/results/benchmark.csv').read_bytes()
+    page.locator('article').get_by_role('link', name='key to the columns').first.click()
+    assert page.url.endswith('#key-to-the-columns')
+
+
 def background(page: sync_api.Page) -> str:
     return page.evaluate('getComputedStyle(document.body).backgroundColor')
 
@@ -575,6 +724,9 @@ def test_the_front_page_is_light_and_needs_no_script(base: str, tab: OpenTab) ->
     Handler.sent = 0
     tab(base + 'index.html').wait_for_load_state('networkidle')
     assert 0 < Handler.sent < 1_000_000
+    narrow = tab(base + 'index.html', 390)
+    shown = narrow.locator('article picture img').evaluate('img => img.currentSrc')
+    assert shown.endswith('map_narrow.png')
     page = tab(base + 'index.html', java_script_enabled=False)
     for element in ('h1', 'img', 'table'):
         assert page.locator(f'article {element}').first.is_visible()

@@ -17,12 +17,14 @@ import zlib
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # before the package is imported
 
 import nbformat
-from book import DOCS, NBS, PACKAGE, ROOT, chapters, docs_pages
+from book import DOCS, NBS, PACKAGE, ROOT, chapters, docs_pages, settings
 from site_bibliography import Citations, bibliography
 from site_chapters import chapter_page, docs_page, front_page, repository_text
 from site_reference import write_reference
 
 PROC, OUT = ROOT / '_proc', ROOT / '_docs'
+# Pages that are nothing to find
+NOT_LISTED = ('404.html', 'search.html')
 MATHJAX = '3.2.2'
 MATHJAX_FILES = (
     'es5/startup.js',
@@ -83,6 +85,8 @@ def prepare() -> None:
         shutil.copy(NBS / 'images' / name, PROC / '_static')
     # the page on which films are tried has the elements of the app
     shutil.copytree(PACKAGE / 'static/widgets', PROC / '_static/widgets')
+    # tables of results that a chapter links can be downloaded
+    shutil.copytree(PACKAGE / 'results', PROC / 'results')
     citations: Citations = {}
     titles = write_chapters(citations) | write_docs(citations)
     pages = {
@@ -141,11 +145,45 @@ def finish_page(text: str) -> str:
     return text.replace('<summary aria-label="Toggle hidden content">', '<summary>')
 
 
+def anywhere(text: str) -> str:
+    """Make the links of a page at the top of the site work at any address.
+
+    GitHub shows the page 404.html for every address below that of the site.
+    """
+    root = settings()['doc_baseurl'] + '/'
+    text = text.replace('data-content_root="./"', f'data-content_root="{root}"')
+    relative = r'\b((?:href|src|srcset|action)=")(?![a-z]+:|[/#])'
+    return re.sub(relative, rf'\1{root}', text)
+
+
+def write_for_machines() -> None:
+    """Write the list of pages for search engines, and where it is."""
+    site = settings()['site']
+    pages = sorted(p.relative_to(OUT).as_posix() for p in OUT.rglob('*.html'))
+    urls = [
+        f'  <url><loc>{site}/{"" if page == "index.html" else page}</loc></url>'
+        for page in pages
+        if page not in NOT_LISTED and not page.startswith('_')
+    ]
+    sitemap = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">',
+        *urls,
+        '</urlset>',
+    ]
+    (OUT / 'sitemap.xml').write_text('\n'.join(sitemap) + '\n', encoding='utf-8')
+    robots = f'User-agent: *\nAllow: /\n\nSitemap: {site}/sitemap.xml\n'
+    (OUT / 'robots.txt').write_text(robots, encoding='utf-8')
+
+
 def finish() -> None:
     """Do what Sphinx and the theme leave to do."""
     for path in OUT.rglob('*.html'):
         text = finish_page(path.read_text(encoding='utf-8'))
+        if path.name == '404.html':
+            text = anywhere(text)
         path.write_text(text, encoding='utf-8')
+    write_for_machines()
     (OUT / '_static/scripts/fontawesome.js').unlink(missing_ok=True)
     for notebook in NBS.glob('*.ipynb'):
         # what is downloaded is the notebook itself

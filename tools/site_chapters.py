@@ -38,6 +38,7 @@ from site_reference import link_names, modules
 # What of the repository is a page of the site
 OWN_PAGES = {'CONTRIBUTING.md': 'contributing.md'}
 OWN_PAGES |= {f'docs/{path.name}': path.name for path in docs_pages()}
+RESULTS = 'mf_movielens/results/'  # tables that can be downloaded
 IMPORTS, IMPLEMENTATION, CHECKS = 'Imports', 'Implementation', 'Checks'
 DRAWING, SOLUTION = 'Drawing', 'Solution'
 MAX_NAMES = 6
@@ -165,7 +166,10 @@ def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
     cells: list[NotebookNode] = []
 
     def site_link(found: re.Match[str]) -> str:
-        return f']({OWN_PAGES.get(found[1], f"{blob}/{found[1]}")})'
+        path = found[1]
+        if path.startswith(RESULTS):
+            return f'](results/{path.removeprefix(RESULTS)})'
+        return f']({OWN_PAGES.get(path, f"{blob}/{path}")})'
 
     for cell in map(shown, (c for c in read(path).cells if not is_plumbing(c))):
         if cell.cell_type == 'markdown':

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import inspect
 import re
+import textwrap
 from functools import cached_property, partial
 from typing import Any
 
@@ -41,6 +43,12 @@ WRITTEN = {
     r"TypeAliasForwardRef\('([\w.]+)'\)": r'~\1',
     r"<(?:function|class) '?([\w.]+)'?(?: at 0x\w+)?>": r'\1',
     r'<factory>': '...',
+}
+LONGEST_DESCRIPTION = 200
+# Of pages that Sphinx makes
+DESCRIPTIONS = {
+    'genindex': f'Every public name of {PACKAGE.name} and every term, from A to Z',
+    'search': f'Search the chapters, the glossary and the reference of {PACKAGE.name}',
 }
 EDIT_BUTTONS = ('source-edit-button', 'source-file-button')
 ABBREVIATIONS = {
@@ -160,8 +168,43 @@ def remove_edit_buttons(
         buttons[:] = [b for b in buttons if b['label'] not in EDIT_BUTTONS]
 
 
+def clipped(text: str) -> str:
+    """Return a text without line breaks, cut between words if it is long."""
+    return textwrap.shorten(text, LONGEST_DESCRIPTION, placeholder=' …')
+
+
+def description_of(page: str, title: str, doctree: nodes.document | None) -> str:
+    """Return what a search engine shows of a page: its subtitle or first paragraph."""
+    if doctree is None:
+        return DESCRIPTIONS.get(page, '')
+    first = next(doctree.findall(nodes.paragraph), None)
+    text = first.astext() if first is not None else title
+    # a module has the subtitle of its chapter
+    of_module = f'Reference of {title}: ' if page.startswith('reference/') else ''
+    return clipped(of_module + text)
+
+
+def add_description(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
+    """Describe a page before sphinxext.opengraph does, which takes all of its text."""
+    title = re.sub('<[^>]*>', '', context.get('title', ''))
+    text = description_of(page, title, doctree)
+    if not text:
+        return
+    content = html.escape(text, quote=True)
+    tag = f'<meta name="description" content="{content}" />\n'
+    context['metatags'] = context.get('metatags', '') + tag
+    context['meta'] = {**(context.get('meta') or {}), 'og:description': text}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the above."""
+    app.connect('html-page-context', add_description, priority=400)
     # after the theme has made its buttons
     app.connect('html-page-context', remove_edit_buttons, priority=510)
     app.connect('autodoc-process-signature', process_signature)
