@@ -239,7 +239,10 @@ def _is_kept(operator: str, node: Any) -> bool:
         return True
     if operator != 'DecoratorRemoval':
         return False
-    return node.get_code().strip().lstrip('@').partition('(')[0] in KEPT_DECORATORS
+    return (
+        node.get_code(include_prefix=False).strip('@\n').partition('(')[0]
+        in KEPT_DECORATORS
+    )
 
 
 @cache

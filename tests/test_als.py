@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.sparse import csr_array
 
+from mf_movielens import als
 from mf_movielens.als import als_objective, als_settings, fit_als
 from mf_movielens.baselines import damped_biases, variance_components
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
@@ -305,3 +307,91 @@ def test_regularization_is_that_of_residuals_with_random_signs():
     noise, structure = (np.linalg.norm(t, 2) for t in (signs * table, table))
     assert structure > 1.5 * noise
     assert np.isclose(found['reg'], noise / 1.6, rtol=0.08)
+
+
+def test_a_fit_continues_where_another_ended():
+    "On a scale whose unit is not 1."
+    ratings = drawn(3)
+    ratings = replace(ratings, rating=20 * ratings.rating - 10, scale=(10.0, 90.0))
+    weights = dict(n_factors=3, reg=0.02, damping=3.0, item_damping=5.0)
+    half = fit_als(ratings, n_iterations=4, **weights)
+    continued = fit_als(ratings, n_iterations=3, start=half, **weights)
+    whole = fit_als(ratings, n_iterations=7, **weights)
+    pairs = [x.ravel() for x in np.indices((len(ratings.users), len(ratings.items)))]
+    found, expected = continued.predict(*pairs), whole.predict(*pairs)
+    distance = np.abs(half.predict(*pairs) - expected).max()
+    # What the last half-step of the first fit has changed remains.
+    assert np.abs(found - expected).max() < 0.3 * distance
+
+
+def test_a_fit_cannot_begin_with_tables_of_another_shape():
+    ratings, others = drawn(3), drawn(3, n_users=31)
+    start = fit_als(ratings, 3, reg=0.1, n_iterations=1)
+    with pytest.raises(ValueError, match='does not go with 31 users, 20 items, 3'):
+        fit_als(others, 3, reg=0.1, start=start)
+    with pytest.raises(ValueError, match='does not go with 30 users, 20 items, 4'):
+        fit_als(ratings, 4, reg=0.1, start=start)
+
+
+@pytest.mark.parametrize('shape', [(30, 20), (20, 30), (3, 1)])
+def test_the_largest_singular_value_is_that_of_a_decomposition(shape):
+    table = np.random.default_rng(1).normal(size=shape)
+    # A value that stands out, as structure does.
+    table += 3 * np.outer(np.ones(shape[0]), np.ones(shape[1]))
+    expected = np.linalg.svd(table)[1][0]
+    found = als._largest_singular_value(csr_array(table.astype('float32')))
+    assert np.isclose(found, expected, rtol=1e-4)
+    assert als._largest_singular_value(csr_array(shape, dtype='float32')) == 0
+
+
+def test_random_bits_are_those_of_splitmix64():
+    ratings = drawn(5)
+    expected = []
+    for user, item in zip(ratings.user_ix.tolist(), ratings.item_ix.tolist()):
+        z = (user << 32) + item
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        expected.append(z ^ z >> 31)
+    assert als._random_bits(ratings).tolist() == expected
+
+
+@pytest.mark.parametrize('noise', [0.7, 4.0])
+def test_the_share_that_holds_is_a_slope_less_its_standard_error(noise, monkeypatch):
+    "Through the origin, with the variance of White, shrunk as if it were a bias."
+    ratings = planted(7, 2, noise=noise)
+    fits = []
+
+    def fit(*args, **settings):
+        fits.append((args[0], fit_als(*args, **settings)))
+        return fits[0][1]
+
+    monkeypatch.setattr(als, 'fit_als', fit)
+    share = als._share_that_holds(ratings, 1, reg=0.05, damping=4.0)
+    (train, model), n = fits[0], len(ratings)
+    assert 0.08 * n < n - len(train) < 0.12 * n
+    code = ratings.user_ix * 10**6 + ratings.item_ix
+    is_test = ~np.isin(code, train.user_ix * 10**6 + train.item_ix)
+    user, item = ratings.user_ix[is_test], ratings.item_ix[is_test]
+    x = (model.user_factors[user] * model.item_factors[item]).sum(1).astype(float)
+    biases = model.mu + model.user_bias[user] + model.item_bias[item]
+    y = ratings.rating[is_test] - biases
+    slope = np.linalg.lstsq(x[:, None], y, rcond=None)[0][0]
+    variance = np.sum((x * (y - slope * x)) ** 2) / np.sum(x * x) ** 2
+    expected = (slope - np.sqrt(variance * (1 + variance))) / (1 + variance)
+    assert np.isclose(share, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_ten_iterations_and_no_damping_unless_told():
+    ratings = drawn(2)
+    f = fit_als(ratings, 3, reg=0.1, damping=1.0)
+    same = fit_als(ratings, 3, reg=0.1, damping=1.0, n_iterations=10)
+    np.testing.assert_array_equal(f.item_factors, same.item_factors)
+    nine = fit_als(ratings, 3, reg=0.1, damping=1.0, n_iterations=9)
+    assert not np.array_equal(f.item_factors, nine.item_factors)
+    without = als_objective(f, ratings, 0.1, 0.0)
+    assert without == als_objective(f, ratings, 0.1, 0.0, damping=0.0)
+
+
+def test_ratings_without_noise_are_hardly_regularized():
+    ratings = replace(drawn(2), rating=np.full(len(drawn(2)), 3, 'float32'))
+    assert als_settings(ratings)['reg'] == pytest.approx(1e-6)

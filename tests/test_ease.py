@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from mf_movielens import ease
 from mf_movielens.ease import ease_settings, fit_ease
-from mf_movielens.encoding import Ratings, Vocabulary
+from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.recommender import Recommender
 
 
@@ -134,3 +134,37 @@ def test_regularization_follows_the_activity_of_the_users():
         ratings.scale,
     )
     assert ease_settings(doubled) == ease_settings(ratings)
+
+
+def test_some_of_many_users_tell_whether_a_fit_scores():
+    n = 3 * 2500
+    rows, items = np.arange(n) // 3, np.tile([0, 1, 2], 2500)
+    # The first user has chosen what nobody else has.
+    items[:3] = 3, 4, 5
+    targets = csr_array((np.ones(n, 'float32'), (rows, items)), shape=(2500, 6))
+    weights = np.zeros((6, 6), 'float32')
+    weights[:3, :3] = 0.5
+    ease._check_scores_of(weights, targets, 1.0)
+    with pytest.raises(RatingsError, match=r'all scores are about 0.*reg=1'):
+        ease._check_scores_of(weights * np.float32(1e-4), targets, 1.0)
+
+
+@pytest.mark.parametrize(
+    'numbers, free',
+    [
+        ({'MemAvailable:': 7}, 7 * 1024),
+        ({'MemAvailable:': 7, 'max': 6000, 'current': 1000}, 5000),
+        (
+            {'MemAvailable:': 7, 'max': 6000, 'current': 1000, 'inactive_file': 300},
+            5300,
+        ),
+        ({'MemAvailable:': 3, 'max': 6000, 'current': 1000}, 3 * 1024),
+        ({'MemAvailable:': 7, 'current': 1000}, 7 * 1024),
+    ],
+)
+def test_free_memory_is_that_of_the_machine_or_of_the_group(monkeypatch, numbers, free):
+    def number_in(path, pattern=''):
+        return numbers.get(pattern or path.rpartition('.')[2])
+
+    monkeypatch.setattr(ease, '_number_in', number_in)
+    assert ease._free_memory() == free

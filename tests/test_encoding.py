@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, strategies as st
 
+from mf_movielens import encoding
 from mf_movielens.encoding import (
     ID_COLUMNS,
     Ratings,
@@ -311,3 +312,45 @@ def test_one_long_title_does_not_make_all_long():
     )
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize('scale', [(1, 5), (0, 100), (-3, 3), (7, 7)])
+def test_to_unit_and_back_is_the_identity(scale):
+    low, high = scale
+    rating = np.linspace(low, high, 5)
+    unit = encoding.to_unit(rating, scale)
+    np.testing.assert_allclose(encoding.from_unit(unit, scale), rating)
+    np.testing.assert_allclose(unit, np.linspace(0, high > low, 5))
+    # Without a width, the unit is 1.
+    assert encoding.from_unit(0.5, (7, 7)) == 7.5
+
+
+def test_the_unit_of_counts_is_a_mean_of_powers():
+    frame = pd.DataFrame({'user': range(4), 'item': 1, 'rating': [1, 16, 81, -9]})
+    # What was returned is disliked.
+    counts = Ratings.from_frame(frame, kind='counts', negative='dislike')
+    for growth in (0.25, 0.5, 1):
+        mean = np.mean([1, 16**growth, 81**growth])
+        expected = mean ** (1 / growth)
+        assert encoding.unit_of_counts(counts, growth) == pytest.approx(expected)
+    assert encoding.unit_of_counts(counts, 0) == 1
+    none = counts.take(counts.rating <= 0)
+    assert encoding.unit_of_counts(none, 0.25) == 1
+
+
+def test_the_first_id_with_two_titles_is_named():
+    frame = pd.DataFrame({'user': range(3), 'item': [1, 2, 3], 'rating': 4.0})
+    titles = pd.Series(list('abcde'), [1, 2, 2, 3, 3])
+    with pytest.raises(RatingsError, match=r'^item .*2.* has more than one title'):
+        Ratings.from_frame(frame, titles=titles)
+    assert [*Ratings.from_frame(frame, titles=titles[[1]]).titles] == ['a', '2', '3']
+
+
+def test_small_and_large_tables_are_built_in_two_ways_to_the_same_end(monkeypatch):
+    rng = np.random.default_rng(0)
+    entries = rng.integers(7, size=60), rng.integers(9, size=60), rng.random(60)
+    small = encoding.build_csr(*entries, (7, 9))
+    monkeypatch.setattr(encoding, '_FEW_ENTRIES', 0)
+    large = encoding.build_csr(*entries, (7, 9))
+    for part in ('indptr', 'indices', 'data'):
+        np.testing.assert_array_equal(getattr(small, part), getattr(large, part))
