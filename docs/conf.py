@@ -43,7 +43,7 @@ myst_enable_extensions = [
     'attrs_block',
     'deflist',
 ]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 
 # The reference. numpydoc, not napoleon: two docstrings of a page may both cite their
 # source as [1], and parameters look as in the reference of scikit-learn.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from site_glossary import find_term
 
 NOTATION = (DOCS / 'notation.md').read_text(encoding='utf-8')
 GLOSSARY = (DOCS / 'glossary.md').read_text(encoding='utf-8')
+CONF = (DOCS / 'conf.py').read_text(encoding='utf-8')
+# Headings down to this level have an anchor on the site
+ANCHOR_LEVELS = int(re.findall(r'^myst_heading_anchors = (\d)$', CONF, re.M)[0])
 # What chapters need for a moment, and say where they do
 LOCAL = {'Sigma', 'eta', 'theta'}
 # Words in bold that are labels, and stand within a paragraph
@@ -24,6 +28,7 @@ LABELS = {'What to do'}
 DEFINED = [p for p in chapters() if int(p.name[:2]) <= 15 or 25 <= int(p.name[:2]) < 29]
 
 
+@cache
 def text_of(path: Path) -> str:
     """The Markdown of a page."""
     if path.suffix == '.md':
@@ -37,22 +42,42 @@ def anchor(heading: str) -> str:
     return re.sub(r'\s', '-', re.sub(r'[^\w\s-]', '', plain))
 
 
-def anchors(path: Path) -> set[str]:
+def anchors(text: str) -> set[str]:
     """The anchors of the headings of a page."""
-    text = re.sub(r'```.*?```', '', text_of(path), flags=re.S)
-    return {anchor(heading) for heading in re.findall(r'^#{1,3} (.*)$', text, re.M)}
+    text = re.sub(r'```.*?```', '', text, flags=re.S)
+    levels = rf'^#{{1,{ANCHOR_LEVELS}}} (.*)$'
+    return {anchor(heading) for heading in re.findall(levels, text, re.M)}
 
 
-@pytest.mark.parametrize('path', docs_pages(), ids=lambda path: path.name)
-def test_links_lead_to_a_section(path: Path) -> None:
+def dead_links(text: str, path: Path) -> list[str]:
+    """The links of a page to pages or sections that do not exist."""
     dead = []
-    for page, name in re.findall(
-        r'\]\(([\w.]+\.(?:ipynb|md))(?:#([\w-]+))?\)', text_of(path)
-    ):
-        target = (NBS if page.endswith('.ipynb') else DOCS) / page
-        if not target.exists() or (name and name not in anchors(target)):
-            dead.append(f'{page}#{name}')
-    assert dead == []
+    for link in re.findall(r'\]\(([^\s():]+)\)', text):
+        name, _, section = link.partition('#')
+        # a page of the site may be in either of two folders
+        places = [path.parent / name, (NBS if '.ipynb' in name else DOCS) / name]
+        target = next((place for place in places if name and place.exists()), None)
+        is_missing = name and target is None
+        page = text_of(target) if target and section else text
+        if is_missing or (section and section not in anchors(page)):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize(
+    'path', [NBS / 'index.ipynb', *chapters(), *docs_pages()], ids=lambda p: p.name
+)
+def test_links_lead_to_a_section(path: Path) -> None:
+    assert dead_links(text_of(path), path) == []
+
+
+def test_dead_links_are_found() -> None:
+    text = '## Here\n##### Deep\n[a](#here) [b](04_metrics.ipynb#rmse-and-mae)'
+    path = NBS / '12_ials.ipynb'
+    assert dead_links(f'{text} [c](../docs/glossary.md#glossary)', path) == []
+    gone = ['#deep', '04_metrics.ipynb#no', 'no.ipynb', '../docs/devices.md#no']
+    links = ' '.join(f'[x]({link})' for link in gone)
+    assert dead_links(f'{text} {links}', path) == gone
 
 
 def identifiers() -> set[str]:

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip('pybtex', reason="the site needs pip install -e '.[docs]'")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
-from book import PARTS, chapters, chapters_by_part
-from site_chapters import fold, fold_label, minutes_to_read, prompt
+from book import PARTS, chapters, chapters_by_part, settings
+from site_chapters import fold, fold_label, link_files, minutes_to_read, prompt
 from site_glossary import link_terms, terms
 from site_reference import full_names, groups, link_names, modules
 
@@ -68,6 +68,23 @@ def test_a_solution_is_folded_with_what_it_prints(outputs: list) -> None:
     assert cell.metadata['tags'] == ['hide-cell']
     assert prompt('Solution', 'def f(): pass') == 'Solution'
     assert fold_label(nbformat.v4.new_code_cell('x = 1  # Solution')) is None
+
+
+LINKED = {
+    '../docs/cheat_sheet.md': 'cheat_sheet.md',
+    '../docs/cheat_sheet.md#ask-a-model': 'cheat_sheet.md#ask-a-model',
+    '../CONTRIBUTING.md#style': 'contributing.md#style',
+    '../docs/serving/Dockerfile': f'{settings()["blob"]}/docs/serving/Dockerfile',
+    '../mf_movielens/results/speed.csv': 'results/speed.csv',
+    '09_als.ipynb#exercises': '09_als.ipynb#exercises',
+    '#exercises': '#exercises',
+}
+
+
+@pytest.mark.parametrize(('link', 'address'), LINKED.items())
+def test_links_to_files_lead_to_pages_of_the_site(link: str, address: str) -> None:
+    text = f'See [a page]({link}) and [another]({link}).'
+    assert link_files(text) == text.replace(link, address)
 
 
 def test_minutes_go_by_the_words_of_the_text() -> None:

@@ -160,22 +160,31 @@ def code_cell(cell: NotebookNode, page: str) -> NotebookNode:
     return cell
 
 
+def site_address(link: str) -> str:
+    """Return where a path in the repository, with or without a section, is shown."""
+    path, mark, section = link.partition('#')
+    if path.startswith(RESULTS):
+        return f'results/{path.removeprefix(RESULTS)}'
+    page = OWN_PAGES.get(path, f'{settings()["blob"]}/{path}')
+    return page + mark + section
+
+
+def link_files(text: str) -> str:
+    """Lead the links of a chapter to other files to their place on the site."""
+    return re.sub(
+        r'\]\(\.\./([^)]+)\)', lambda found: f']({site_address(found[1])})', text
+    )
+
+
 def page_cells(path: Path, citations: Citations) -> list[NotebookNode]:
     """Return the cells of a notebook as the site shows them."""
-    blob, seen, terms = settings()['blob'], set[str](), set[str]()
+    seen, terms = set[str](), set[str]()
     cells: list[NotebookNode] = []
-
-    def site_link(found: re.Match[str]) -> str:
-        path = found[1]
-        if path.startswith(RESULTS):
-            return f'](results/{path.removeprefix(RESULTS)})'
-        return f']({OWN_PAGES.get(path, f"{blob}/{path}")})'
-
     for cell in map(shown, (c for c in read(path).cells if not is_plumbing(c))):
         if cell.cell_type == 'markdown':
             text = link_terms(link_names(cell.source, seen), terms)
             text = link_citations(text, citations, path.name)
-            cell.source = re.sub(r'\]\(\.\./([^)]+)\)', site_link, text)
+            cell.source = link_files(text)
             cells.append(cell)
             continue
         cell = code_cell(cell, path.name)
