@@ -824,3 +824,21 @@ def test_no_known_user_gets_no_recommendations(small, n_users):
     assert np.isnan(
         fitted(seven_hundred(), goal='rating').predict(10**6, 1, unknown='ignore')
     )
+
+
+@pytest.mark.parametrize(
+    'rating, settings, kind',
+    [
+        ([5, 4, 2, 5], dict(scale=(1, 5)), 'stars'),
+        ([1, 1, 1, 1], {}, 'likes'),
+        ([1, 7, 2, 9], dict(kind='counts'), 'counts'),
+    ],
+)
+def test_a_model_knows_the_kind_of_its_ratings(rating, settings, kind):
+    frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [3, 4, 3, 5]})
+    ratings = Ratings.from_frame(frame.assign(rating=rating), **settings)
+    model = Recommender.fit(ratings, n_factors=2)
+    assert model.kind == kind
+    columns = model.item_columns
+    assert model.item_columns is columns
+    assert columns['n_ratings'].numbers.tolist() == [2, 1, 1]
