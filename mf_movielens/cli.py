@@ -17,6 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial, update_wrapper
 from importlib.metadata import metadata, version
+from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
@@ -973,6 +974,11 @@ def _tuning_hint(fit_seconds: float) -> str:
     return f'the same with --tune searches better settings, in about {length}'
 
 
+def _four_digits(value: object) -> str:
+    """A setting for people: of a fraction, four significant digits."""
+    return f'{value:.4g}' if isinstance(value, float) else str(value)
+
+
 def _settings_by_data(plan: _Plan) -> str:
     """The settings that were not given, and follow from the data."""
     open_ones = [
@@ -982,7 +988,8 @@ def _settings_by_data(plan: _Plan) -> str:
     ]
     has_features = bool(plan.data.fitted) and plan.solver.takes_features
     resolved = plan.solver.resolve(plan.data.ratings, plan.settings, has_features)
-    words = [f'{k} {resolved[k]}' for k in open_ones if resolved[k] is not None]
+    followed = {k: resolved[k] for k in open_ones if resolved[k] is not None}
+    words = [f'{name} {_four_digits(value)}' for name, value in followed.items()]
     return f'by the data: {", ".join(words)}' if words else ''
 
 
@@ -1139,6 +1146,16 @@ def _print_report(
             print(f'note: {n_samples} samples are few for intervals; use 100 or more')
 
 
+def _serve_command(folder: Path) -> str:
+    """How to serve the model of a folder; with its extra, where that is missing."""
+    command = 'mf-movielens serve'
+    if folder != DEFAULT_FOLDER:
+        command += f' {shlex.quote(str(folder / "model.npz"))}'
+    if all(map(find_spec, ('fastapi', 'uvicorn'))):
+        return command
+    return f"pip install 'mf_movielens[serve]' && {command}"
+
+
 def _next_commands(model: Recommender, folder: Path) -> str:
     """Commands to try next, which work as they stand."""
     popular = model.catalog.shortest_name(int(np.argmax(model.item_counts)))
@@ -1157,6 +1174,7 @@ def _next_commands(model: Recommender, folder: Path) -> str:
         if word.startswith('-'):
             words = f'{option} -- {shlex.quote(word)}'
         lines.append(f'  mf-movielens {command}{words}')
+    lines.append(f'  {_serve_command(folder)}')
     return _printable('\n'.join(lines))
 
 # %% ../nbs/25_cli.ipynb #a5d05d56
@@ -1970,7 +1988,10 @@ def update(
 def info(model: ModelOption = DEFAULT_MODEL, as_json: JsonOption = False) -> None:
     """Tell what a model is and how it was fitted."""
     summary = _load_model(model).summary()
-    print(json.dumps(summary.to_dict()) if as_json else summary.to_string())
+    if as_json:
+        print(json.dumps(summary.to_dict()))
+    else:
+        print(summary.map(_four_digits).to_string())
 
 
 def _notes_on_evaluation(

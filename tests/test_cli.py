@@ -761,7 +761,10 @@ def test_what_to_try_next_can_be_typed(run, tmp_path):
         'user,item,rating,title\n-3,1,4,Dune\n-3,2,1,Dune\n7,1,5,Dune\n7,3,2,Emma\n'
     )
     p = run('train', 'r.csv', '--no-evaluate', '--n-factors', 2)
-    for line in p.stdout.split('now try:\n')[1].strip().splitlines():
+    *lines, serve = p.stdout.split('now try:\n')[1].strip().splitlines()
+    # it does not end by itself; tests of the server start it
+    assert serve.endswith('mf-movielens serve')
+    for line in lines:
         assert (
             subprocess.run(
                 line.replace('mf-movielens', str(COMMAND), 1),
@@ -772,6 +775,37 @@ def test_what_to_try_next_can_be_typed(run, tmp_path):
             ).returncode
             == 0
         ), line
+
+
+@pytest.mark.parametrize('missing', [None, 'fastapi', 'uvicorn'])
+def test_train_names_the_server_and_what_it_needs(run, tmp_path, monkeypatch, missing):
+    import mf_movielens.cli as cli
+
+    found = {'fastapi', 'uvicorn'} - {missing}
+    monkeypatch.setattr(cli, 'find_spec', lambda name: name in found or None)
+    (tmp_path / 'r.csv').write_text('user,item,rating\n1,1,4\n1,2,1\n2,1,5\n2,3,2\n')
+    p = run('train', 'r.csv', '--no-evaluate', '--n-factors', 2, '--out', 'a b')
+    line = p.stdout.rstrip().splitlines()[-1].strip()
+    *install, command = line.split(' && ')
+    assert shlex.split(command) == ['mf-movielens', 'serve', 'a b/model.npz']
+    assert install == (["pip install 'mf_movielens[serve]'"] if missing else [])
+
+
+def test_settings_are_rounded_for_people_only(run, tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = rng.permutation(30 * 20)[:300]
+    table = {'user': pairs // 20, 'item': pairs % 20, 'rating': rng.integers(1, 6, 300)}
+    pd.DataFrame(table).to_csv(tmp_path / 'r.csv', index=False)
+    words = ['--no-evaluate', '--n-factors', 2, '--goal', 'rating', '--out', 'm']
+    (line,) = re.findall(
+        '^by the data: (.*)$', run('train', 'r.csv', *words).stdout, re.M
+    )
+    shown = dict(setting.split() for setting in line.split(', '))
+    kept = json.loads(run('info', '--model', 'm/model.npz', '--json').stdout)
+    info = run('info', '--model', 'm/model.npz').stdout
+    for name in ('reg', 'damping', 'item_damping'):
+        assert shown[name] == f'{kept[name]:.4g}' != repr(kept[name])
+        assert re.search(rf'^{name} +{re.escape(shown[name])}$', info, re.M)
 
 
 def test_one_unknown_user_costs_no_other_their_list(run, model):
