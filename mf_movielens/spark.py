@@ -657,6 +657,28 @@ def _collect_side(table: SparkFrame) -> tuple[np.ndarray, np.ndarray]:
     return arrow['bias'].to_numpy().astype('float32'), _vectors(arrow)
 
 # %% ../nbs/23_spark.ipynb #dc96ae3d
+def _top_k_of_workers() -> Callable[[Any, int], Any]:
+    """`mf_movielens.ranking.top_k`, in a form that needs nothing but numpy.
+
+    What is defined inside of a function is sent to the machines of the cluster.
+    """
+
+    def top_k(scores: Any, k: int) -> Any:
+        import numpy as np
+
+        columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        lowest = np.take_along_axis(scores, columns, 1).min(axis=1, keepdims=True)
+        # Of equal scores, the lower column comes first, also if not all of them do.
+        for row in np.flatnonzero((scores >= lowest).sum(axis=1) > k):
+            columns[row] = np.argsort(-scores[row], kind='stable')[:k]
+        columns.sort(axis=1)
+        best_scores = np.take_along_axis(scores, columns, 1)
+        order = np.argsort(-best_scores, axis=1, kind='stable')
+        return np.take_along_axis(columns, order, 1)
+
+    return top_k
+
+
 def _list_maker(
     shared: Any, k: int, mean: float, low: float, high: float
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
@@ -666,13 +688,7 @@ def _list_maker(
     this package; so all that it uses is inside.
     """
     names = ['user_ix', 'rank', 'item_ix', 'score']
-
-    def top_k(scores: Any, k: int) -> Any:
-        import numpy as np
-
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind='stable')
-        return np.take_along_axis(best, order, 1)
+    top_k = _top_k_of_workers()
 
     def make_lists(partitions: Iterator[Any]) -> Iterator[Any]:
         import numpy as np
@@ -794,7 +810,8 @@ class SparkModel:
         Returns
         -------
         Spark table
-            user and item (ids), rank from 1, and score (a rating), for all users.
+            user and item (ids), rank from 1, and score (a rating), for all users. Of
+            equal predictions, the item of the lower row comes first.
 
         Raises
         ------

@@ -19,8 +19,15 @@ from mf_movielens.baselines import damped_biases
 from mf_movielens.data import load
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.metrics import rmse
+from mf_movielens.ranking import top_k
 from mf_movielens.shards import write_shards
-from mf_movielens.spark import SparkError, fit_spark, get_spark, load_spark
+from mf_movielens.spark import (
+    SparkError,
+    SparkModel,
+    fit_spark,
+    get_spark,
+    load_spark,
+)
 from mf_movielens.splits import official_fold
 
 pyspark = pytest.importorskip(
@@ -182,6 +189,36 @@ def test_recommendations_are_unrated_items_on_the_scale(book_models, book_table)
     assert not rated & set(zip(top_items.user, top_items.item))
     assert (top_items.groupby('user')['rank'].max() <= 4).all()
     assert top_items.score.between(0.5, 5).all()
+
+
+def test_of_equal_scores_the_lower_row_comes_first(cluster):
+    rng = np.random.default_rng(0)
+    n_users, n_items, k = 40, 60, 7
+    # whole numbers, so that scores are exact and most of them occur several times
+    factors = rng.integers(-2, 3, (n_users + n_items, 2)).astype('float32')
+    bias = rng.integers(-1, 2, n_users + n_items).astype('float32')
+    rows = [*range(n_users), *range(n_items)]
+    table = [
+        (row, f'{row:02d}', float(b), f.tolist())
+        for row, b, f in zip(rows, bias, factors)
+    ]
+    schema = 'row int, id string, bias float, factors array<float>'
+    users = cluster.createDataFrame(table[:n_users], schema)
+    items = cluster.createDataFrame(table[n_users:], schema)
+    seen = rng.random((n_users, n_items)) < 0.3
+    seen[0] = np.arange(n_items) >= 3  # fewer are left than are asked for
+    pairs = [(int(u), int(i), 3.0) for u, i in zip(*np.nonzero(seen))]
+    rated = cluster.createDataFrame(pairs, 'user_ix int, item_ix int, rating float')
+    settings = dict(mean=0.0, low=-100.0, high=100.0, n_factors=2, reg=0.1)
+    model = SparkModel(cluster, users, items, rated, settings)
+    found = model.recommend(k).toArrow().to_pandas().sort_values(['user', 'rank'])
+
+    scores = factors[:n_users] @ factors[n_users:].T + bias[n_users:]
+    scores[seen] = -np.inf
+    expected = top_k(scores, k)
+    is_left = np.take_along_axis(scores, expected, 1) > -np.inf
+    assert found.item.astype(int).tolist() == expected[is_left].tolist()
+    assert found.user.astype(int).tolist() == np.nonzero(is_left)[0].tolist()
 
 
 def test_a_saved_model_recommends_the_same(cluster, book_models, tmp_path):
