@@ -976,7 +976,9 @@ def _tuning_hint(fit_seconds: float) -> str:
 
 def _four_digits(value: object) -> str:
     """A setting for people: of a fraction, four significant digits."""
-    return f'{value:.4g}' if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f'{value:.4g}' if abs(value) < 1000 else f'{value:.0f}'
 
 
 def _settings_by_data(plan: _Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
@@ -186,6 +187,17 @@ def test_evaluate_ranks_once(call, path, monkeypatch, tmp_path):
     expected = json.loads(plain[1])
     assert users.user.tolist() == ['0001', '0003']
     assert np.isclose(users['ndcg@1'].mean(), expected['ndcg@1'])
+
+
+def test_info_rounds_fractions_of_any_size(call, model, tmp_path):
+    odd = {'reg': 0.07559758, 'damping': 4.0, 'half_life': 12345.6, 'seed': 1234567}
+    path = replace(model, settings=model.settings | odd).save(tmp_path / 'odd.npz')
+    _, out, _ = call('info', '-m', path)
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    expected = ['0.0756', '4', '12346', '1234567']
+    assert [shown[name] for name in odd] == expected
+    exact = json.loads(call('info', '-m', path, '--json')[1])
+    assert {name: exact[name] for name in odd} == odd
 
 
 def test_zeros_have_no_sign(call, tmp_path):
