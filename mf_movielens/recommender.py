@@ -1623,6 +1623,7 @@ class Recommender:
             The members: known users, and the ratings of new ones by item.
         how : {'mean', 'least_misery', 'most_pleasure'}
             Order by the mean of the members' scores, by the lowest or by the highest.
+            In models that rank, members with many ratings tend to have higher scores.
         k : int
             At most so many items.
         exclude_seen : bool
