@@ -33,8 +33,6 @@ PARTS = {
 PATHS = {
     'Learn in an hour': [
         '00_begin',
-        '01_frames',
-        '04_metrics',
         '05_factors',
         '09_als',
         '10_ranking',
