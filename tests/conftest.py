@@ -30,7 +30,7 @@ def home(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def real_archive():
     """The path of the real ml-100k.zip."""
     path = Path(os.environ.get('MF_MOVIELENS_HOME', ''), 'ml-100k.zip')

@@ -1204,7 +1204,8 @@ def test_item_weights_go_all_the_way(run):
     assert trained.returncode == 0, trained.stderr
     assert 'with ease' in trained.stdout and ' factors' not in trained.stdout
     assert 'map.png' in trained.stdout
-    commands = re.findall(r'^  (mf-movielens .*)$', trained.stdout, re.M)
+    *commands, serve = re.findall(r'^  (mf-movielens .*)$', trained.stdout, re.M)
+    assert serve.split()[:2] == ['mf-movielens', 'serve']
     assert [command.split()[1] for command in commands] == [
         'recommend',
         'similar',

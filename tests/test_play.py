@@ -152,7 +152,7 @@ def test_scores_and_reasons_are_exactly_those_of_the_package(
 
 
 @pytest.fixture(scope='module')
-def real_ratings() -> Ratings:
+def real_ratings(real_archive: Path) -> Ratings:
     ml = load('ml-100k')
     return Ratings.from_frame(ml.ratings, titles=ml.titles)
 

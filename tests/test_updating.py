@@ -988,7 +988,7 @@ def test_what_may_be_stars_is_taken(starred, rating, n_users):
     assert model.update(new, say=None).seen.nnz == 900 + n
 
 
-def test_groups_of_users_of_movielens_are_taken():
+def test_groups_of_users_of_movielens_are_taken(real_archive):
     ratings = Ratings.from_frame(load('ml-100k').ratings)
     by_user = ratings.to_csr()
     rng = np.random.default_rng(0)
