@@ -585,6 +585,19 @@ def test_ratings_are_in_the_address_and_kept(play: OpenTab) -> None:
     assert slider.get_attribute('aria-valuenow') == '3'
 
 
+def test_a_reload_keeps_what_the_address_does_not_have_yet(play: OpenTab) -> None:
+    page = play()
+    page.locator('.offers .star').nth(3).click()
+    page.wait_for_function("location.hash.includes(':4')")
+    with page.expect_navigation():
+        page.evaluate(
+            "document.querySelectorAll('.offers .star')[4].click(), location.reload()"
+        )
+    page.wait_for_function('window.play')
+    assert len(rated(page)) == 2
+    assert not page.locator('#play .link-note').is_visible()
+
+
 def test_a_link_does_not_replace_own_ratings_unasked(base: str, play: OpenTab) -> None:
     page = play(LINK)
     own, kept = rated(page), page.evaluate(STORE)

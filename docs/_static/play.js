@@ -9,7 +9,13 @@ import { GOAL, Offers } from './play/offers.js';
 import { RankingModel } from './play/ranking.js';
 import { Recommended } from './play/recommended.js';
 import { Sliders } from './play/sliders.js';
-import { Store, emptyState, fromFragment, haveSameRatings } from './play/state.js';
+import {
+  Store,
+  emptyState,
+  fromFragment,
+  haveSameRatings,
+  isOwnAddress,
+} from './play/state.js';
 import { Tabs } from './play/tabs.js';
 import { Uncertainty } from './play/uncertainty.js';
 
@@ -170,6 +176,11 @@ class Page {
     const given = fromFragment(hash, (id) => this.itemOf.has(id));
     if (!given) return;
     const { own } = this;
+    if (isOwnAddress() && own.ratings.size) {
+      this.isVisiting = false;
+      this.state = { ...own, tab: given.tab };
+      return;
+    }
     const isOwn = !given.ratings.size || haveSameRatings(given.ratings, own.ratings);
     this.isVisiting = !isOwn && own.ratings.size > 0;
     const ratings = isOwn ? own.ratings : given.ratings;
@@ -191,7 +202,7 @@ class Page {
   changed() {
     this.undo.hidden = true;
     if (!this.isVisiting) this.keep();
-    this.store.show(this.state);
+    this.store.show(this.state, !this.isVisiting);
     this.draw();
   }
 

@@ -70,6 +70,9 @@ export function fromFragment(fragment, isKnown) {
 export const haveSameRatings = (a, b) =>
   a.size === b.size && [...a].every(([id, stars]) => b.get(id) === stars);
 
+// Whether the address is of the kept ratings, as it is after a reload
+export const isOwnAddress = () => history.state?.isOwn === true;
+
 export class Store {
   constructor(isKnown) {
     this.isKnown = isKnown;
@@ -102,14 +105,21 @@ export class Store {
     }
   }
 
-  // The address of what is shown, for the bar of the browser
-  show(state) {
+  // The address of what is shown, for the bar of the browser. It follows after a
+  // pause, so its entry in the history is marked where the kept ratings are newer.
+  show(state, isOwn) {
     clearTimeout(this.timer);
+    this.mark(isOwn, location.href);
     this.timer = setTimeout(() => {
       const fragment = toFragment(state);
       const here = location.pathname + location.search;
-      history.replaceState(history.state, '', fragment ? `${here}#${fragment}` : here);
+      this.mark(isOwn, fragment ? `${here}#${fragment}` : here);
     }, ADDRESS_PAUSE_MS);
+  }
+
+  mark(isOwn, address) {
+    if (isOwn === isOwnAddress() && address === location.href) return;
+    history.replaceState({ ...history.state, isOwn }, '', address);
   }
 
   linkTo(state) {
