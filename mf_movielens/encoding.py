@@ -277,10 +277,8 @@ def _check_ids(index: pd.Index, name: str) -> pd.Index:
         is_whole = pd.api.types.is_integer_dtype(index)
         index = (_whole_ids if is_whole else _text_ids)(index, name)
     if not index.is_unique:
-        raise RatingsError(
-            f'{name} {index[index.duplicated()][0]!r} stands in the list of ids '
-            'more than once'
-        )
+        twice = index[index.duplicated()].tolist()[0]
+        raise RatingsError(f'{name} {twice!r} stands in the list of ids more than once')
     return index
 
 
@@ -1102,7 +1100,7 @@ def _titles_by_row(
         return None
     by_id = pd.Series(titles)
     if not by_id.index.is_unique:
-        twice = by_id.index[by_id.index.duplicated()][0]
+        twice = by_id.index[by_id.index.duplicated()].tolist()[0]
         raise RatingsError(f'item {twice!r} has more than one title')
     found = by_id.reindex(items.index).to_numpy(object)
     ids = pd.Series(items.index).astype(str).to_numpy(object)

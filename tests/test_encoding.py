@@ -341,9 +341,14 @@ def test_the_unit_of_counts_is_a_mean_of_powers():
 def test_the_first_id_with_two_titles_is_named():
     frame = pd.DataFrame({'user': range(3), 'item': [1, 2, 3], 'rating': 4.0})
     titles = pd.Series(list('abcde'), [1, 2, 2, 3, 3])
-    with pytest.raises(RatingsError, match=r'^item .*2.* has more than one title'):
+    with pytest.raises(RatingsError, match=r'^item 2 has more than one title'):
         Ratings.from_frame(frame, titles=titles)
     assert [*Ratings.from_frame(frame, titles=titles[[1]]).titles] == ['a', '2', '3']
+
+
+def test_the_first_id_that_stands_twice_is_named():
+    with pytest.raises(RatingsError, match=r'^item 7 stands in the list of ids more'):
+        Vocabulary([3, 7, 5, 7], name='item')
 
 
 def test_small_and_large_tables_are_built_in_two_ways_to_the_same_end(monkeypatch):
