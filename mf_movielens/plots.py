@@ -315,17 +315,36 @@ def most_rated(model: Recommender, n: int) -> np.ndarray:
     return np.argsort(-model.item_counts, kind='stable')[: min(n, n_rated)]
 
 
+# As they stand behind a comma in the titles of MovieLens.
+_ARTICLES = {
+    *('The', 'A', 'An'),
+    *('Le', 'La', 'Les', "L'", 'Un', 'Une'),
+    *('Il', 'Lo', 'Gli', 'El', 'Los', 'Las', 'Una'),
+    *('Das', 'Der', 'Die', 'Ein', 'Eine', 'Det', 'Den', 'Het', 'O', 'Os'),
+}
+
+
+def _article_first(part: str) -> str:
+    """A part of a title, without brackets, with its article in front."""
+    text = part.rstrip()
+    rest, _, article = text.rpartition(', ')
+    if not rest or article not in _ARTICLES:
+        return part
+    gap = '' if article.endswith("'") else ' '
+    return f'{article}{gap}{rest}{part[len(text) :]}'
+
+
 def natural_title(title: str) -> str:
-    """A title with its article in front.
+    """A title with its article in front, and so each title in brackets.
 
     Examples
     --------
     >>> natural_title('Piano, The (1993)')
     'The Piano (1993)'
+    >>> natural_title('Visitors, The (Visiteurs, Les) (1993)')
+    'The Visitors (Les Visiteurs) (1993)'
     """
-    articles = 'The|A|An|Les?|La|Il|El|Das|Der|Die'
-    pattern = rf'^(.*), ({articles})( \(\d{{4}}\))?$'
-    return re.sub(pattern, r'\2 \1\3', title)
+    return ''.join(map(_article_first, re.split('([()])', title)))
 
 
 def short_title(model: Recommender, row: int, max_length: int = 32) -> str:

@@ -90,12 +90,23 @@ def test_a_dollar_is_drawn_as_it_is(model):
         ('A (1994)', 'A'),
         ('A  (1994)', 'A'),
         ('Piano, The (1993)', 'The Piano'),
+        ('Postino, Il (Postman, The) (1994)', 'Il Postino (The Postman)'),
         ('A (1994) B', 'A (1994) B'),
         # a pattern that takes quadratic time would not come to an end here
         ('A' + ' ' * 10**6 + 'B', 'A…'),
         (' ' * 10**6 + '(1994', '…'),
+        ('A, The (' + ', The (' * 10**5, 'The A (' + ', The (' * 3 + ', T…'),
     ],
-    ids=['year', 'two blanks', 'article', 'no year', 'many blanks', 'only blanks'],
+    ids=[
+        'year',
+        'two blanks',
+        'article',
+        'two articles',
+        'no year',
+        'many blanks',
+        'only blanks',
+        'many articles',
+    ],
 )
 def test_titles_are_shortened(model, title, short):
     titles = np.array([title] * 10, object)
