@@ -412,7 +412,7 @@ def find_outliers(levels: Levels) -> Outliers | None:
                 return Outliers(is_above, float(core[-1 if is_above else 0]), count)
     return None
 
-
+# %% ../nbs/97b_kinds.ipynb #befcbe89
 class Interpretation(NamedTuple):
     """What the ratings of a table mean."""
 
