@@ -123,6 +123,7 @@ def entries() -> dict[str, str]:
     for block in body.strip().split('\n\n'):
         *terms, definition = block.splitlines()
         assert definition.startswith('  '), block
+        assert not any(term.startswith(' ') for term in terms), block
         found |= {term: definition.strip() for term in terms}
     return found
 
