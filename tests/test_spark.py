@@ -34,11 +34,6 @@ pyspark = pytest.importorskip(
     'pyspark',
     reason='Spark is tested where pyspark is: pip install mf_movielens[spark]',
 )
-try:
-    get_spark('local[1]').stop()
-except SparkError as error:
-    pytest.skip(f'Spark is tested where it starts: {error}', allow_module_level=True)
-
 SMALL_SESSION = {
     'spark.sql.shuffle.partitions': '4',
     'spark.executorEnv.PYTHONPATH': os.pathsep.join(sys.path),
@@ -58,7 +53,11 @@ def cluster(tmp_path_factory):
     # where the executors put their folders
     os.chdir(tmp_path_factory.mktemp('work'))
     settings = SMALL_SESSION | {'spark.task.maxFailures': '8'}
-    spark = get_spark('local-cluster[2,1,1024]', **settings)
+    try:
+        spark = get_spark('local-cluster[2,1,1024]', **settings)
+    except SparkError as error:
+        os.chdir(before)
+        pytest.skip(f'Spark is tested where it starts: {error}')
     yield spark
     spark.stop()
     os.chdir(before)
@@ -453,6 +452,7 @@ def standalone_cluster(folder, environment):
             process.wait(20)
 
 
+@pytest.mark.usefixtures('cluster')
 def test_a_master_and_two_workers(tmp_path, fold):
     environment = os.environ | {
         'SPARK_LOCAL_IP': '127.0.0.1',
