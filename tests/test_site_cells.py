@@ -11,7 +11,15 @@ import pytest
 pytest.importorskip('pybtex', reason="the site needs pip install -e '.[docs]'")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
-from book import PARTS, chapters, chapters_by_part, settings
+from book import (
+    PARTS,
+    chapters,
+    chapters_by_part,
+    run_times,
+    settings,
+    time_to_run,
+)
+from run_times import seconds_to_run
 from site_chapters import fold, fold_label, link_files, minutes_to_read, prompt
 from site_glossary import link_terms, terms
 from site_reference import full_names, groups, link_names, modules
@@ -92,6 +100,41 @@ def test_minutes_go_by_the_words_of_the_text() -> None:
     code = nbformat.v4.new_code_cell('word ' * 500)
     assert minutes_to_read([text, code, text]) == 5
     assert minutes_to_read([code]) == 1
+
+
+RUN = {
+    0: 'seconds to run',
+    19: 'seconds to run',
+    20: 'half a minute to run',
+    45: '1 minute to run',
+    89: '1 minute to run',
+    91: '2 minutes to run',
+    600: '10 minutes to run',
+}
+
+
+@pytest.mark.parametrize(('n', 'words'), RUN.items())
+def test_the_time_to_run_is_told_in_words(n: int, words: str) -> None:
+    assert time_to_run(n) == words
+
+
+def test_the_time_to_run_goes_from_the_first_cell_to_the_last() -> None:
+    def cell(start: str, end: str) -> nbformat.NotebookNode:
+        times = {
+            'iopub.execute_input': f'2026-01-01T00:{start}Z',
+            'shell.execute_reply': f'2026-01-01T00:{end}Z',
+        }
+        return nbformat.v4.new_code_cell('x', metadata={'execution': times})
+
+    text = nbformat.v4.new_markdown_cell('x')
+    cells = [text, cell('00:01.5', '00:03.0'), text, cell('00:05.0', '01:02.0')]
+    assert seconds_to_run(nbformat.v4.new_notebook(cells=cells)) == 60.5
+    with pytest.raises(ValueError, match='no cell has a time'):
+        seconds_to_run(nbformat.v4.new_notebook(cells=[text]))
+
+
+def test_every_chapter_has_a_time_to_run() -> None:
+    assert sorted(run_times()) == [path.stem for path in chapters()]
 
 
 def test_a_prompt_names_what_is_defined() -> None:

@@ -6,6 +6,7 @@ with the functions below.
 
 from __future__ import annotations
 
+import csv
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -64,6 +65,7 @@ PATHS = {
     ],
 }
 WORDS_PER_MINUTE = 200
+RUN_TIMES = ROOT / 'tools' / 'run_times.csv'
 
 
 def settings() -> dict[str, str]:
@@ -122,6 +124,22 @@ def minutes_to_read(cells: list[NotebookNode]) -> int:
     """Estimate how long the text of a page takes; code is read at another pace."""
     texts = [cell.source for cell in cells if cell.cell_type == 'markdown']
     return max(1, round(len(' '.join(texts).split()) / WORDS_PER_MINUTE))
+
+
+def run_times() -> dict[str, int]:
+    """Return the seconds that each chapter takes to run, by its name."""
+    with RUN_TIMES.open(encoding='utf-8', newline='') as file:
+        return {row['chapter']: int(row['seconds']) for row in csv.DictReader(file)}
+
+
+def time_to_run(seconds: int) -> str:
+    """Say how long a chapter runs; another machine may need half or twice as long."""
+    if seconds < 20:
+        return 'seconds to run'
+    if seconds < 45:
+        return 'half a minute to run'
+    minutes = round(seconds / 60)
+    return f'{minutes} minute{"s" if minutes > 1 else ""} to run'
 
 
 def directive(cell: NotebookNode, name: str) -> str | None:

@@ -26,8 +26,10 @@ from book import (
     is_exported,
     minutes_to_read,
     read,
+    run_times,
     settings,
     shown,
+    time_to_run,
     without_directives,
 )
 from nbformat import NotebookNode
@@ -217,7 +219,8 @@ def add_ways(text: str, path: Path, minutes: int) -> str:
         'https://github.com/', 'https://colab.research.google.com/github/'
     )
     ways = [
-        f'{minutes} minute{"s" if minutes > 1 else ""} to read',
+        f'{minutes} minute{"s" if minutes > 1 else ""} to read, '
+        + time_to_run(run_times()[path.stem]),
         f'[Open in Colab]({colab}/blob/{addresses["branch"]}/nbs/{path.name})',
         f'[on GitHub]({addresses["blob"]}/nbs/{path.name})',
     ]
