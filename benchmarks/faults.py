@@ -35,10 +35,10 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import numpy as np
 import pandas as pd
 
-import mf_movielens.data as data
+import mf_movielens.movielens_sets as sets
 from mf_movielens.als import fit_als
 from mf_movielens.bayes import fit_bayes
-from mf_movielens.data import Source, synthetic
+from mf_movielens.data import load, synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.factors import Factors
 from mf_movielens.ials import fit_ials
@@ -169,13 +169,13 @@ def download_case(folder: Path) -> Case:
 
     archive = make_archive()
     digest = 'sha256:' + hashlib.sha256(archive).hexdigest()
-    data.GROUPLENS = serve_slowly(archive)
-    data.SOURCES['small'] = Source('small', 'csv', 3, 2, 20_000, digest)
+    sets.GROUPLENS = serve_slowly(archive)
+    sets.SOURCES['small'] = sets.Source('small', 'csv', 3, 2, 20_000, digest)
     os.environ |= {'MF_MOVIELENS_HOME': str(folder), 'MF_MOVIELENS_OFFLINE': '0'}
     path = folder / 'small.zip'
 
     def work() -> None:
-        data.load('small')
+        load('small')
 
     def check() -> None:
         if path.exists() and path.read_bytes() != archive:

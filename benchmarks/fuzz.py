@@ -39,10 +39,11 @@ from hypothesis import (
 from scipy.sparse import coo_array
 
 from mf_movielens.als import fit_als
-from mf_movielens.data import DataError, Source, read_archive
+from mf_movielens.data import DataError, read_archive
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors
 from mf_movielens.model_file import ModelFileError
+from mf_movielens.movielens_sets import Source
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 from mf_movielens.shards import Shards, shard_file, write_shards

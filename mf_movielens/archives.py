@@ -172,7 +172,7 @@ def fetch_file(
 
     Examples
     --------
-    >>> from mf_movielens.data import GROUPLENS
+    >>> from mf_movielens.movielens_sets import GROUPLENS
     >>> fetch_file('ml-1m.zip', [GROUPLENS])  # doctest: +SKIP
     """
     path = data_home() / name

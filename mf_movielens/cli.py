@@ -41,7 +41,7 @@ __all__ = ['app', 'DEFAULT_FOLDER', 'DEFAULT_MODEL', 'ModelOption', 'KOption', '
 
 # %% ../nbs/25_cli.ipynb #5f2e0c92
 from .archives import data_home
-from .data import SOURCES, DataError, UnavailableError, load, synthetic
+from .data import DataError, UnavailableError, load, synthetic
 from mf_movielens.encoding import (
     Ratings,
     RatingsError,
@@ -57,6 +57,7 @@ from mf_movielens.features import (
     read_features,
 )
 from .model_file import ModelFileError
+from .movielens_sets import SOURCES
 from .ranking import relevance_threshold
 from .reading import ReadOptions, load_ratings, open_table
 from .recommender import Recommender

@@ -5,386 +5,38 @@
 # %% ../nbs/00_data.ipynb #c290bdc6
 from __future__ import annotations
 
-import io
 import os
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 # %% auto #0
-__all__ = ['GROUPLENS', 'MIRROR', 'SOURCES', 'GENRES', 'Source', 'fetch', 'MovieLens', 'read_archive', 'synthetic', 'load']
+__all__ = ['GENRES', 'MovieLens', 'read_archive', 'synthetic', 'load']
 
 # %% ../nbs/00_data.ipynb #623bd8db
-from .archives import DataError, UnavailableError, ZipMembers, fetch_file
+from .archives import DataError, UnavailableError
+from mf_movielens.movielens_sets import (
+    RATING_DTYPES,
+    SOURCES,
+    Source,
+    fetch,
+    read_tables,
+    release_years,
+)
 from .validation import check_int
 
 # %% ../nbs/00_data.ipynb #04b4d36e
 __all__ = [
     'GENRES',
-    'GROUPLENS',
-    'MIRROR',
-    'SOURCES',
     'DataError',
     'MovieLens',
-    'Source',
     'UnavailableError',
-    'fetch',
     'load',
     'read_archive',
     'synthetic',
 ]
-
-# %% ../nbs/00_data.ipynb #bef58d65
-@dataclass(frozen=True)
-class Source:
-    """One published MovieLens set, and how to tell that a copy of it is complete.
-
-    Attributes
-    ----------
-    name : str
-        As in ``load('ml-100k')``.
-    layout : {'u', 'dat', 'csv'}
-        Layout of the files: 'u' for 100K, 'dat' for 1M and 10M, 'csv' for the rest.
-    n_ratings, n_users : int
-        Number of ratings, and of the users who gave them.
-    n_movies : int
-        Number of films in the table of films, rated or not.
-    digest : str
-        Checksum of the zip file, 'sha256:…' or 'md5:…'; '' if none is published.
-    n_bytes : int
-        Size of the zip file; 0 if not known.
-    mirrored : bool
-        Whether there is a second address.
-    can_change : bool
-        Whether GroupLens replaces the set from time to time.
-
-    Examples
-    --------
-    >>> SOURCES['ml-1m'].n_users
-    6040
-    """
-
-    name: str
-    layout: Literal['u', 'dat', 'csv']
-    n_ratings: int
-    n_users: int
-    n_movies: int
-    digest: str
-    n_bytes: int = 0
-    mirrored: bool = False
-    can_change: bool = False
-
-# %% ../nbs/00_data.ipynb #b7bae7a7
-GROUPLENS = 'https://files.grouplens.org/datasets/movielens/'
-MIRROR = 'https://huggingface.co/datasets/Recommenders/MovieLens/resolve/main/'
-_PAGE = 'https://grouplens.org/datasets/movielens/'
-
-# %% ../nbs/00_data.ipynb #0fe4cc8d
-_ML_100K = Source(
-    name='ml-100k',
-    layout='u',
-    n_ratings=100_000,
-    n_users=943,
-    n_movies=1_682,
-    digest='sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229',
-    n_bytes=4_924_029,
-    mirrored=True,
-)
-_ML_1M = Source(
-    name='ml-1m',
-    layout='dat',
-    n_ratings=1_000_209,
-    n_users=6_040,
-    n_movies=3_883,
-    digest='sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20',
-    n_bytes=5_917_549,
-    mirrored=True,
-)
-_ML_10M = Source(
-    name='ml-10m',
-    layout='dat',
-    n_ratings=10_000_054,
-    n_users=69_878,
-    n_movies=10_681,
-    digest='md5:ce571fd55effeba0271552578f2648bd',
-    mirrored=True,
-)
-_ML_20M = Source(
-    name='ml-20m',
-    layout='csv',
-    n_ratings=20_000_263,
-    n_users=138_493,
-    n_movies=27_278,
-    digest='sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3',
-    n_bytes=198_702_078,
-    mirrored=True,
-)
-_ML_25M = Source(
-    name='ml-25m',
-    layout='csv',
-    n_ratings=25_000_095,
-    n_users=162_541,
-    n_movies=62_423,
-    digest='sha256:8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa',
-    n_bytes=261_978_986,
-)
-_ML_32M = Source(
-    name='ml-32m',
-    layout='csv',
-    n_ratings=32_000_204,
-    n_users=200_948,
-    n_movies=87_585,
-    digest='md5:d472be332d4daa821edc399621853b57',
-    n_bytes=238_950_008,
-)
-_ML_LATEST_SMALL = Source(
-    name='ml-latest-small',
-    layout='csv',
-    n_ratings=100_836,
-    n_users=610,
-    n_movies=9_742,
-    digest='sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436',
-    n_bytes=978_202,
-    can_change=True,
-)
-SOURCES = {
-    source.name: source
-    for source in (
-        _ML_100K,
-        _ML_1M,
-        _ML_10M,
-        _ML_20M,
-        _ML_25M,
-        _ML_32M,
-        _ML_LATEST_SMALL,
-    )
-}
-
-# %% ../nbs/00_data.ipynb #102cbb04
-def fetch(name: str) -> Path:
-    """Find the zip file of a MovieLens set, and download it if there is no copy.
-
-    Parameters
-    ----------
-    name : str
-        A key of `SOURCES`.
-
-    Returns
-    -------
-    Path
-        Of the zip file on this machine.
-
-    Raises
-    ------
-    DataError
-        If no set has this name.
-    UnavailableError
-        If there is no copy and none can be downloaded.
-
-    Examples
-    --------
-    >>> fetch('ml-100k').name  # doctest: +SKIP
-    'ml-100k.zip'
-    """
-    if name not in SOURCES:
-        raise DataError(
-            f'{name!r} is not a MovieLens set that is known here. '
-            f'Known: {", ".join(SOURCES)}.'
-        )
-    source = SOURCES[name]
-    return fetch_file(
-        f'{name}.zip',
-        (GROUPLENS, MIRROR) if source.mirrored else (GROUPLENS,),
-        source.digest or None,
-        source.can_change,
-        _PAGE,
-    )
-
-# %% ../nbs/00_data.ipynb #79b9b5fe
-_RATING_DTYPES = {
-    'user_id': 'int32',
-    'movie_id': 'int32',
-    'rating': 'float32',
-    'timestamp': 'int64',
-}
-_RATING_COLUMNS = list(_RATING_DTYPES)
-_USER_COLUMNS = ['user_id', 'age', 'sex', 'occupation', 'zip_code']
-
-
-class _Tables(NamedTuple):
-    """The four tables of an archive."""
-
-    ratings: pd.DataFrame
-    movies: pd.DataFrame
-    users: pd.DataFrame
-    genres: pd.DataFrame
-
-
-def _decode_text(raw: bytes) -> str:
-    """Text of a file in UTF-8, or in Latin-1 as in the older sets."""
-    try:
-        return raw.decode('utf-8')
-    except UnicodeDecodeError:
-        return raw.decode('latin-1')
-
-# %% ../nbs/00_data.ipynb #5ec05b4c
-def _release_years(titles: pd.Series) -> pd.Series:
-    """Years at the end of titles; missing where a title has none."""
-    pattern = r'\((\d{4})(?:[-–]\d{0,4})?\s*\)(?:\s*\(\w+\))?\s*$'
-    return pd.to_numeric(titles.str.extract(pattern)[0]).astype('Int16')
-
-# %% ../nbs/00_data.ipynb #cd864d0e
-# MovieLens has twenty genres, and each becomes a column.
-_MAX_GENRES = 100
-
-
-def _check_genre_count(genres: Sequence[str] | set[str] | pd.DataFrame) -> None:
-    """Refuse so many genres that their columns would fill the memory."""
-    if len(genres) > _MAX_GENRES:
-        raise DataError(f'it names more than {_MAX_GENRES} genres')
-
-
-def _parse_table(
-    raw: bytes, columns: list[str], sep: str, dtype: Any = None
-) -> pd.DataFrame:
-    """Parse a file without a header."""
-    return pd.read_csv(
-        io.StringIO(_decode_text(raw)), sep=sep, names=columns, dtype=dtype
-    )
-
-
-def _read_u_genres(members: ZipMembers) -> pd.DataFrame:
-    genres = _parse_table(members.read('u.genre'), ['genre', 'genre_id'], '|').dropna()
-    _check_genre_count(genres)
-    return genres.astype({'genre_id': 'int8'})
-
-
-def _read_u_movies(members: ZipMembers, genres: list[str]) -> pd.DataFrame:
-    columns = ['movie_id', 'title', 'release_date', 'video_release_date', 'imdb_url']
-    dtypes = dict.fromkeys(genres, 'int8') | {'movie_id': 'int32'}
-    raw = members.read('u.item')
-    movies = _parse_table(raw, columns + genres, '|', dtypes)
-    dates = pd.to_datetime(movies.release_date, format='%d-%b-%Y')
-    return movies.assign(release_date=dates, year=_release_years(movies.title))
-
-
-def _read_u_layout(members: ZipMembers) -> _Tables:
-    """Read an archive laid out like ML-100K."""
-    genres = _read_u_genres(members)
-    movies = _read_u_movies(members, genres.genre.tolist())
-    user_dtypes = {'user_id': 'int32', 'age': 'int8', 'zip_code': str}
-    users = _parse_table(members.read('u.user'), _USER_COLUMNS, '|', user_dtypes)
-    raw = members.read('u.data')
-    ratings = _parse_table(raw, _RATING_COLUMNS, '\t', _RATING_DTYPES)
-    return _Tables(ratings, movies, users, genres)
-
-# %% ../nbs/00_data.ipynb #7d3a00ce
-# Their numbers in users.dat are their places in this list.
-_OCCUPATIONS = [
-    'other', 'educator', 'artist', 'clerical', 'student', 'customer service', 'doctor',
-    'executive', 'farmer', 'homemaker', 'K-12 student', 'lawyer', 'programmer',
-    'retired', 'sales', 'scientist', 'self-employed', 'technician', 'craftsman',
-    'unemployed', 'writer',
-]  # fmt: skip
-
-
-def _split_at_double_colons(raw: bytes, columns: list[str]) -> pd.DataFrame:
-    """Parse a file with double colons between its fields, all of them as text."""
-    lines = _decode_text(raw).splitlines()
-    n_columns = len(columns)
-    rows = [line.split('::', n_columns) for line in lines if line]
-    for number, row in enumerate(rows, start=1):
-        if len(row) > n_columns:
-            raise ValueError(
-                f'row {number} has {n_columns + 1} columns or more, not {n_columns}'
-            )
-    # A line that is too short gets missing values, which are refused as ids or numbers.
-    padded = [row + [None] * (n_columns - len(row)) for row in rows]
-    return pd.DataFrame(padded, columns=columns)
-
-
-def _read_dat_ratings(members: ZipMembers) -> pd.DataFrame:
-    field_columns = [0, 2, 4, 6]
-    ratings = pd.read_csv(
-        io.BytesIO(members.read('ratings.dat')),
-        sep=':',
-        header=None,
-        usecols=field_columns,
-        names=range(7),
-        dtype=dict(zip(field_columns, _RATING_DTYPES.values())),
-    )
-    return ratings.set_axis(_RATING_COLUMNS, axis=1)
-
-
-def _read_dat_users(members: ZipMembers) -> pd.DataFrame:
-    columns = ['user_id', 'sex', 'age', 'occupation', 'zip_code']
-    users = _split_at_double_colons(members.read('users.dat'), columns)
-    users = users.astype({'user_id': 'int32', 'age': 'int8', 'occupation': 'int8'})
-    names = dict(enumerate(_OCCUPATIONS))
-    return users.assign(occupation=users.occupation.map(names))[_USER_COLUMNS]
-
-
-def _users_who_rated(ratings: pd.DataFrame) -> pd.DataFrame:
-    """A table of users for sets that tell nothing about them: their ids."""
-    return pd.DataFrame({'user_id': np.sort(ratings.user_id.unique())})
-
-# %% ../nbs/00_data.ipynb #a04adc85
-# A table of more cells than this, one byte each, is not a table of genres.
-_MAX_GENRE_CELLS = 2**24
-
-
-def _genre_names(genres: pd.Series) -> set[str]:
-    """The different genres of a column such as 'Comedy|Drama'."""
-    names: set[str] = set()
-    for text in genres.dropna().unique():
-        names.update(text.split('|', _MAX_GENRES))
-        _check_genre_count(names)
-    return names
-
-
-def _split_genres(movies: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Turn the column of genres into 0/1 columns: the table of films, and of genres."""
-    n_genres = len(_genre_names(movies.genres))
-    if n_genres * len(movies) > _MAX_GENRE_CELLS:
-        raise DataError(
-            f'it holds {len(movies):,} films of {n_genres} genres, '
-            'far more than any set'
-        )
-    names = movies.genres.replace('(no genres listed)', 'unknown')
-    flags = names.str.get_dummies('|').astype('int8')
-    genre_ids = np.arange(flags.shape[1], dtype='int8')
-    genres = pd.DataFrame({'genre': flags.columns, 'genre_id': genre_ids})
-    movies = pd.concat([movies.drop(columns='genres'), flags], axis=1)
-    return movies.assign(year=_release_years(movies.title)), genres
-
-
-def _read_dat_layout(members: ZipMembers) -> _Tables:
-    """Read an archive laid out like ML-1M or ML-10M."""
-    ratings = _read_dat_ratings(members)
-    columns = ['movie_id', 'title', 'genres']
-    movies = _split_at_double_colons(members.read('movies.dat'), columns)
-    movies, genres = _split_genres(movies.astype({'movie_id': 'int32'}))
-    has_users = 'users.dat' in members
-    users = _read_dat_users(members) if has_users else _users_who_rated(ratings)
-    return _Tables(ratings, movies, users, genres)
-
-# %% ../nbs/00_data.ipynb #91f33eee
-def _read_csv_layout(members: ZipMembers) -> _Tables:
-    """Read an archive laid out like ML-25M."""
-    columns = ['userId', 'movieId', 'rating', 'timestamp']
-    dtypes = dict(zip(columns, _RATING_DTYPES.values()))
-    with members.open('ratings.csv') as f:
-        ratings = pd.read_csv(f, usecols=columns, dtype=dtypes)[columns]
-    ratings.columns = pd.Index(_RATING_COLUMNS)
-    with members.open('movies.csv') as f:
-        movies = pd.read_csv(f, dtype={'movieId': 'int32'})
-    movies, genres = _split_genres(movies.rename(columns={'movieId': 'movie_id'}))
-    return _Tables(ratings, movies, _users_who_rated(ratings), genres)
 
 # %% ../nbs/00_data.ipynb #da8c8cbb
 @dataclass(frozen=True, eq=False)
@@ -451,13 +103,6 @@ class MovieLens:
         )
 
 # %% ../nbs/00_data.ipynb #3967eac5
-_LAYOUT_READERS = {
-    'u': _read_u_layout,
-    'dat': _read_dat_layout,
-    'csv': _read_csv_layout,
-}
-
-
 def read_archive(path: str | os.PathLike[str], source: Source) -> MovieLens:
     """Read a MovieLens zip file and check that it is complete.
 
@@ -483,39 +128,8 @@ def read_archive(path: str | os.PathLike[str], source: Source) -> MovieLens:
     ml-100k: 100,000 ratings of 1,682 films by 943 users
     """
     path = Path(path)
-    read_layout = _LAYOUT_READERS[source.layout]
-    try:
-        with warnings.catch_warnings():
-            # numpy only warns where infinity becomes a whole number.
-            warnings.simplefilter('error', RuntimeWarning)
-            with ZipMembers(path) as members:
-                tables = read_layout(members)
-    # pandas and zipfile have many kinds of errors for a damaged file.
-    except Exception as e:
-        raise DataError(
-            f'{path} is not a complete archive of {source.name}: {e}. '
-            'Remove it, and the next call downloads it again.'
-        ) from e
-    _check_counts(path, source, tables)
+    tables = read_tables(path, source)
     return MovieLens(*tables, name=source.name, is_real=True, archive=path)
-
-# %% ../nbs/00_data.ipynb #8be72ee9
-def _check_counts(path: Path, source: Source, tables: _Tables) -> None:
-    """Refuse a set of another size; a set that can change gets a note instead."""
-    ratings, movies = tables.ratings, tables.movies
-    found = len(ratings), ratings.user_id.nunique(), len(movies)
-    expected = source.n_ratings, source.n_users, source.n_movies
-    if found == expected:
-        return
-    difference = (
-        '{} holds {:,} ratings by {:,} users and {:,} films; '
-        '{} has {:,}, {:,} and {:,}.'
-    ).format(path, *found, source.name, *expected)
-    if not source.can_change:
-        raise DataError(
-            f'{difference} Remove it, and the next call downloads it again.'
-        )
-    print(f'note: {difference} GroupLens replaces this set from time to time.')
 
 # %% ../nbs/00_data.ipynb #30201e93
 GENRES = [
@@ -574,7 +188,7 @@ def _synthetic_movies(rng: np.random.Generator, n_movies: int) -> pd.DataFrame:
     )
     flags = pd.DataFrame(_synthetic_genre_flags(rng, n_movies), columns=GENRES)
     movies = pd.concat([movies, flags], axis=1)
-    return movies.assign(year=_release_years(movies.title))
+    return movies.assign(year=release_years(movies.title))
 
 
 def _synthetic_users(rng: np.random.Generator, n_users: int) -> pd.DataFrame:
@@ -679,7 +293,7 @@ def synthetic(seed: int = 0) -> MovieLens:
             'timestamp': first_second[user_ix] + rng.integers(0, 90_000, n_ratings),
         }
     )
-    ratings = ratings.iloc[order].reset_index(drop=True).astype(_RATING_DTYPES)
+    ratings = ratings.iloc[order].reset_index(drop=True).astype(RATING_DTYPES)
     genre_ids = np.arange(len(GENRES), dtype='int8')
     genres = pd.DataFrame({'genre': GENRES, 'genre_id': genre_ids})
     return MovieLens(ratings, movies, users, genres, name='synthetic', is_real=False)

@@ -26,6 +26,7 @@ FLOORS = {
     'storage': 0.1,
     'archives': 0.2,
     'compiled': 0.2,
+    'movielens_sets': 0.3,
     'kinds': 0.9,
     'encoding': 1,
     'unpacking': 1.1,

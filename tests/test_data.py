@@ -14,18 +14,17 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-import mf_movielens.data as data
+import mf_movielens.movielens_sets as sets
 from mf_movielens.archives import data_home, read_member
 from mf_movielens.data import (
     DataError,
     MovieLens,
-    Source,
     UnavailableError,
-    fetch,
     load,
     read_archive,
 )
 from mf_movielens.encoding import Ratings
+from mf_movielens.movielens_sets import Source, fetch
 from mf_movielens.splits import official_fold
 
 
@@ -52,8 +51,8 @@ def server(archive, monkeypatch):
     server.asked, server.pause, server.answer = [], 0, lambda path: (200, archive, None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f'http://127.0.0.1:{server.server_port}'
-    monkeypatch.setattr(data, 'GROUPLENS', f'{base}/first/')
-    monkeypatch.setattr(data, 'MIRROR', f'{base}/second/')
+    monkeypatch.setattr(sets, 'GROUPLENS', f'{base}/first/')
+    monkeypatch.setattr(sets, 'MIRROR', f'{base}/second/')
     small = Source(
         'small',
         'csv',
@@ -63,7 +62,7 @@ def server(archive, monkeypatch):
         'sha256:' + hashlib.sha256(archive).hexdigest(),
         mirrored=True,
     )
-    monkeypatch.setitem(data.SOURCES, 'small', small)
+    monkeypatch.setitem(sets.SOURCES, 'small', small)
     yield server
     server.shutdown()
 
@@ -108,8 +107,8 @@ def test_a_connection_that_breaks(home, server, archive):
 
 
 def test_nobody_answers(home, monkeypatch):
-    monkeypatch.setattr(data, 'GROUPLENS', 'http://127.0.0.1:9/')
-    monkeypatch.setattr(data, 'MIRROR', 'http://127.0.0.1:9/')
+    monkeypatch.setattr(sets, 'GROUPLENS', 'http://127.0.0.1:9/')
+    monkeypatch.setattr(sets, 'MIRROR', 'http://127.0.0.1:9/')
     with pytest.raises(UnavailableError, match='no connection.*MF_MOVIELENS_HOME'):
         load('ml-1m')
     assert not load().is_real  # no set was named
@@ -118,10 +117,10 @@ def test_nobody_answers(home, monkeypatch):
 
 def test_a_changed_latest_set_is_a_note(home, server, capsys, monkeypatch):
     monkeypatch.setitem(
-        data.SOURCES,
+        sets.SOURCES,
         'small',
         replace(
-            data.SOURCES['small'],
+            sets.SOURCES['small'],
             can_change=True,
             digest='sha256:' + '0' * 64,
             n_ratings=9,
@@ -161,11 +160,12 @@ def test_a_full_disk(home, server, monkeypatch):
 
 
 CHILD = """
-import sys, mf_movielens.data as data
-from mf_movielens.data import Source
-data.GROUPLENS = sys.argv[1]
-data.SOURCES['small'] = Source('small', 'csv', 3, 2, 2, sys.argv[2])
-print(len(data.load('small').ratings))
+import sys
+import mf_movielens.movielens_sets as sets
+from mf_movielens.data import load
+sets.GROUPLENS = sys.argv[1]
+sets.SOURCES['small'] = sets.Source('small', 'csv', 3, 2, 2, sys.argv[2])
+print(len(load('small').ratings))
 """
 
 
@@ -209,7 +209,7 @@ def test_interrupted(home, server, archive, signal):
 
 
 def test_real_archive_by_hand(real_archive):
-    ml = read_archive(real_archive, data.SOURCES['ml-100k'])
+    ml = read_archive(real_archive, sets.SOURCES['ml-100k'])
     assert ml.is_real
     assert len(ml.ratings) == 100_000
 

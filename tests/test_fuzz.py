@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import fuzz
 
-from mf_movielens.data import DataError, Source, read_archive
+from mf_movielens.data import DataError, read_archive
 from mf_movielens.encoding import Ratings, RatingsError
 from mf_movielens.factors import Factors
 from mf_movielens.model_file import ModelFileError
+from mf_movielens.movielens_sets import Source
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 from mf_movielens.storage import load_checkpoint, save_arrays

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mf_movielens.data import GROUPLENS, MIRROR
+from mf_movielens.movielens_sets import GROUPLENS, MIRROR
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / 'mf_movielens').glob('*.py'))

@@ -61,6 +61,7 @@ GROUPS = {
         'features',
         'shards',
         'data',
+        'movielens_sets',
         'frames',
     ],
     'Foundations': ['validation', 'storage', 'archives'],
