@@ -338,10 +338,10 @@ def read_member(path: str | os.PathLike[str], member: str) -> bytes:
     --------
     >>> read_member('ml-100k.zip', 'u1.test')  # doctest: +SKIP
     """
+    # Errors of opening are the system's to tell; a damaged file may raise OSError, too.
+    open(path, 'rb').close()
     try:
         with ZipMembers(path) as members:
             return members.read(member)
-    except OSError:
-        raise
     except Exception as e:
         raise DataError(f'{path}: {e}') from e

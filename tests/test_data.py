@@ -254,6 +254,18 @@ def test_reading_what_is_not_in_an_archive(tmp_path, archive):
         read_member(tmp_path / 'b.zip', 'u1.test')
 
 
+def test_an_archive_whose_directory_is_misplaced_is_damaged(tmp_path):
+    path = tmp_path / 'a.zip'
+    with zipfile.ZipFile(path, 'w') as z:
+        z.writestr('u1.test', 'x')
+    content = bytearray(path.read_bytes())
+    # Where the directory begins: a header then seems to stand before the first byte.
+    content[-6] += 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r'a\.zip: '):
+        read_member(path, 'u1.test')
+
+
 @pytest.mark.parametrize(
     'test, words',
     [
