@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import gzip
 import http.server
 import importlib
@@ -161,7 +162,14 @@ def reader(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
 
 @functools.cache
 def soup(page: str) -> bs4.BeautifulSoup:
-    return bs4.BeautifulSoup((SITE / page).read_text(encoding='utf-8'), 'html.parser')
+    text = (SITE / page).read_text(encoding='utf-8')
+    # The collector would look through all kept pages again and again.
+    gc.disable()
+    try:
+        return bs4.BeautifulSoup(text, 'html.parser')
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # every page
