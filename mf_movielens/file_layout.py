@@ -29,8 +29,8 @@ from typing import IO, Any, NamedTuple
 import pandas as pd
 
 # %% auto #0
-__all__ = ['SEPARATORS', 'ROLES', 'COLUMN_NAMES', 'READ_ERRORS', 'detect_encoding', 'detect_separator', 'columns_named_like',
-           'list_names', 'is_number', 'TextLayout', 'explain_read_error', 'find_layout', 'has_adjacency_lists',
+__all__ = ['SEPARATORS', 'ROLES', 'COLUMN_NAMES', 'READ_ERRORS', 'detect_encoding', 'is_number', 'detect_separator',
+           'columns_named_like', 'list_names', 'TextLayout', 'explain_read_error', 'find_layout', 'has_adjacency_lists',
            'find_roles']
 
 # %% ../nbs/96_file_layout.ipynb #f282e33d
@@ -195,6 +195,20 @@ def _refuse_endless(path: Path, block: bytes, n_before: int) -> None:
             'Remove what does not belong to the table'
         )
 
+# %% ../nbs/96_file_layout.ipynb #5442399f
+_NUMBER = r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*'
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a decimal number, with a point or with a comma.
+
+    Examples
+    --------
+    >>> [is_number(text) for text in ('4,5', '1e3', 'four', '')]
+    [True, True, False, False]
+    """
+    return re.fullmatch(_NUMBER, text) is not None
+
 # %% ../nbs/96_file_layout.ipynb #74f83fbf
 SEPARATORS = {
     ',': 'commas',
@@ -234,6 +248,14 @@ def _has_row_labels(counts: Sequence[int]) -> bool:
     return len(counts) > 1 and set(counts[1:]) == {counts[0] + 1}
 
 
+def _fit_of_separator(rows: Sequence[Sequence[str]]) -> tuple[bool, int, int]:
+    """How well lines are cut: are most alike, in how many values, how many numbers."""
+    counts = [len(values) for values in rows]
+    n_columns = max(set(counts), key=counts.count)
+    n_numbers = sum(is_number(value) for values in rows for value in values)
+    return counts.count(n_columns) > 0.8 * len(counts), n_columns, n_numbers
+
+
 def detect_separator(
     lines: Sequence[str], min_columns: int = 3, quoting: str = 'minimal'
 ) -> str | None:
@@ -258,19 +280,20 @@ def detect_separator(
     >>> detect_separator(['anna;Momo;4,5', 'ben;Krabat;3'])
     ';'
     """
-    best = (False, 0)
+    best = (False, 0, 0)
     best_separator = None
     for separator in SEPARATORS:
-        rows = _split_lines(lines, separator, quoting)
+        if separator == ' ' and best_separator:
+            break
+        rows = [*_split_lines(lines, separator, quoting)]
         counts = [len(values) for values in rows]
         if separator == ' ' and _has_row_labels(counts):
-            counts[0] += 1
-        if separator == ' ' and (best_separator or len(set(counts)) > 1):
+            rows = rows[1:]
+        elif separator == ' ' and len(set(counts)) > 1:
             break
-        n_columns = max(set(counts), key=counts.count)
-        fits_most_lines = counts.count(n_columns) > 0.8 * len(counts)
-        if n_columns >= min_columns and (fits_most_lines, n_columns) > best:
-            best = (fits_most_lines, n_columns)
+        fit = _fit_of_separator(rows)
+        if fit[1] >= min_columns and fit > best:
+            best = fit
             best_separator = separator
     return best_separator
 
@@ -342,20 +365,6 @@ def list_names(columns: Sequence[Hashable]) -> str:
     names = ', '.join(map(repr, columns[:20]))
     n_more = len(columns) - 20
     return f'{names} and {n_more:,} more' if n_more > 0 else names
-
-# %% ../nbs/96_file_layout.ipynb #5442399f
-_NUMBER = r'\s*[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?\s*'
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a decimal number, with a point or with a comma.
-
-    Examples
-    --------
-    >>> [is_number(text) for text in ('4,5', '1e3', 'four', '')]
-    [True, True, False, False]
-    """
-    return re.fullmatch(_NUMBER, text) is not None
 
 # %% ../nbs/96_file_layout.ipynb #9827af95
 def _is_header(rows: Sequence[Sequence[str]]) -> bool | None:
