@@ -358,6 +358,21 @@ def run_user_precision(seed, n_runs=300, n_steps=60, n_users=4, n_ratings=3):
     return before, after
 
 
+@pytest.mark.parametrize('n_users', [50, 1000])
+def test_steps_of_the_shape_are_neither_too_long_nor_too_short(n_users):
+    "A chain that hardly ever moves, or hardly moves, is right and of no use."
+    rng = np.random.default_rng(0)
+    n_ratings = rng.integers(5, 60, n_users)
+    true_precisions = rng.gamma(5, 1 / 5, n_users)
+    squares = rng.chisquare(n_ratings) / true_precisions
+    shapes = [5.0]
+    for _ in range(400):
+        _, shape = sample_noise_precisions(squares, n_ratings, shapes[-1], rng)
+        shapes.append(shape)
+    share_of_moves = np.mean(np.diff(shapes) != 0)
+    assert 0.2 < share_of_moves < 0.85
+
+
 def test_user_precision_and_its_shape_keep_their_joint_distribution():
     "The shape takes steps on the log scale, which needs a Jacobian."
     names = 'log shape', 'log user precision'
