@@ -539,6 +539,18 @@ def test_side_features_may_be_any_numbers_and_need_not_have_mean_zero():
             fit(wrong)
 
 
+def test_two_different_ratings_are_enough_and_one_is_not():
+    ratings = random_ratings(0)
+    for likelihood in ('probit', 'normal'):
+        two = replace(ratings, rating=np.where(ratings.rating > 3, 5, 1).astype('f4'))
+        posterior = fit_bayes(two, likelihood=likelihood, **SHORT)
+        predictions = posterior.predict(two.user_ix, two.item_ix)
+        assert ((predictions >= 1) & (predictions <= 5)).all()
+        one = replace(ratings, rating=np.full(len(ratings), 4, 'f4'))
+        with pytest.raises(RatingsError, match='all ratings are 4'):
+            fit_bayes(one, likelihood=likelihood, **SHORT)
+
+
 def test_odd_settings_are_understood_or_refused():
     ratings = random_ratings(14)
     odd = dict(
