@@ -223,6 +223,23 @@ def test_a_killed_fit_continues_to_the_same_result(tmp_path, kill_and_resume):
     assert_same_samples(Posterior.load(through), Posterior.load(resumed))
 
 
+def test_a_sampler_goes_on_from_any_iteration():
+    "Also between two checkpoints, where the prediction is not computed anew."
+    ratings = random_ratings(4)
+    settings = dict(n_factors=2, time=True)
+    one, other = GibbsSampler(ratings, **settings), GibbsSampler(ratings, **settings)
+    for _ in range(3):
+        one.iterate()
+    other.restore(one.to_arrays())
+    other.rng.bit_generator.state = one.rng.bit_generator.state
+    for sampler in (one, other):
+        sampler.iterate()
+    found, expected = other.to_arrays(), one.to_arrays()
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, name)
+
+
 class Interrupted(Exception):
     pass
 
