@@ -240,6 +240,31 @@ def test_a_sampler_goes_on_from_any_iteration():
         np.testing.assert_array_equal(found[name], array, name)
 
 
+@pytest.mark.parametrize('time', [False, True])
+@pytest.mark.parametrize('user_noise', [False, True])
+@pytest.mark.parametrize('likelihood', ['probit', 'normal'])
+def test_a_record_tells_what_is_sampled(likelihood, user_noise, time):
+    chain = dict(n_factors=2, likelihood=likelihood, user_noise=user_noise, time=time)
+    sampler = GibbsSampler(random_ratings(5), **chain)
+    for _ in range(2):
+        sampler.iterate()
+    cutpoints = [f'cutpoint{j}' for j in range(1, 5)] if likelihood == 'probit' else []
+    state = sampler.to_arrays()
+    expected = {
+        'iteration': 2,
+        'noise_sd': state['noise_precision'] ** -0.5,
+        'users_rms': np.sqrt(np.mean(sampler.users.factors**2)),
+        'items_rms': np.sqrt(np.mean(sampler.items.factors**2)),
+        **dict(zip(cutpoints, state.get('cutpoints', []))),
+        **({'user_day_sd': state['user_day_precision'] ** -0.5} if time else {}),
+        **({'noise_shape': state['noise_shape']} if user_noise else {}),
+        'users_reg0': sampler.users.features[0].reg,
+        'items_reg0': sampler.items.features[0].reg,
+    }
+    expected = {name: float(value) for name, value in expected.items()}
+    assert sampler.record() == pytest.approx(expected)
+
+
 class Interrupted(Exception):
     pass
 
