@@ -193,6 +193,13 @@ def test_columns_and_coverage_are_those_of_the_intervals(posterior):
     row = coverage_table(posterior, RATINGS, use_time=False, levels=[0.8]).loc[0.8]
     found = posterior.interval_coverage(users, items, RATINGS.rating, level=0.8)
     assert found == {'covered_80': row.covered, 'nominal_80': row.nominal}
+    of_ratings = posterior.prediction_intervals(users, items, level=0.8)
+    rows = [*zip(of_ratings.low, RATINGS.rating, of_ratings.high)]
+    assert row.covered == np.mean([low <= rating <= high for low, rating, high in rows])
+    for end in (0, 2):  # both ends belong to an interval
+        assert any(r[1] == r[end] for r in rows)
+    assert row.width == pytest.approx(np.mean(of_ratings.high - of_ratings.low))
+    assert row.nominal == pytest.approx(of_ratings.mass.mean())
 
 
 def test_some_arrays_of_days_are_not_enough():
