@@ -265,6 +265,20 @@ def test_a_record_tells_what_is_sampled(likelihood, user_noise, time):
     assert sampler.record() == pytest.approx(expected)
 
 
+def test_factors_of_a_sample_are_the_mean_of_the_days_of_each_user():
+    ratings = replace(random_ratings(7), scale=(-50, 50))  # nothing is cut off
+    chain = dict(n_factors=2, n_burn_in=1, n_samples=3, n_kept_samples=1)
+    posterior = fit_bayes(ratings, likelihood='normal', **chain, progress=False)
+    factors = posterior.sample(0)
+    for user in range(8):
+        timestamps = ratings.timestamp[ratings.user_ix == user]
+        for item in (0, 5, 11):
+            pairs = np.full(len(timestamps), user), np.full(len(timestamps), item)
+            on_days = posterior.predict(*pairs, timestamps)
+            assert np.ptp(on_days) > 0.001
+            assert factors.predict([user], [item]) == pytest.approx(on_days.mean())
+
+
 class Interrupted(Exception):
     pass
 
