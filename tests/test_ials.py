@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from mf_movielens.als import fit_als
 from mf_movielens.baselines import popularity
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import Ratings, Vocabulary
@@ -160,6 +161,25 @@ def test_patience_keeps_the_best_iteration():
     final = ranking_metrics(recommended, users, valid).ndcg.mean()
     # At the end its users are refitted to the items.
     assert abs(final - records[best]['val_ndcg']) < 0.03
+
+
+@pytest.mark.parametrize('fit', [fit_als, fit_ials])
+def test_a_fit_that_goes_on_tells_all_of_its_iterations(fit, tmp_path):
+    ratings, _ = planted()
+    settings = dict(n_factors=3, n_iterations=6)
+    through, resumed = [], []
+    fit(ratings, **settings, on_iteration=through.append)
+
+    def interrupt(record):
+        if record['iteration'] == 4:
+            raise InterruptedError
+
+    checkpoint = tmp_path / 'fit.npz'
+    with pytest.raises(InterruptedError):
+        fit(ratings, **settings, checkpoint=checkpoint, on_iteration=interrupt)
+    fit(ratings, **settings, checkpoint=checkpoint, on_iteration=resumed.append)
+    assert [record['iteration'] for record in through] == [1, 2, 3, 4, 5, 6]
+    assert resumed == through
 
 
 def few_of_groups(seed, stars):
