@@ -59,7 +59,7 @@ TESTS = {
     'ranking': 'ranking item_weights',
     'metrics': 'metrics evaluation_users',
     'splits': 'splits evaluation_users',
-    'recommender': 'recommender titles',
+    'recommender': 'recommender titles rules',
 }
 # Tests of more than this many seconds come last, whatever their file.
 SLOW = 1.0

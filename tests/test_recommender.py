@@ -565,6 +565,20 @@ def titled():
     }
 
 
+def test_lists_have_ten_rows_unless_told(titled):
+    model, user = titled['ranking'], 1
+    lists = (
+        model.recommend(user),
+        model.fold_in({3: 5, 7: 1}),
+        model.recommend_group([user, {3: 5}]),
+        model.similar(3),
+        model.similar_users(user),
+        model.explain(user, model.recommend(user)['item'][0]),
+    )
+    assert [len(found) for found in lists] == [10] * len(lists)
+    assert model.recommend_all().groupby('user').size().max() == 10
+
+
 @pytest.mark.parametrize('ratings', HISTORIES)
 def test_ratings_by_item_are_a_new_user_in_every_question(titled, ratings):
     "The oracle is what `fold_in` recommends."
