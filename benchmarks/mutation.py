@@ -59,7 +59,8 @@ TESTS = {
     'ranking': 'ranking item_weights',
     'metrics': 'metrics evaluation_users',
     'splits': 'splits evaluation_users',
-    'recommender': 'recommender titles rules',
+    'recommender': 'recommender titles rules features_ials user_features '
+    'users_by_features evaluation_users updating',
 }
 # Tests of more than this many seconds come last, whatever their file.
 SLOW = 1.0

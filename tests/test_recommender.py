@@ -565,7 +565,7 @@ def titled():
     }
 
 
-def test_lists_have_ten_rows_unless_told(titled):
+def test_lists_have_ten_rows_unless_told(titled, tmp_path):
     model, user = titled['ranking'], 1
     lists = (
         model.recommend(user),
@@ -576,7 +576,9 @@ def test_lists_have_ten_rows_unless_told(titled):
         model.explain(user, model.recommend(user)['item'][0]),
     )
     assert [len(found) for found in lists] == [10] * len(lists)
-    assert model.recommend_all().groupby('user').size().max() == 10
+    path = tmp_path / 'everybody.csv'
+    model.recommend_all(path)
+    assert pd.read_csv(path).groupby('user').size().max() == 10
 
 
 @pytest.mark.parametrize('ratings', HISTORIES)
