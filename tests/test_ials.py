@@ -163,6 +163,20 @@ def test_patience_keeps_the_best_iteration():
     assert abs(final - records[best]['val_ndcg']) < 0.03
 
 
+@pytest.mark.parametrize('n', [999, 1000])
+def test_a_thousand_scores_of_zero_are_too_many(n):
+    pairs = np.random.default_rng(0).choice(60 * 40, n, replace=False)
+    user, item = np.divmod(pairs, 40)
+    frame = pd.DataFrame({'user': user, 'item': item, 'rating': 1 + item % 5})
+    ratings = Ratings.from_frame(frame)
+    too_much = dict(n_factors=4, reg=1e6, damping=1e6)
+    if n == 1000:
+        with pytest.raises(ValueError, match='all scores are about 0'):
+            fit_ials(ratings, **too_much)
+    else:
+        assert np.abs(fit_ials(ratings, **too_much).scores([0])).max() < 1e-3
+
+
 @pytest.mark.parametrize('fit', [fit_als, fit_ials])
 def test_a_fit_that_goes_on_tells_all_of_its_iterations(fit, tmp_path):
     ratings, _ = planted()

@@ -217,3 +217,19 @@ def test_a_csr_table_of_any_kind_is_a_history(posterior):
     )
     assert same(posterior.fold_in(table), posterior.fold_in(with_longs))
     assert same(posterior, replace(posterior))
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'words'),
+    [
+        ('cuts', lambda x: np.repeat(x[:, :1], x.shape[1], 1), 'cutpoints are'),
+        ('stars', lambda x: np.repeat(x[:1], len(x)), 'ratings are not'),
+        ('moments_user', lambda x: np.append(x[:-1], len(RATINGS.users)), 'user'),
+        ('moments_user', lambda x: np.append(-1, x[1:]), 'user'),
+    ],
+)
+def test_arrays_that_cannot_be_samples_are_refused(name, change, words):
+    arrays = fit_bayes(RATINGS, **FAST).to_arrays()
+    changed = change(arrays[name]).astype(arrays[name].dtype)
+    with pytest.raises((ValueError, IndexError), match=words):
+        Posterior.from_arrays(arrays | {name: changed})

@@ -463,3 +463,31 @@ def test_diversity_does_not_depend_on_the_size_of_blocks(monkeypatch):
     monkeypatch.setattr(ranking, '_MAX_NUMBERS_PER_BLOCK', 30)
     parts = beyond_accuracy_metrics(recommended, range(9), train, features)
     pd.testing.assert_frame_equal(whole, parts)
+
+
+@pytest.mark.parametrize('n_items', [6, 1500])
+def test_lists_that_cannot_be_filled_end_with_no_item(n_items):
+    table = np.random.default_rng(0).normal(size=(3, n_items))
+    seen = csr_array((np.ones(1), ([0], [4])), shape=table.shape)
+    users = np.arange(3)
+    with compiled_loops():
+        found = rank_items(SlicedScorer(table), users, seen, k=5, candidates=[1, 4, 3])
+    for user, items in enumerate(found.tolist()):
+        left = [item for item in (1, 3, 4) if (user, item) != (0, 4)]
+        best = sorted(left, key=lambda item: -table[user, item])
+        assert items == best + [-1] * (5 - len(best))
+
+
+def test_a_scorer_without_a_signature_gives_whole_rows():
+    table = np.random.default_rng(0).normal(size=(3, 40))
+
+    class Rows:
+        __signature__ = 'none'
+
+        def __call__(self, user_ix):
+            return table[user_ix]
+
+    nothing = csr_array(table.shape)
+    with compiled_loops():
+        found = rank_items(Rows(), np.arange(3), nothing, k=5)
+    assert (found == np.argsort(-table, axis=1)[:, :5]).all()
