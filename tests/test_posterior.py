@@ -233,3 +233,10 @@ def test_arrays_that_cannot_be_samples_are_refused(name, change, words):
     changed = change(arrays[name]).astype(arrays[name].dtype)
     with pytest.raises((ValueError, IndexError), match=words):
         Posterior.from_arrays(arrays | {name: changed})
+
+
+def test_a_file_tells_the_version_that_earlier_programs_open(tmp_path, posterior):
+    path = tmp_path / 'posterior.npz'
+    posterior.save(path)
+    with np.load(path) as z:
+        assert z['version'] == 1  # as long as the arrays are those of the first version
