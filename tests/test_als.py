@@ -10,7 +10,12 @@ from hypothesis import given, settings, strategies as st
 from scipy.sparse import csr_array
 
 from mf_movielens import als
-from mf_movielens.als import als_objective, als_settings, fit_als
+from mf_movielens.als import (
+    _noise_and_structure as noise_and_structure,
+    als_objective,
+    als_settings,
+    fit_als,
+)
 from mf_movielens.baselines import damped_biases, variance_components
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.factors import Factors
@@ -245,6 +250,29 @@ def test_a_scale_that_is_too_wide_changes_next_to_nothing():
 def test_regularization_grows_with_the_noise():
     low, high = (als_settings(planted(3, 0, noise=n))['reg'] for n in (0.2, 0.4))
     assert np.isclose(high / low, 2, rtol=0.1)
+
+
+def test_structure_that_holds_in_held_out_ratings_lowers_the_regularization():
+    for n_factors, strength in ((3, 1.6), (0, 1)):
+        ratings = planted(0, n_factors, noise=0.7, share=0.04)
+        found = als_settings(ratings)
+        dampings = found['damping'], found['item_damping']
+        noise, structure = noise_and_structure(ratings, *dampings)
+        assert structure < 1.1 * noise  # too weak to be clear without a trial
+        assert np.isclose(found['reg'], noise / strength, rtol=0.01)
+
+
+def test_no_factor_stays_at_its_start():
+    fitted = fit_als(planted(1, 3, noise=0.3), n_factors=3)
+    for table in (fitted.user_factors, fitted.item_factors):
+        assert (np.linalg.norm(table, axis=0) > 0.1).all()
+
+
+def test_a_table_of_one_rating_has_settings_and_a_fit():
+    one = planted(0, 0).take([0])
+    assert np.isfinite(list(als_settings(one).values())).all()
+    error = fit_als(one).predict(one.user_ix, one.item_ix) - one.rating
+    assert abs(error[0]) < 0.01
 
 
 def test_settings_by_the_data_do_not_depend_on_the_order_of_the_ratings():
