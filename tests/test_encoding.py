@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from mf_movielens import encoding
 from mf_movielens.encoding import (
     ID_COLUMNS,
+    ZEROS_COUNT,
     Ratings,
     RatingsError,
     UnknownIdError,
@@ -359,3 +360,42 @@ def test_small_and_large_tables_are_built_in_two_ways_to_the_same_end(monkeypatc
     large = encoding.build_csr(*entries, (7, 9))
     for part in ('indptr', 'indices', 'data'):
         np.testing.assert_array_equal(getattr(small, part), getattr(large, part))
+
+
+def test_lost_zeros_are_explained_where_they_may_be_the_cause():
+    v = Vocabulary(['007', '010', 'anna'])
+    with pytest.raises(UnknownIdError, match="Did you mean '007'") as caught:
+        v.encode(['7'])
+    assert str(caught.value).endswith(ZEROS_COUNT)
+    for typed in ('ana', b'anna'):
+        with pytest.raises(UnknownIdError) as caught:
+            v.encode([typed])
+        assert ZEROS_COUNT not in str(caught.value)
+
+
+def test_an_id_of_the_wrong_type_is_no_lost_zero():
+    v = Vocabulary(['7', '007'])
+    with pytest.raises(UnknownIdError, match="Did you mean '7'") as caught:
+        v.encode([7])
+    assert ZEROS_COUNT not in str(caught.value)
+
+
+def test_summed_ratings_are_counts_unless_a_scale_is_told():
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [3, 3, 3], 'rating': [2, 1, 5]})
+    summed = Ratings.from_frame(frame, duplicates='sum')
+    assert summed.kind == 'counts' and summed.rating.tolist() == [3, 5]
+    told = Ratings.from_frame(frame, duplicates='max', scale=(1, 5))
+    assert told.kind != 'counts' and told.scale == (1, 5)
+
+
+def test_few_low_ratings_on_a_wide_scale_are_no_wrong_scale():
+    few = np.full(999, 2.0)
+    for n, is_refused in ((999, False), (1000, True)):
+        frame = pd.DataFrame({'user': range(n), 'item': 1, 'rating': few[0]})
+        ratings = Ratings.from_frame(frame, scale=(1, 100))
+        preference = encoding.to_preference(ratings.rating, ratings.scale)
+        if not is_refused:
+            encoding.check_preferences(preference, ratings)
+            continue
+        with pytest.raises(RatingsError, match='is not that of these ratings'):
+            encoding.check_preferences(preference, ratings)

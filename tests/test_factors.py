@@ -10,7 +10,12 @@ from scipy.sparse import csr_array
 
 from mf_movielens.als import fit_als
 from mf_movielens.encoding import Ratings, Vocabulary
-from mf_movielens.factors import Factors, apply_link, check_histories
+from mf_movielens.factors import (
+    Factors,
+    apply_link,
+    check_histories,
+    popularity_bias,
+)
 from mf_movielens.feature_maps import FeatureMap
 from mf_movielens.least_squares import Regularization
 
@@ -147,3 +152,17 @@ def test_arrays_of_a_file_give_the_same_factors(weights):
     after = Factors.from_arrays(before.to_arrays())
     assert after.regularization == weights
     np.testing.assert_array_equal(after.scores([0, 3]), before.scores([0, 3]))
+
+
+def test_popularity_is_a_share_of_a_millionth():
+    bias = popularity_bias(np.array([4, 0, 1]))
+    np.testing.assert_allclose(bias, [1e-6, 0, 0.25e-6], rtol=1e-6)
+
+
+def test_arrays_that_make_no_factors_are_a_damaged_file(tmp_path):
+    path = FACTORS.save(tmp_path / 'f.npz')
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {'user_bias': np.ones(7, 'float32')})
+    with pytest.raises(ValueError, match='is not a file of factors, or is damaged'):
+        Factors.load(path)
