@@ -49,6 +49,10 @@ from mf_movielens.recommender import Recommender
 from mf_movielens.shards import Shards, shard_file, write_shards
 
 RESULTS = Path(__file__).resolve().parent.parent / 'mf_movielens/results'
+IMPORTED_ONCE = [
+    *('hypothesis', 'pyarrow.parquet', 'mf_movielens.data'),
+    *('mf_movielens.recommender', 'mf_movielens.shards'),
+]
 # What one file may take, beyond what the process holds already.
 MAX_BYTES = 2 * 2**30
 MAX_SECONDS = 10
@@ -777,7 +781,10 @@ def try_files_apart(
     kind: str, n: int, seed: int = 0
 ) -> tuple[dict[str, Any], list[str]]:
     """The same in a process of its own, which may die."""
-    with ProcessPoolExecutor(1, get_context('spawn')) as pool:
+    # It begins as a copy of a process that has imported what takes long.
+    context = get_context('forkserver')
+    context.set_forkserver_preload(IMPORTED_ONCE)
+    with ProcessPoolExecutor(1, context) as pool:
         return pool.submit(try_files, kind, n, seed).result(timeout=60 + n)
 
 

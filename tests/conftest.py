@@ -1,8 +1,11 @@
 """Settings and fixtures that several files of tests use."""
 
+import contextlib
 import io
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import zipfile
@@ -58,34 +61,104 @@ def modified_ns(path):
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+FORK_EACH = """
+import json, os, sys, traceback
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        os.dup2(2, 1)
+        code = 1
+        try:
+            work(*json.loads(line))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class Fork:
+    """A process that another one has forked, which tells of its end."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.pid = int(answers.readline())
+
+    def is_running(self):
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self):
+        """Wait for the end: the exit code, or minus the signal that ended it."""
+        return int(self.answers.readline())
+
+
+class Forks:
+    """A program that is started once, and each time goes on in a fork of its own.
+
+    It defines the function `work`, which takes texts. What it imports is imported
+    once: that takes longer than the work. One fork runs at a time.
+    """
+
+    def __init__(self, program):
+        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
+        command = [sys.executable, '-c', program + FORK_EACH]
+        self.process = subprocess.Popen(command, **pipes)
+
+    def start(self, *words):
+        self.process.stdin.write(json.dumps([*map(str, words)]) + '\n')
+        self.process.stdin.flush()
+        return Fork(self.process.stdout)
+
+    def close(self):
+        self.process.communicate(timeout=120)
+
+
 def kill_after_checkpoint(process, checkpoint):
-    """Kill a process soon after it has written a checkpoint: whether it was killed."""
+    """Kill a process soon after it has written a checkpoint."""
     before = modified_ns(checkpoint)
-    while process.poll() is None:
+    while process.is_running():
         if modified_ns(checkpoint) > before:
             time.sleep(0.15)
             process.kill()
-            return True
+            return
         time.sleep(0.01)
-    return False
 
 
 @pytest.fixture
 def kill_and_resume():
     """A function that lets a fit resume from its checkpoint after three kills.
 
-    It takes a function that starts the fit as a process, the path of the checkpoint
-    and that of what the fit saves at its end.
+    It takes a program whose function `work` fits, with the path of the checkpoint, or
+    `-` for none, and that of what the fit saves at its end. The paths of a fit that
+    nobody kills, and of the one that was killed, are what it takes besides.
     """
 
-    def run(start, checkpoint, out):
-        n_kills = 0
-        while not out.exists():
-            process = start(checkpoint, out)
-            if n_kills < 3:
-                n_kills += kill_after_checkpoint(process, checkpoint)
-            process.communicate(timeout=120)
-        assert n_kills == 3
+    def run(program, checkpoint, whole, resumed):
+        forks = Forks(program)
+        try:
+            assert forks.start('-', whole).wait() == 0
+            n_kills = 0
+            while not resumed.exists():
+                process = forks.start(checkpoint, resumed)
+                if n_kills < 3:
+                    kill_after_checkpoint(process, checkpoint)
+                code = process.wait()
+                assert code in (0, -signal.SIGKILL)
+                n_kills += code != 0
+            assert n_kills == 3
+        finally:
+            forks.close()
 
     return run
 

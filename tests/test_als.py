@@ -1,7 +1,5 @@
 "Alternating least squares: properties for any ratings, and fits that are killed."
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -160,34 +158,31 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     assert (first.item_factors != other.item_factors).any()
 
 
-CHILD = """
-import sys, time
+FIT = """
+import time
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.als import fit_als
-checkpoint, out = sys.argv[1:]
-f = fit_als(
-    Ratings.from_frame(synthetic().ratings.head(20_000)),
-    8,
-    n_iterations=12,
-    checkpoint=None if checkpoint == '-' else checkpoint,
-    on_iteration=lambda record: time.sleep(.1),
-)
-f.save(out)
+
+ratings = Ratings.from_frame(synthetic().ratings.head(20_000))
+
+def work(checkpoint, out):
+    f = fit_als(
+        ratings,
+        8,
+        n_iterations=12,
+        checkpoint=None if checkpoint == '-' else checkpoint,
+        on_iteration=lambda record: time.sleep(.1),
+    )
+    f.save(out)
 """
 
 
-def start(*words):
-    return subprocess.Popen([sys.executable, '-c', CHILD, *map(str, words)])
-
-
 def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, kill_and_resume):
-    checkpoint = tmp_path / 'fit.npz'
     resumed = tmp_path / 'resumed.npz'
     whole = tmp_path / 'whole.npz'
-    kill_and_resume(start, checkpoint, resumed)
+    kill_and_resume(FIT, tmp_path / 'fit.npz', whole, resumed)
     # Another process, undisturbed: the same numbers to the last bit.
-    assert start('-', whole).wait(120) == 0
     with np.load(resumed) as a, np.load(whole) as b:
         assert all((a[name] == b[name]).all() for name in a.files)
 

@@ -3,8 +3,6 @@
 Also files of samples that were cut short, changed, or never were one.
 """
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -191,35 +189,32 @@ def test_a_prediction_with_unknown_time_is_less_certain():
     assert np.allclose(one_day, posterior.probabilities(*five, 2 * 10**9))
 
 
-CHILD = """
-import sys, time
+FIT = """
+import time
 from mf_movielens.data import synthetic
 from mf_movielens.encoding import Ratings
 from mf_movielens.bayes import fit_bayes
 
-checkpoint, out = sys.argv[1:]
-posterior = fit_bayes(
-    Ratings.from_frame(synthetic().ratings.head(4_000)),
-    n_factors=3,
-    n_burn_in=10,
-    n_samples=90,
-    n_kept_samples=5,
-    checkpoint=None if checkpoint == '-' else checkpoint,
-    on_iteration=lambda record: time.sleep(.01),
-    progress=False,
-)
-posterior.save(out)
+ratings = Ratings.from_frame(synthetic().ratings.head(4_000))
+
+def work(checkpoint, out):
+    posterior = fit_bayes(
+        ratings,
+        n_factors=3,
+        n_burn_in=10,
+        n_samples=90,
+        n_kept_samples=5,
+        checkpoint=None if checkpoint == '-' else checkpoint,
+        on_iteration=lambda record: time.sleep(.01),
+        progress=False,
+    )
+    posterior.save(out)
 """
-
-
-def start(*arguments):
-    return subprocess.Popen([sys.executable, '-c', CHILD, *map(str, arguments)])
 
 
 def test_a_killed_fit_continues_to_the_same_result(tmp_path, kill_and_resume):
     through, resumed = tmp_path / 'through.npz', tmp_path / 'resumed.npz'
-    assert start('-', through).wait(180) == 0
-    kill_and_resume(start, tmp_path / 'checkpoint.npz', resumed)
+    kill_and_resume(FIT, tmp_path / 'checkpoint.npz', through, resumed)
     assert_same_samples(Posterior.load(through), Posterior.load(resumed))
 
 

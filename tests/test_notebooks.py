@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ if 'google.colab' in sys.modules:
 OUTSIDE_PATH = r"""['"](?:\.\./nbs|/(?:home|root|work|usr)/|results/|images/)[^'"]*"""
 
 
+@cache
 def cells_of(name):
     """The cells of a notebook."""
     return read(NBS / f'{name}.ipynb').cells
