@@ -303,21 +303,18 @@ def _numbered(ids: SparkFrame) -> SparkFrame:
 
     bucket = F.pmod(F.xxhash64('id'), F.lit(_N_BUCKETS)).cast('int')
     hashed = ids.distinct().select('id', bucket.alias('bucket'))
-    size = {
-        row['bucket']: row['count']
-        for row in hashed.groupBy('bucket').count().collect()
-    }
-    n_ids = sum(size.values())
+    place = F.row_number().over(Window.partitionBy('bucket').orderBy('id'))
+    # Kept, so that the ids are sorted once: to count them, and for their rows.
+    placed = hashed.withColumn('place', place).persist()
+    sizes = np.zeros(_N_BUCKETS, dtype=int)
+    for row in placed.groupBy('bucket').count().collect():
+        sizes[row['bucket']] = row['count']
+    n_ids = sizes.sum()
     if n_ids >= 2**31:
         raise RatingsError(f'{n_ids:,} different ids are more than Spark can factorize')
-    starts: list[Any] = []
-    start = 0
-    for j in range(_N_BUCKETS):
-        starts += [F.lit(j), F.lit(start)]
-        start += size.get(j, 0)
-    first_row = F.element_at(F.create_map(*starts), F.col('bucket'))
-    place = F.row_number().over(Window.partitionBy('bucket').orderBy('id')) - 1
-    return hashed.select('id', (place + first_row).cast('int').alias('row'))
+    offsets = (sizes.cumsum() - sizes - 1).tolist()
+    offset = F.get(F.lit(offsets), F.col('bucket'))
+    return placed.select('id', (F.col('place') + offset).cast('int').alias('row'))
 
 # %% ../nbs/23_spark.ipynb #3e4095e9
 def _biases_of_side(
@@ -338,7 +335,7 @@ def _biases_of_side(
         residual = residual - F.col('bias')
     bias = F.sum('residual') / (F.count('*') + damping)
     groups = table.withColumn('residual', residual).groupBy(side)
-    return groups.agg(bias.alias('bias')).withColumnRenamed(side, 'row').persist()
+    return groups.agg(bias.alias('bias')).withColumnRenamed(side, 'row')
 
 
 def _iterate_biases(
@@ -363,15 +360,20 @@ def _biases(
     users, items = _iterate_biases(rated, mean, damping, None)
     for _ in range(check_int('n_bias_iterations', n_iterations) - 1):
         users, items = _iterate_biases(rated, mean, damping, users)
-    return users, items
+    # Used several times; first the items', of which those of the users are made.
+    items = items.persist()
+    return users.persist(), items
 
 
 def _residuals(
-    rated: SparkFrame, mean: float, users: SparkFrame, items: SparkFrame
+    rated: SparkFrame, mean: float, users: SparkFrame | None, items: SparkFrame | None
 ) -> SparkFrame:
     """What mean and biases leave of each rating: user_ix, item_ix and residual."""
     from pyspark.sql import functions as F
 
+    if users is None or items is None:
+        residual = (F.col('rating') - mean).cast('float')
+        return rated.select('user_ix', 'item_ix', residual.alias('residual'))
     user_bias = users.select(F.col('row').alias('user_ix'), F.col('bias').alias('b_u'))
     item_bias = items.select(F.col('row').alias('item_ix'), F.col('bias').alias('b_i'))
     joined = rated.join(user_bias, 'user_ix').join(item_bias, 'item_ix')
@@ -458,7 +460,7 @@ def _encode_table(
     rows = _drop_duplicates(rows, duplicates, where)
     id_tables = []
     for kind in ('user', 'item'):
-        ids = _numbered(rows.select(rows[kind].alias('id'))).persist()
+        ids = _numbered(rows.select(rows[kind].alias('id')))
         rows = rows.join(
             ids.withColumnsRenamed({'id': kind, 'row': f'{kind}_ix'}), kind
         )
@@ -468,22 +470,23 @@ def _encode_table(
 
 
 def _model_table(
-    ids: SparkFrame, bias: SparkFrame, factors: SparkFrame, n_factors: int
+    ids: SparkFrame, bias: SparkFrame | None, factors: SparkFrame, n_factors: int
 ) -> SparkFrame:
     """Rows with id, bias and factors; zeros for ids without a rating."""
     from pyspark.sql import functions as F
 
     row, vector = F.col('id').alias('row'), F.col('features').alias('factors')
     zeros = F.array_repeat(F.lit(0.0).cast('float'), n_factors)
-    joined = ids.join(bias, 'row', 'left').join(
-        factors.select(row, vector), 'row', 'left'
+    zero = F.lit(0.0)
+    biased = (
+        ids.withColumn('bias', zero) if bias is None else ids.join(bias, 'row', 'left')
     )
-    return joined.withColumns(
-        {
-            'bias': F.coalesce('bias', F.lit(0.0)),
-            'factors': F.coalesce('factors', zeros),
-        }
-    )
+    joined = biased.join(factors.select(row, vector), 'row', 'left')
+    filled = {
+        'bias': F.coalesce('bias', zero),
+        'factors': F.coalesce('factors', zeros),
+    }
+    return joined.withColumns(filled).persist()
 
 # %% ../nbs/23_spark.ipynb #341b5e78
 def _fit_als_in_spark(
@@ -518,12 +521,6 @@ def _mean_on_scale(rated: SparkFrame, scale: tuple[float, float]) -> float:
             f'{low:g} to {high:g}'
         )
     return float(mean)
-
-
-def _zero_biases(ids: SparkFrame) -> SparkFrame:
-    from pyspark.sql import functions as F
-
-    return ids.select('row', F.lit(0.0).alias('bias'))
 
 
 def fit_spark(
@@ -611,10 +608,11 @@ def fit_spark(
         told = _ToldStars(check_kind(kind), scale, missing)
         rated, ids, scale = _encode_table(source, spark, duplicates, columns, told)
     mean = _mean_on_scale(rated.persist(), scale)
+    user_bias, item_bias = None, None
     if n_bias_iterations:
         user_bias, item_bias = _biases(rated, mean, damping, n_bias_iterations)
     else:
-        mean, (user_bias, item_bias) = 0.0, map(_zero_biases, ids)
+        mean = 0.0
     fitted = _fit_als_in_spark(
         _residuals(rated, mean, user_bias, item_bias),
         spark,
@@ -641,7 +639,7 @@ def fit_spark(
 # %% ../nbs/23_spark.ipynb #751d7d2a
 def _column_by_row(table: SparkFrame, name: str) -> np.ndarray:
     """A column, collected in the order of the rows."""
-    arrow = table.orderBy('row').select(name).toArrow()
+    arrow = table.select('row', name).toArrow().sort_by('row')
     return np.asarray(arrow[name].to_pandas())
 
 

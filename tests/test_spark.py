@@ -34,10 +34,21 @@ pyspark = pytest.importorskip(
     'pyspark',
     reason='Spark is tested where pyspark is: pip install mf_movielens[spark]',
 )
+# Most of the time of a short session goes into compiling: Java's hot loops, and a
+# program for each query.
+JAVA_OPTIONS = '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xss4m'
 SMALL_SESSION = {
     'spark.sql.shuffle.partitions': '4',
+    'spark.sql.adaptive.enabled': 'false',
+    'spark.sql.codegen.wholeStage': 'false',
+    'spark.sql.constraintPropagation.enabled': 'false',
+    'spark.driver.extraJavaOptions': JAVA_OPTIONS,
+    'spark.executor.extraJavaOptions': JAVA_OPTIONS,
     'spark.executorEnv.PYTHONPATH': os.pathsep.join(sys.path),
 }
+SMALL_FIT = {'n_factors': 16, 'n_blocks': 2}
+# pip's Spark has no scripts for a standalone cluster, but the program that they call
+SPARK_CLASS = Path(pyspark.__file__).parent / 'bin/spark-class'
 
 
 @pytest.fixture(scope='module')
@@ -46,21 +57,82 @@ def fold():
     return official_fold(ml, Ratings.from_frame(ml.ratings, titles=ml.titles), 'u1')
 
 
+def free_port():
+    with socket.socket() as opened:
+        opened.bind(('127.0.0.1', 0))
+        return opened.getsockname()[1]
+
+
+def wait_until_open(port, process):
+    """Wait until a process listens at its port, or has ended."""
+    while process.poll() is None:
+        with socket.socket() as caller:
+            if caller.connect_ex(('127.0.0.1', port)) == 0:
+                return
+        time.sleep(0.1)
+
+
+@contextmanager
+def standalone_cluster(folder):
+    """A master and two workers, as on several machines: the address of the master."""
+    port, processes = free_port(), []
+    address = f'spark://127.0.0.1:{port}'
+    master = ['master.Master', '--host', '127.0.0.1', '--port', port]
+    worker = ['worker.Worker', '--cores', 1, '--memory', '1g']
+    environment = os.environ | {
+        'SPARK_LOCAL_IP': '127.0.0.1',
+        'SPARK_WORKER_DIR': str(folder),
+        'SPARK_DAEMON_JAVA_OPTS': JAVA_OPTIONS,
+        'PYSPARK_PYTHON': sys.executable,
+        'PYSPARK_DRIVER_PYTHON': sys.executable,
+    }
+
+    def start(name, *options):
+        program = [SPARK_CLASS, f'org.apache.spark.deploy.{name}']
+        processes.append(
+            subprocess.Popen(
+                [*program, *map(str, options)],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+            )
+        )
+
+    try:
+        start(*master, '--webui-port', free_port())
+        for _ in range(2):
+            start(*worker, '--webui-port', free_port(), address)
+        wait_until_open(port, processes[0])
+        yield address
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
+
+
 @pytest.fixture(scope='module')
 def cluster(tmp_path_factory):
-    """A driver and two executors, each a process of its own."""
+    """A driver, and two executors on the workers of a standalone cluster."""
     before = os.getcwd()
-    # where the executors put their folders
-    os.chdir(tmp_path_factory.mktemp('work'))
-    settings = SMALL_SESSION | {'spark.task.maxFailures': '8'}
+    folder = tmp_path_factory.mktemp('work')
+    # where the driver puts its folders
+    os.chdir(folder)
+    settings = SMALL_SESSION | {
+        'spark.driver.host': '127.0.0.1',
+        'spark.executor.memory': '1g',
+        'spark.task.maxFailures': '8',
+    }
     try:
-        spark = get_spark('local-cluster[2,1,1024]', **settings)
+        with standalone_cluster(folder) as master:
+            spark = get_spark(master, **settings)
+            yield spark
+            spark.stop()
     except SparkError as error:
-        os.chdir(before)
         pytest.skip(f'Spark is tested where it starts: {error}')
-    yield spark
-    spark.stop()
-    os.chdir(before)
+    finally:
+        os.chdir(before)
 
 
 def predict_test(fold, factors):
@@ -80,15 +152,16 @@ def command_line(process):
         return ''
 
 
-def executors():
-    """Process numbers of the executors of this machine."""
+def executors(spark):
+    """Process numbers of the executors of a session."""
     processes = [p.name for p in Path('/proc').iterdir() if p.name.isdigit()]
-    return [int(p) for p in processes if 'CoarseGrainedExecutor' in command_line(p)]
+    words = 'CoarseGrainedExecutor', spark.sparkContext.applicationId
+    return [int(p) for p in processes if all(w in command_line(p) for w in words)]
 
 
 @pytest.fixture(scope='module')
 def fitted(cluster, fold):
-    return fit_spark(fold.train, cluster, n_blocks=2)
+    return fit_spark(fold.train, cluster, **SMALL_FIT)
 
 
 def test_better_than_biases_alone_and_close_to_our_own_als(cluster, fold, fitted):
@@ -98,7 +171,7 @@ def test_better_than_biases_alone_and_close_to_our_own_als(cluster, fold, fitted
 
 
 def test_biases_lower_the_error_on_real_ratings(cluster, fold, fitted, real_archive):
-    without_biases = fit_spark(fold.train, cluster, n_bias_iterations=0, n_blocks=2)
+    without_biases = fit_spark(fold.train, cluster, n_bias_iterations=0, **SMALL_FIT)
     error = held_out_rmse(fold, fitted.factors)
     assert error < held_out_rmse(fold, without_biases.factors)
 
@@ -131,17 +204,17 @@ class ExecutorKiller(threading.Thread):
 def test_an_executor_killed_during_the_fit_changes_nothing(
     cluster, fold, fitted, tmp_path
 ):
-    before = executors()
+    before = executors(cluster)
     assert len(before) == 2
     killer = ExecutorKiller(cluster, before[0])
     killer.start()
     checkpoints = tmp_path / 'checkpoints'
-    again = fit_spark(fold.train, cluster, n_blocks=2, checkpoint_dir=checkpoints)
+    again = fit_spark(fold.train, cluster, checkpoint_dir=checkpoints, **SMALL_FIT)
     killer.is_fitting = False
     killer.join(5)
     print(f'killed {killer.seconds:.2f} s after the first stage of ALS')
     assert killer.has_killed
-    assert before[0] not in executors()
+    assert before[0] not in executors(cluster)
     difference = held_out_rmse(fold, again.factors) - held_out_rmse(
         fold, fitted.factors
     )
@@ -235,7 +308,7 @@ def test_a_saved_model_recommends_the_same(cluster, book_models, tmp_path):
 
 def test_shards(cluster, fold, fitted, tmp_path):
     shards = write_shards(fold.train, tmp_path / 's', shard_size=20_000)
-    model = fit_spark(shards, cluster, n_blocks=2)
+    model = fit_spark(shards, cluster, **SMALL_FIT)
     difference = held_out_rmse(fold, model.factors) - held_out_rmse(
         fold, fitted.factors
     )
@@ -399,79 +472,13 @@ def test_without_java(monkeypatch):
         get_spark()
 
 
-def free_port():
-    with socket.socket() as opened:
-        opened.bind(('127.0.0.1', 0))
-        return opened.getsockname()[1]
-
-
-# pip's Spark has no scripts for a standalone cluster, but the program that they call
-SPARK_CLASS = Path(pyspark.__file__).parent / 'bin/spark-class'
-
-USE_CLUSTER = """
-import sys
-from mf_movielens.spark import fit_spark, get_spark
-master, path = sys.argv[1:]
-settings = {'spark.executor.memory': '512m', 'spark.sql.shuffle.partitions': '4'}
-spark = get_spark(master, **settings)
-model = fit_spark(path, spark, n_factors=8, n_blocks=2, n_iterations=3)
-print(model.factors, model.recommend(3).count())
-spark.stop()
-"""
-
-
-@contextmanager
-def standalone_cluster(folder, environment):
-    """A master and two workers, as on several machines: the address of the master."""
-    port, processes = free_port(), []
-    address = f'spark://127.0.0.1:{port}'
-    master = ['master.Master', '--host', '127.0.0.1', '--port', port]
-    worker = ['worker.Worker', '--cores', 1, '--memory', '1g']
-
-    def start(name, *options):
-        program = [SPARK_CLASS, f'org.apache.spark.deploy.{name}']
-        processes.append(
-            subprocess.Popen(
-                [*program, *map(str, options)],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-            )
-        )
-
-    try:
-        start(*master, '--webui-port', free_port())
-        for _ in range(2):
-            start(*worker, '--webui-port', free_port(), address)
-        yield address
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
-
-
-@pytest.mark.usefixtures('cluster')
-def test_a_master_and_two_workers(tmp_path, fold):
-    environment = os.environ | {
-        'SPARK_LOCAL_IP': '127.0.0.1',
-        'SPARK_WORKER_DIR': str(tmp_path),
-        'PYSPARK_PYTHON': sys.executable,
-        'PYSPARK_DRIVER_PYTHON': sys.executable,
-    }
+def test_a_master_and_two_workers(cluster, fold, tmp_path):
+    assert cluster.sparkContext.master.startswith('spark://127.0.0.1:')
+    assert len(executors(cluster)) == 2
     ratings = fold.train.take(slice(0, 20_000))
     path = tmp_path / 'train.parquet'
     ratings.to_frame().to_parquet(path)
-    with standalone_cluster(tmp_path, environment) as master:
-        process = subprocess.run(
-            [sys.executable, '-c', USE_CLUSTER, master, path],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-    assert process.returncode == 0, process.stderr[-2000:]
+    model = fit_spark(path, cluster, n_factors=8, n_blocks=2, n_iterations=3)
     n_users = len(np.unique(ratings.user_ix))
-    assert f'8 factors for {n_users:,} users' in process.stdout
-    assert process.stdout.split()[-1] == str(3 * n_users)
+    assert f'8 factors for {n_users:,} users' in str(model.factors)
+    assert model.recommend(3).count() == 3 * n_users
