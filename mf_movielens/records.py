@@ -501,12 +501,14 @@ def _sheet_rows(path: Path, sheet: Any) -> Iterator[_SheetRow]:
     sheet.reset_dimensions()
     n_cells = 0
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-        n_cells += len(cells)
-        check_unpacked_size(path, 8 * n_cells, f'{n_cells:,} cells')
         if number > _MAX_SHEET_ROWS:
             raise RatingsError(
                 f'{path}: a sheet has more than {_MAX_SHEET_ROWS:,} rows'
             )
+        if not cells:
+            continue
+        n_cells += len(cells)
+        check_unpacked_size(path, 8 * n_cells, f'{n_cells:,} cells')
         values = [_cell_value(cell) for cell in cells]
         if any(value is not None for value in values):
             yield number, values

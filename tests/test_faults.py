@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import Forks
 
 from mf_movielens.als import fit_als
 from mf_movielens.data import synthetic
@@ -43,25 +44,41 @@ BOOK_RATINGS = 'reader;book;stars\n' + '\n'.join(
 )
 
 
-def run_faults(*words):
-    """Run the program that kills: its output."""
-    process = subprocess.run(
-        [sys.executable, FAULTS, *map(str, words)], capture_output=True, text=True
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+KILL_MANY = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(FAULTS.parent)!r})
+import faults
+faults.ratings()
+
+def work(kind, n, seed, out):
+    found = faults.kill_many(kind, int(n), int(seed))
+    Path(out).write_text(faults.json.dumps(found))
+"""
+
+
+@pytest.fixture(scope='module')
+def kill_many():
+    """The program that kills, which forks for each kind of work."""
+    forks = Forks(KILL_MANY)
+    yield forks.start
+    forks.close()
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_killed_at_any_moment(kind):
-    output = run_faults(kind, '-n', 6, '--seed', os.getpid())
-    row, losses = json.loads(output.splitlines()[-1])
+def test_killed_at_any_moment(kind, kill_many, tmp_path):
+    assert kill_many(kind, 6, os.getpid(), tmp_path / 'found.json').wait() == 0
+    row, losses = json.loads((tmp_path / 'found.json').read_text())
     assert losses == []
     assert row['killed'] == 6
 
 
 def test_every_kind_is_killed():
-    text = ' '.join(run_faults('--help').split())
+    process = subprocess.run(
+        [sys.executable, FAULTS, '--help'], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    text = ' '.join(process.stdout.split())
     kinds = text.split('all by default: ')[1].split(' options:')[0]
     assert kinds.split('; ') == KINDS
 
