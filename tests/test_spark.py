@@ -46,7 +46,7 @@ SMALL_SESSION = {
     'spark.executor.extraJavaOptions': JAVA_OPTIONS,
     'spark.executorEnv.PYTHONPATH': os.pathsep.join(sys.path),
 }
-SMALL_FIT = {'n_factors': 16, 'n_blocks': 2}
+FEW_BLOCKS = {'n_blocks': 2}
 # pip's Spark has no scripts for a standalone cluster, but the program that they call
 SPARK_CLASS = Path(pyspark.__file__).parent / 'bin/spark-class'
 
@@ -161,7 +161,7 @@ def executors(spark):
 
 @pytest.fixture(scope='module')
 def fitted(cluster, fold):
-    return fit_spark(fold.train, cluster, **SMALL_FIT)
+    return fit_spark(fold.train, cluster, **FEW_BLOCKS)
 
 
 def test_better_than_biases_alone_and_close_to_our_own_als(cluster, fold, fitted):
@@ -171,7 +171,7 @@ def test_better_than_biases_alone_and_close_to_our_own_als(cluster, fold, fitted
 
 
 def test_biases_lower_the_error_on_real_ratings(cluster, fold, fitted, real_archive):
-    without_biases = fit_spark(fold.train, cluster, n_bias_iterations=0, **SMALL_FIT)
+    without_biases = fit_spark(fold.train, cluster, n_bias_iterations=0, **FEW_BLOCKS)
     error = held_out_rmse(fold, fitted.factors)
     assert error < held_out_rmse(fold, without_biases.factors)
 
@@ -209,7 +209,7 @@ def test_an_executor_killed_during_the_fit_changes_nothing(
     killer = ExecutorKiller(cluster, before[0])
     killer.start()
     checkpoints = tmp_path / 'checkpoints'
-    again = fit_spark(fold.train, cluster, checkpoint_dir=checkpoints, **SMALL_FIT)
+    again = fit_spark(fold.train, cluster, checkpoint_dir=checkpoints, **FEW_BLOCKS)
     killer.is_fitting = False
     killer.join(5)
     print(f'killed {killer.seconds:.2f} s after the first stage of ALS')
@@ -308,7 +308,7 @@ def test_a_saved_model_recommends_the_same(cluster, book_models, tmp_path):
 
 def test_shards(cluster, fold, fitted, tmp_path):
     shards = write_shards(fold.train, tmp_path / 's', shard_size=20_000)
-    model = fit_spark(shards, cluster, **SMALL_FIT)
+    model = fit_spark(shards, cluster, **FEW_BLOCKS)
     difference = held_out_rmse(fold, model.factors) - held_out_rmse(
         fold, fitted.factors
     )
