@@ -24,7 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from in_browser import BROWSER, barriers, open_browser, sync_api, watched
+from in_browser import (
+    BROWSER,
+    Tabs,
+    barriers_in_light_and_dark,
+    open_browser,
+    sync_api,
+)
 
 from mf_movielens.encoding import Ratings
 from mf_movielens.recommender import Recommender
@@ -174,24 +180,25 @@ def browser() -> Iterator[sync_api.Browser]:
 OpenTab = Callable[..., 'sync_api.Page']
 
 
+@pytest.fixture(scope='module')
+def tabs(browser: sync_api.Browser) -> Tabs:
+    return Tabs(browser, may_abort=True)
+
+
 @pytest.fixture
-def tab(browser: sync_api.Browser) -> Iterator[OpenTab]:
-    """A function that opens a page in a browser without a past."""
-    opened = []
+def tab(tabs: Tabs) -> Iterator[OpenTab]:
+    """A function that opens a page in a tab without a past."""
 
     def open_tab(url: str, width: int = DESK, **options: Any) -> sync_api.Page:
         if width == PHONE:
             options = {'has_touch': True, 'is_mobile': True} | options
-        viewport = {'width': width, 'height': 844}
-        opened.append(browser.new_context(viewport=viewport, **options))
-        page = watched(opened[-1], may_abort=True)
+        page = tabs.take(viewport={'width': width, 'height': 844}, **options)
         page.set_default_timeout(10_000)
         page.goto(url)
         return page
 
     yield open_tab
-    for context in opened:
-        context.close()
+    tabs.give_back()
 
 
 def rate(page: sync_api.Page, text: str, stars: int | None = None) -> None:
@@ -832,7 +839,7 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(
     tab: OpenTab, films: Recommender
 ) -> None:
     with serving({'films': films}, token=TOKEN) as server:
-        page = tab(server.url)
+        page = tab(server.url, fresh=True)
         dialog = page.locator('dialog.token')
         expect(dialog).to_be_visible()
         for _ in range(3):
@@ -851,7 +858,7 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(
         page.reload()
         assert listed(page) == expected
 
-        page = tab(f'{server.url}#token={TOKEN}')
+        page = tab(f'{server.url}#token={TOKEN}', fresh=True)
         expect(page.locator('.hints button').first).to_be_visible()
         assert page.url == server.url
         assert page.evaluate('Object.values(localStorage).join()').find(TOKEN) < 0
@@ -862,7 +869,7 @@ def test_the_page_waits_for_a_server_that_stops_and_comes_back(
     tab: OpenTab, films: Recommender
 ) -> None:
     with serving({'films': films}) as server:
-        page = tab(server.url)
+        page = tab(server.url, fresh=True)
         rate(page, 'drama 00')
         listed(page)
         server.stop()
@@ -882,7 +889,7 @@ def test_a_page_that_opens_before_the_server_is_ready_asks_again(
     tab: OpenTab, films: Recommender
 ) -> None:
     with serving({'films': films}) as server:
-        page = tab('about:blank')
+        page = tab('about:blank', fresh=True)
         page.route('**/api/models', lambda route: route.abort())
         page.goto(server.url)
         expect(page.locator('#notice')).to_contain_text('does not answer')
@@ -997,12 +1004,9 @@ def test_what_is_touched_is_large_enough(tab: OpenTab, two: Server) -> None:
 
 
 @pytest.mark.parametrize('width', [DESK, PHONE])
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_nothing_keeps_people_out(
-    scheme: str, width: int, tab: OpenTab, two: Server
-) -> None:
+def test_nothing_keeps_people_out(width: int, tab: OpenTab, two: Server) -> None:
     every = ('minor', 'moderate', 'serious', 'critical')
-    page = tab(two.url, width, color_scheme=scheme, reduced_motion='reduce')
+    page = tab(two.url, width, color_scheme='light', reduced_motion='reduce')
     expect(page.locator('.hints button').first).to_be_visible()
     rate(page, 'drama 00')
     page.locator('.settings summary').click()
@@ -1011,11 +1015,11 @@ def test_nothing_keeps_people_out(
     settled(page)
     page.fill('#search', 'drama')
     expect(page.locator('#search-list [role=option]').first).to_be_visible()
-    assert barriers(page, every) == []
+    assert barriers_in_light_and_dark(page, every) == []
     page.locator('ol.recommended .title').first.click()
     expect(page.locator('table.reasons .sum')).to_be_visible()
     expect(page.locator('ol.similar button').first).to_be_visible()
-    assert barriers(page, every) == []
+    assert barriers_in_light_and_dark(page, every) == []
 
 
 def background(page: sync_api.Page) -> str:
