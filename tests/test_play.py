@@ -311,13 +311,13 @@ def coverage(
     """Fold in `n` ratings of each user: coverage of the others, width of inner bars."""
     rng = np.random.default_rng(1)
     shuffled = [rng.permutation(np.flatnonzero(ratings.user_ix == u)) for u in users]
-    given = ratings.take(np.concatenate([rows[:n] for rows in shuffled]))
+    given = np.concatenate([rows[:n] for rows in shuffled])
     others = ratings.take(np.concatenate([rows[n:] for rows in shuffled]))
     place = np.zeros(len(ratings.users), 'int32')
     place[users] = np.arange(len(users))
-    places = place[given.user_ix], given.item_ix
+    places = place[ratings.user_ix[given]], ratings.item_ix[given]
     shape = len(users), len(ratings.items)
-    table = csr_array((given.rating, places), shape=shape)
+    table = csr_array((ratings.rating[given], places), shape=shape)
     folded = posterior.fold_in(table, seed=0, n_iterations=1)
     own = replace(others, user_ix=place[others.user_ix])
     (row,) = coverage_table(folded, own, levels=[0.9]).itertuples()
