@@ -166,7 +166,7 @@ MARK_SAME_COLOURS = """
 """
 # Rules whose result the colour scheme decides, if the same elements are to be seen
 COLOURS = ['color-contrast', 'link-in-text-block']
-AXE_OPTIONS = {'resultTypes': ['violations'], 'reporter': 'no-passes'}
+AXE_OPTIONS = {'resultTypes': ['violations']}
 CHOOSE_TEXTS = """
 axe.configure({rules: [
     {id: 'color-contrast', selector: '*:not([data-same-colours])'}]})

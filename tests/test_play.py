@@ -70,7 +70,7 @@ def play(base: str, tab: OpenTab) -> OpenTab:
     """A function that opens the page, with a fragment of its address."""
 
     def open_page(fragment: str = '', **options: Any) -> sync_api.Page:
-        page = tab(f'{base}play.html{fragment}', **options)
+        page = tab(f'{base}play.html{fragment}', fresh=True, **options)
         page.wait_for_function('window.play')
         return page
 
