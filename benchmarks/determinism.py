@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from commit import commit
 
 RESULTS = Path(__file__).resolve().parent.parent / 'mf_movielens' / 'results'
 THREADS = 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'
@@ -161,7 +162,8 @@ def compare(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        compare(Path(folder)).to_csv(RESULTS / 'determinism.csv', index=False)
+        table = compare(Path(folder)).assign(commit=commit())
+        table.to_csv(RESULTS / 'determinism.csv', index=False)
 
 
 if __name__ == '__main__':

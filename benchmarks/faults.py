@@ -34,6 +34,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import numpy as np
 import pandas as pd
+from commit import commit
 
 import mf_movielens.movielens_sets as sets
 from mf_movielens.als import fit_als
@@ -496,7 +497,8 @@ def main() -> None:
         for kind in options.kinds or CASES
     ]
     if not (options.is_trial or options.kinds):
-        pd.DataFrame(rows).to_csv(RESULTS / 'faults.csv', index=False)
+        table = pd.DataFrame(rows).assign(commit=commit())
+        table.to_csv(RESULTS / 'faults.csv', index=False)
 
 
 if __name__ == '__main__':

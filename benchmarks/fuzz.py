@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from commit import commit
 from hypothesis import (
     HealthCheck,
     Phase,
@@ -804,7 +805,8 @@ def main() -> None:
             print(crash)
         rows.append(row)
     if not (options.dry or options.kinds):
-        pd.DataFrame(rows).round(2).to_csv(RESULTS / 'fuzz.csv', index=False)
+        table = pd.DataFrame(rows).round(2).assign(commit=commit())
+        table.to_csv(RESULTS / 'fuzz.csv', index=False)
 
 
 if __name__ == '__main__':

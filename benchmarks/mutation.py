@@ -33,10 +33,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from commit import ROOT, commit
 from mutants import Mutant, equivalent, n_mutants, sample
-from planted import chapter_of, files_of_repository, output_of
+from planted import chapter_of, files_of_repository
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / 'benchmarks/.data/mutation'
 TREE, CACHE, EMPTY = FOLDER / 'tree', FOLDER / 'cache', FOLDER / 'empty'
 TABLE = ROOT / 'mf_movielens/results/mutation.csv'
@@ -439,7 +439,7 @@ def save(rows: Iterable[dict[str, str]]) -> None:
     write_rows(sorted(rows, key=lambda row: order(row['module'])), MUTANTS, COLUMNS)
 
 
-def summary(rows: list[dict[str, str]], commit: str) -> list[dict[str, Any]]:
+def summary(rows: list[dict[str, str]], on: str) -> list[dict[str, Any]]:
     """Count the outcomes of each module, and of all."""
     from scipy.stats import binomtest
 
@@ -466,7 +466,7 @@ def summary(rows: list[dict[str, str]], commit: str) -> list[dict[str, Any]]:
             'score': round(killed / judged, 3),
             'low': round(low, 3),
             'high': round(high, 3),
-            'commit': commit,
+            'commit': on,
         }
         table.append(row)
     return table
@@ -498,8 +498,7 @@ def main() -> None:
         write_rows(rows, MUTANTS, COLUMNS)
     for module in modules:
         search(module, options)
-    commit = output_of(['git', 'rev-parse', '--short', 'HEAD']).strip()
-    table = summary(read_rows(), commit)
+    table = summary(read_rows(), commit())
     write_rows(table, TABLE, list(table[0]))
     for row in table:
         print(f'{row["module"]}: {row["killed"]} killed, {row["survived"]} survived')

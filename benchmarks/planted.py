@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import nbformat
 import pandas as pd
+from commit import ROOT, commit
 
-ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / 'mf_movielens/results/planted.csv'
 COLUMNS = ['bug', 'module', 'found_by', 'commit']
 TIMEOUT = 900
@@ -1044,14 +1044,6 @@ def chapter_of(source: str, package: Path) -> Path:
     return package.parent / 'nbs' / found[1]
 
 
-def output_of(command: list[str]) -> str:
-    """Run a command in the repository, and return what it prints."""
-    run = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return run.stdout
-
-
 def files_of_repository() -> Iterator[Path]:
     """Yield what git knows, and what is new and not ignored."""
     command = ['git', 'ls-files', '-co', '--exclude-standard']
@@ -1101,10 +1093,7 @@ def failing_chapter(bug: Bug, folder: Path, environment: dict[str, str]) -> str:
 
 def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
     """Put in each bug, and find the test that notices."""
-    command = ['git', 'rev-parse', '--short', 'HEAD']
-    commit = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    on = commit()
     for bug in bugs:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -1114,7 +1103,7 @@ def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
             apply(bug, folder / 'mf_movielens')
             found = first_failure(bug, folder)
         print(f'{bug.name}: {found or "NOT FOUND"}', flush=True)
-        yield dict(zip(COLUMNS, [bug.name, bug.module, found, commit]))
+        yield dict(zip(COLUMNS, [bug.name, bug.module, found, on]))
 
 
 def write_row(row: dict[str, Any]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmark_data import HERE, KEPT, synthetic_ratings
+from commit import commit
 from job import FACTORS, ROUNDS
 from run import (
     RESULTS,
@@ -294,7 +295,8 @@ def keep(row: Row) -> None:
     path = RESULTS / 'sizes.csv'
     table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEYS)
     is_same = (table[KEYS] == [row[key] for key in KEYS]).all(axis=1)
-    table = pd.concat([table[~is_same], pd.DataFrame([row])], ignore_index=True)
+    new = pd.DataFrame([row | {'commit': commit()}])
+    table = pd.concat([table[~is_same], new], ignore_index=True)
     table.to_csv(path, index=False, float_format='%.6g')
 
 

@@ -15,7 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from book import PACKAGE
+from book import PACKAGE, ROOT
+
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+from commit import commit
 
 PATH = PACKAGE / 'results/versions.csv'
 PACKAGES = ['tensorflow', 'keras', 'numpy', 'pandas', 'scipy', 'matplotlib', 'pyarrow']
@@ -35,6 +38,7 @@ def row(requirements: str, notebooks: str, tests: str) -> Row:
         'notebooks': str(n_notebooks),
         'tests': counts['passed'],
         'skipped': counts.get('skipped', '0'),
+        'commit': commit(),
     }
 
 
