@@ -775,6 +775,24 @@ def test_what_is_no_table_is_told():
             load_ratings(source, say=None)
 
 
+def dictionary_column(*chunks):
+    """A column of Arrow that keeps each chunk of words as codes, in its own order."""
+    pa = needs('pyarrow')
+    return pa.chunked_array([pa.array(words).dictionary_encode() for words in chunks])
+
+
+def test_words_that_arrow_keeps_as_codes():
+    rest = {'user': [1, 2, 3, 1], 'rating': [5, 4, 3, 2]}
+    whole = dictionary_column(['anna', 'ben'], ['cleo', 'ben'])
+    ratings = load_ratings(needs('pyarrow').table(rest | {'item': whole}), say=None)
+    assert ratings.items.decode(ratings.item_ix).tolist() == [
+        *('anna', 'ben', 'cleo', 'ben'),
+    ]
+    gap = dictionary_column(['anna', 'ben'], [None, 'ben'])
+    with pytest.raises(RatingsError, match="row 2, column 'item': there is no value"):
+        load_ratings(needs('pyarrow').table(rest | {'item': gap}), say=None)
+
+
 def test_arrow_without_its_package_is_told(monkeypatch):
     table = arrow_table(FRAME)
     monkeypatch.setitem(sys.modules, 'pyarrow', None)
