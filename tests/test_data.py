@@ -24,7 +24,7 @@ from mf_movielens.data import (
     read_archive,
 )
 from mf_movielens.encoding import Ratings
-from mf_movielens.movielens_sets import Source, fetch
+from mf_movielens.movielens_sets import Source, fetch, read_tables, release_years
 from mf_movielens.splits import official_fold
 
 
@@ -317,3 +317,22 @@ def test_the_home_of_nobody(monkeypatch):
             DataError, match="MF_MOVIELENS_HOME='~no-such-user/x'.*without ~"
         ):
             call()
+
+
+def test_the_year_of_a_film_stands_at_the_end_of_its_title():
+    titles = ['Room (1408) (2007)', 'Big Hit, The (1998)', 'Serial (1994-1998)', 'M']
+    years = release_years(pd.Series(titles))
+    assert years.fillna(0).tolist() == [2007, 1998, 1994, 0]
+    # A year in the middle belongs to the name.
+    assert release_years(pd.Series(['Class of (1984), The'])).isna().all()
+
+
+def test_users_of_a_set_without_a_table_of_users_keep_their_ids(tmp_path):
+    path = tmp_path / 'small.zip'
+    with zipfile.ZipFile(path, 'w') as file:
+        rows = '9,10,4.0,1\n3,20,3.5,2\n9,20,5.0,3\n'
+        file.writestr('ratings.csv', 'userId,movieId,rating,timestamp\n' + rows)
+        films = '10,A (1994),Drama\n20,B (1995),Comedy\n'
+        file.writestr('movies.csv', 'movieId,title,genres\n' + films)
+    tables = read_tables(path, Source('small', 'csv', 3, 2, 2, ''))
+    assert tables.users.user_id.tolist() == [3, 9]
