@@ -762,7 +762,7 @@ BUGS = [
     Bug(
         'a year in the middle of a title is taken for that of the film',
         'movielens_sets',
-        "(?:\\s*\\(\\w+\\))?\\s*$'",
+        "(?:\\s*\\((?!\\d{4}\\))\\w+\\))?\\s*$'",
         "'",
         'data',
     ),
@@ -778,7 +778,7 @@ BUGS = [
         'catalog',
         "re.sub(r'\\(\\d{4}\\)$', '', title.strip())",
         "re.sub(r'\\(\\d{4}\\).*$', '', title.strip())",
-        'titles recommender',
+        'titles',
     ),
     Bug(
         'the folder of compiled code is changed for other libraries, too',

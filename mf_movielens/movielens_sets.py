@@ -263,7 +263,8 @@ def release_years(titles: pd.Series) -> pd.Series:
     >>> release_years(pd.Series(['Toy Story (1995)', 'unknown'])).tolist()
     [1995, <NA>]
     """
-    pattern = r'\((\d{4})(?:[-–]\d{0,4})?\s*\)(?:\s*\(\w+\))?\s*$'
+    # A word in brackets may follow, as in (1998) (V), but not another year.
+    pattern = r'\((\d{4})(?:[-–]\d{0,4})?\s*\)(?:\s*\((?!\d{4}\))\w+\))?\s*$'
     return pd.to_numeric(titles.str.extract(pattern)[0]).astype('Int16')
 
 # %% ../nbs/92b_movielens_sets.ipynb #cd864d0e

@@ -482,3 +482,36 @@ def test_a_master_and_two_workers(cluster, fold, tmp_path):
     n_users = len(np.unique(ratings.user_ix))
     assert f'8 factors for {n_users:,} users' in str(model.factors)
     assert model.recommend(3).count() == 3 * n_users
+
+
+WITH_DEFAULTS = """
+import json, sys
+from mf_movielens.spark import fit_spark, get_spark
+
+spark = get_spark('local[1]')
+names = 'spark.sql.adaptive.enabled', 'spark.sql.codegen.wholeStage'
+print(*map(spark.conf.get, names))
+model = fit_spark(sys.argv[1], n_factors=2, n_blocks=1, n_iterations=2)
+lists = model.recommend(2).toArrow().to_pandas()
+recommender = model.recommender()
+for user, list_ in lists.groupby('user'):
+    expected = recommender.recommend(user, 2).item.tolist()
+    assert list_.sort_values('rank').item.tolist() == expected
+print(lists.user.nunique())
+"""
+
+
+def test_plans_of_a_session_with_default_settings(tmp_path):
+    # The cluster above plans more simply, which is quicker for small tables.
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((12, 9)) < 0.5)
+    frame = pd.DataFrame({'user': user, 'item': item, 'rating': 1 + (user + item) % 5})
+    frame.to_csv(tmp_path / 'ratings.csv', index=False)
+    run = subprocess.run(
+        [sys.executable, '-c', WITH_DEFAULTS, tmp_path / 'ratings.csv'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ['true', 'true', str(frame.user.nunique())]

@@ -369,3 +369,13 @@ def test_the_command_line_asks_for_the_column_of_ids(monkeypatch, capsys, tmp_pa
     assert (code, err) == (0, '')
     model = Recommender.load(tmp_path / 'out' / 'model.npz')
     assert dict(zip(model.items.index.tolist(), model.titles)) == AS_SOLD
+
+
+def test_a_year_within_a_title_is_part_of_it():
+    frame = pd.DataFrame({'user': [1, 2], 'item': [7, 8], 'rating': [4, 5]})
+    titles = {7: 'Emma (1996) Extras', 8: 'Momo (1986)'}
+    model = Recommender.fit(Ratings.from_frame(frame, titles=titles), 'ials')
+    assert model.catalog.find_word('Momo') == 1
+    assert model.catalog.find_word('Emma (1996) Extras') == 0
+    with pytest.raises(UnknownIdError):
+        model.catalog.find_word('Emma')

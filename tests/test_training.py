@@ -128,3 +128,17 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / 'f.npz').write_bytes(content)
     with pytest.raises(ValueError, match='f.npz'):
         Factors.load(tmp_path / 'f.npz')
+
+
+def test_weights_are_penalized_in_training_alone():
+    import keras
+
+    from mf_movielens.model import RecommenderNet
+
+    net = RecommenderNet(3, 3, 2, mean=3.0, reg=10.0, bias_reg=10.0)
+    pairs, rating = np.array([[0, 1], [2, 2]]), np.array([1.0, 5.0], 'float32')
+    net.compile(keras.optimizers.SGD(0.0), 'mse')
+    plain = np.mean((rating - np.asarray(net(pairs))) ** 2)
+    assert np.isclose(net.evaluate(pairs, rating, verbose=0), plain, rtol=1e-5)
+    penalized = net.fit(pairs, rating, verbose=0).history['loss'][0]
+    assert penalized > plain * (1 + 1e-5)
