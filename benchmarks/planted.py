@@ -875,17 +875,17 @@ BUGS = [
         'reading formats',
     ),
     Bug(
-        'ratings of a wide table go to the users beside',
+        'ratings of a wide table come item by item',
         'reading',
         '        order = np.lexsort((place, row))\n        names',
         '        order = np.lexsort((row, place))\n        names',
         'reading formats',
     ),
     Bug(
-        'times before 1970 are rounded up',
+        'milliseconds before 1970 are taken for seconds',
         'values',
-        '    return moment.timestamp() // 1',
-        '    return float(int(moment.timestamp()))',
+        'np.median(np.abs(timestamps))',
+        'np.median(timestamps)',
         'reading formats extremes',
     ),
     Bug(

@@ -24,6 +24,7 @@ from mf_movielens.data import (
     read_archive,
 )
 from mf_movielens.encoding import Ratings
+from mf_movielens.frames import movie_ratings
 from mf_movielens.movielens_sets import Source, fetch, read_tables, release_years
 from mf_movielens.splits import official_fold
 
@@ -336,3 +337,11 @@ def test_users_of_a_set_without_a_table_of_users_keep_their_ids(tmp_path):
         file.writestr('movies.csv', 'movieId,title,genres\n' + films)
     tables = read_tables(path, Source('small', 'csv', 3, 2, 2, ''))
     assert tables.users.user_id.tolist() == [3, 9]
+
+
+def test_means_of_films_go_to_their_films():
+    ratings = pd.DataFrame({'user_id': 1, 'movie_id': [9, 3, 9], 'rating': [4, 1, 5]})
+    films = pd.DataFrame({'movie_id': [9, 5, 3], 'title': ['A', 'B', 'C']})
+    found = movie_ratings(ratings, films)
+    assert found.title.tolist() == ['A', 'C']
+    assert found['rating mean'].tolist() == [4.5, 1.0]

@@ -568,3 +568,12 @@ def test_row_groups_of_parquet_are_chunks(tmp_path, monkeypatch, rows):
     assert ratings.fingerprint == expected.fingerprint
     assert ratings.timestamp.tolist() == expected.timestamp.tolist()
     assert not ratings.items.is_text
+
+
+def test_a_wide_table_gives_its_ratings_user_by_user():
+    frame = pd.DataFrame({'user': ['ann', 'bob'], 'Emma': [5, 4], 'Momo': [1, 2]})
+    wide = reading.WideTable(reading.FrameTable(frame))
+    (rows,) = wide.chunks(dict(u='user', i='item', r='rating'))
+    assert rows['u'].tolist() == ['ann', 'ann', 'bob', 'bob']
+    assert rows['i'].tolist() == ['Emma', 'Momo', 'Emma', 'Momo']
+    assert rows['r'].tolist() == [5, 1, 4, 2]

@@ -732,3 +732,11 @@ def test_a_question_names_the_options(train, capsys, text, words, answers):
         train(text, *words)
     message = capsys.readouterr().err
     assert all(answer in message for answer in answers), message
+
+
+def test_the_first_part_of_a_file_may_end_within_a_row(tmp_path):
+    # Separators are counted in the first 65,536 letters.
+    rows = [f'{"u" * 330}{k % 7} {"i" * 330}{k} {1 + k % 5}' for k in range(150)]
+    path = tmp_path / 'long.txt'
+    path.write_text('\n'.join(['user item rating', *rows, '']))
+    assert len(load_ratings(path, say=None)) == 150
