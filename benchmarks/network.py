@@ -12,6 +12,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import pandas as pd
 from benchmark_data import load_movielens
+from commit import commit
 from run import RESULTS, date_and_machine, save_table
 
 from mf_movielens.metrics import rmse
@@ -31,7 +32,7 @@ def measure() -> pd.DataFrame:
         predictions = factors.predict(test.user_ix, test.item_ix)
         rows.append(dict(seed=seed, rmse=rmse(test.rating, predictions)))
         print(rows[-1], flush=True)
-    return pd.DataFrame(rows).assign(**date_and_machine())
+    return pd.DataFrame(rows).assign(**date_and_machine(), commit=commit())
 
 
 if __name__ == '__main__':
