@@ -932,7 +932,7 @@ BUGS = [
         'cli recommender',
     ),
     Bug(
-        'settings of the fit with a held-out part reach the saved model',
+        'the name of the split is missing in the summary',
         'workflow',
         '    if report is None:\n'
         '        return summary\n'

@@ -126,9 +126,15 @@ def test_train_on_the_stand_in(run_program, run, tmp_path, solver):
     p = start('train', '--n-iterations', '2', '--n-factors', '4', '--solver', solver)
     assert p.returncode == 0 and p.stderr == '' and 'synthetic' in p.stdout
     made = tmp_path / 'mf-movielens-out'
-    assert (
-        json.loads((made / 'metrics.json').read_text())['settings']['solver'] == solver
-    )
+    summary = json.loads((made / 'metrics.json').read_text())
+    assert summary['settings']['solver'] == solver
+    assert 'random' in summary['split']
+    value, low, high = summary['difference']
+    assert low < value < high
+    # An error is to be low, and nDCG is to be high.
+    is_better = low > 0 if solver == 'ials' else high < 0
+    has_advice = ' than popularity here' in p.stdout or ' biases here' in p.stdout
+    assert is_better != has_advice
     assert sorted(x.name for x in made.iterdir()) == [
         'curves.png',
         'map.png',
@@ -1194,6 +1200,12 @@ def test_item_weights_go_all_the_way(run):
     parts = json.loads(explained.stdout)
     assert {part['part'] for part in parts[:-1]} == {'a rating'}
     assert abs(parts[-1]['score'] - best['score']) < 1e-5
+    few = json.loads(
+        run('explain', 1, best['item'], '-m', 'o', '-k', 2, '--json').stdout
+    )
+    assert few[2]['part'] == f'{len(parts) - 3} more ratings'
+    rest = sum(part['score'] for part in parts[2:-1])
+    assert abs(few[2]['score'] - rest) < 1e-5 and few[3] == parts[-1]
     info = json.loads(run('info', '-m', 'o', '--json').stdout)
     assert info['solver'] == 'ease' and info['factors'] == 0
 
