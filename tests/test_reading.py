@@ -577,3 +577,10 @@ def test_a_wide_table_gives_its_ratings_user_by_user():
     assert rows['u'].tolist() == ['ann', 'ann', 'bob', 'bob']
     assert rows['i'].tolist() == ['Emma', 'Momo', 'Emma', 'Momo']
     assert rows['r'].tolist() == [5, 1, 4, 2]
+
+
+def test_milliseconds_before_1970():
+    long_ago = {'user': [1, 2], 'item': [3, 4], 'rating': [5, 4]}
+    moments = [-631_152_000_000, -631_151_999_001]
+    ratings = load_ratings(pd.DataFrame(long_ago | {'timestamp': moments}), say=None)
+    assert ratings.timestamp.tolist() == [-631_152_000, -631_152_000]

@@ -1098,3 +1098,12 @@ def test_the_examples_stop_gracefully_and_not_as_root():
     service = unit['Service']
     assert service['DynamicUser'] == service['NoNewPrivileges'] == 'yes'
     assert int(service['TimeoutStopSec']) > 32
+
+
+def test_health_of_a_server_that_stops():
+    shelf = Shelf([ServedModel.of('films', fit('ials'))])
+    client = Client(make_api(shelf))
+    assert client.get('/health').status_code == 200
+    shelf.is_stopping = True
+    answer = client.get('/health')
+    assert answer.status_code == 503 and answer.json()['status'] == 'stopping'
