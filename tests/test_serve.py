@@ -1107,3 +1107,12 @@ def test_health_of_a_server_that_stops():
     shelf.is_stopping = True
     answer = client.get('/health')
     assert answer.status_code == 503 and answer.json()['status'] == 'stopping'
+
+
+def test_requests_that_were_refused_take_no_place(model):
+    limits = RequestLimits(at_once=2, body_bytes=1000)
+    client = Client(guard(make_api(model), ServeSettings(limits=limits)))
+    for _ in range(3):
+        too_large = client.post('/api/fold-in', {'ratings': {'x' * 2000: 1}})
+        assert too_large.status_code == 413
+    assert client.post('/api/fold-in', {'ratings': {'1': 5}}).status_code == 200
