@@ -20,6 +20,7 @@ from mf_movielens.encoding import Ratings, RatingsError, Vocabulary, build_csr
 from mf_movielens.metrics import rmse
 from mf_movielens.model_file import ModelFileError
 from mf_movielens.posterior import (
+    MAX_TIMESTAMP,
     POSTERIOR_FORMAT,
     POSTERIOR_VERSION,
     Posterior,
@@ -721,6 +722,41 @@ def test_directions_end_where_the_table_has_no_more():
         U, s, V = gibbs._principal_directions(group, max_exact=20, rank=10)
         assert len(s) == np.linalg.matrix_rank(table)
         assert np.allclose(U * s @ V.T, table, atol=1e-4)
+
+
+@pytest.mark.parametrize('max_exact', [20, 2048])
+def test_features_that_are_the_same_for_all_but_for_rounding_are_none(max_exact):
+    rng = np.random.default_rng(21)
+    # What is left of a constant, less its mean.
+    rounding = 1e-17 * rng.choice([-1.0, 1.0], (90, 40))
+    for X in (rounding, rounding.T):
+        table = sparse.csr_array(X)
+        U, s, V = gibbs._principal_directions(table, max_exact=max_exact, rank=10)
+        assert (U.shape, s.shape, V.shape) == ((len(X), 0), (0,), (X.shape[1], 0))
+
+
+def test_loadings_are_kept_only_for_implicit_feedback_of_new_users():
+    X = {'users': np.eye(30), 'items': np.eye(20)}
+    sampler = GibbsSampler(random_ratings(4), X, n_factors=2)
+    groups = [g for name in ('users', 'items') for g in sampler.tables[name].features]
+    assert len(groups) == 4
+    for group in groups:
+        if group is sampler.implicit_features:
+            assert group.feature_effects().shape == (20, 3)
+        else:
+            with pytest.raises(ValueError, match='not kept'):
+                group.feature_effects()
+
+
+def test_the_first_and_the_last_moment_can_be_rated():
+    ratings = random_ratings(14)
+    moments = np.where(np.arange(len(ratings)) % 2, -MAX_TIMESTAMP, MAX_TIMESTAMP)
+    for sign in (-1, 1):
+        posterior = fit_bayes(replace(ratings, timestamp=sign * moments), **SHORT)
+        assert np.isfinite(posterior.predict(0, 0, sign * MAX_TIMESTAMP)).all()
+        later = replace(ratings, timestamp=moments + sign)
+        with pytest.raises(RatingsError, match='no moment'):
+            fit_bayes(later, **SHORT)
 
 
 def test_the_samples_that_are_kept_come_after_the_burn_in():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from mf_movielens import ease
-from mf_movielens.ease import ease_settings, fit_ease
+from mf_movielens.ease import ease_seconds, ease_settings, fit_ease
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.recommender import Recommender
 
@@ -168,3 +170,30 @@ def test_free_memory_is_that_of_the_machine_or_of_the_group(monkeypatch, numbers
 
     monkeypatch.setattr(ease, '_number_in', number_in)
     assert ease._free_memory() == free
+
+
+def seconds_of(monkeypatch, n_users, n_items, n_ratings=1):
+    """The estimate on a machine that inverts a matrix of 2,000 rows in 8 seconds."""
+    clock = SimpleNamespace(perf_counter=iter([3.0, 11.0]).__next__)
+    monkeypatch.setattr(ease, 'time', clock)
+    monkeypatch.setattr(
+        ease, '_invert', lambda table, reg: len(table) == 2_000 or 1 / 0
+    )
+    users, items = Vocabulary(range(n_users), 'user'), Vocabulary(range(n_items))
+    ix = np.zeros(n_ratings, 'int32')
+    stars = np.ones(n_ratings, 'float32')
+    return ease_seconds(Ratings(ix, ix, stars, users, items, (1, 5)))
+
+
+def test_the_estimate_of_a_fit_scales_the_time_of_an_inversion(monkeypatch):
+    of_items = seconds_of(monkeypatch, 9_000, 2_000)
+    assert of_items == pytest.approx(8)
+    assert seconds_of(monkeypatch, 9_000, 4_000) == pytest.approx(8 * of_items)
+    # Few users are inverted instead; what is left is work for each rating and item.
+    of_users = seconds_of(monkeypatch, 2_000, 4_000)
+    assert of_users == pytest.approx(of_items, rel=1e-3)
+    assert seconds_of(monkeypatch, 1_000, 4_000) == pytest.approx(
+        of_users / 8, rel=1e-2
+    )
+    few, many = (seconds_of(monkeypatch, 10, 4_000, n) for n in (10_000, 20_000))
+    assert many == pytest.approx(2 * few, rel=1e-3) and few > 0.1

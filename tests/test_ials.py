@@ -267,7 +267,15 @@ def drawn_at_random(n_users, n_items, n_ratings, seed=0):
 
 @pytest.mark.parametrize(
     'shape',
-    [(40, 30, 200), (40, 30, 900), (150, 80, 1200), (300, 20, 4000), (9, 9, 81)],
+    [
+        (40, 30, 200),
+        (40, 30, 900),
+        (150, 80, 1200),
+        (300, 20, 4000),
+        (9, 9, 81),
+        # About four ratings of each row are too few to lower the damping.
+        (100, 100, 400),
+    ],
 )
 def test_settings_solve_the_equations_of_the_chapter(shape):
     ratings = drawn_at_random(*shape)
@@ -343,3 +351,11 @@ def test_the_weights_of_ages_and_counts_are_multiplied():
     assert of_pairs(half_life=1) == pytest.approx(0.75**2 * by_age.sum())
     both = of_pairs(half_life=1, **growth)
     assert both == pytest.approx((by_count * by_age).sum())
+
+
+@pytest.mark.parametrize('growth', [-0.1, 1.5, np.nan, 'a lot'])
+def test_the_weight_of_a_count_grows_no_faster_than_the_count(growth):
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 2], 'rating': [1, 16, 81]})
+    counts = Ratings.from_frame(frame, kind='counts')
+    with pytest.raises(ValueError, match='count_growth=.* from 0 to 1'):
+        fit_ials(counts, 2, count_growth=growth)

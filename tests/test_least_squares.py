@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from mf_movielens import least_squares
 from mf_movielens.encoding import build_csr
 from mf_movielens.factors import Factors
 from mf_movielens.least_squares import (
@@ -130,6 +131,37 @@ def test_a_row_that_does_not_fit_into_a_block_is_refitted_in_pieces(is_weighted)
         matrix = (x * w[:, None]).T @ x + np.diag(diagonal)
         expected = np.linalg.solve(matrix, (x * w[:, None]).T @ y)
         assert np.allclose(table[r], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_row_in_pieces_holds_nothing_of_the_row_before(monkeypatch):
+    monkeypatch.setattr(least_squares, '_ROOM', 8)
+    rng = np.random.default_rng(1)
+    n = 30
+    other = rng.normal(size=(n, 3)).astype('float32')
+    rating = np.r_[np.full(5, 1e3), rng.normal(size=n)].astype('float32')
+    row, column = np.repeat([0, 1], [5, n]), np.r_[:5, :n]
+    both, alone = np.zeros((2, 3), 'float32'), np.zeros((1, 3), 'float32')
+    for table, first in ((both, 0), (alone, 5)):
+        entries = row[first:] - (first > 0), column[first:], rating[first:]
+        targets = build_csr(*entries, (len(table), n))
+        refit_rows(table, targets, other, Regularization(0.1, 1), None)
+    assert np.allclose(both[1], alone[0], rtol=1e-3, atol=1e-5)
+    assert np.abs(both[0]).max() > 20 * np.abs(both[1]).max()
+
+
+def test_a_tolerance_ends_exact_refits_and_no_steps_that_are_asked_for(monkeypatch):
+    _, targets, other = drawn(3, 30, 50, 6)
+    tables = []
+    for tolerance in (1e-12, 1e-3):
+        monkeypatch.setattr(least_squares, '_TOLERANCE', tolerance)
+        for n_steps in (None, 40):
+            table = np.zeros((30, 6), 'float32')
+            refit_rows(table, targets, other, Regularization(0.01, 0.1), n_steps)
+            tables.append(table)
+    exact, steps, coarse, same_steps = tables
+    assert np.array_equal(steps, same_steps)
+    assert np.allclose(exact, steps, atol=1e-4)
+    assert 0.01 < np.abs(coarse - exact).max() < 0.5 * np.abs(exact).max()
 
 
 def test_ratings_without_weight_leave_zeros():

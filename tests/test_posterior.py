@@ -240,3 +240,22 @@ def test_a_file_tells_the_version_that_earlier_programs_open(tmp_path, posterior
     posterior.save(path)
     with np.load(path) as z:
         assert z['version'] == 1  # as long as the arrays are those of the first version
+
+
+def test_the_user_day_bias_is_noise_on_days_without_ratings_of_the_user():
+    posterior = fit_bayes(RATINGS, **FAST)
+    users, items, moments = RATINGS.user_ix, RATINGS.item_ix, RATINGS.timestamp
+    day = moments // 86_400
+    first = users == 0
+    others = np.setdiff1d(day, day[first])
+    assert len(others)
+    for s in (0, len(posterior) - 1):
+        _, rated = posterior.latent_distribution(s, users, items, moments)
+        _, unknown = posterior.latent_distribution(s, users, items)
+        _, unrated = posterior.latent_distribution(s, 0, 1, others * 86_400)
+        scale = posterior.user_noise_scale[s][users]
+        noise = posterior.unit * posterior.noise_sd[s] * scale
+        assert np.allclose(rated, noise)
+        of_day = posterior.unit * posterior.time.user_day_sd[s]
+        assert np.allclose(unknown, np.hypot(noise, of_day)) and of_day > 0
+        assert np.allclose(unrated, unknown[first][0])

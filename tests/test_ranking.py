@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import permutations, product
@@ -491,3 +492,21 @@ def test_a_scorer_without_a_signature_gives_whole_rows():
     with compiled_loops():
         found = rank_items(Rows(), np.arange(3), nothing, k=5)
     assert (found == np.argsort(-table, axis=1)[:, :5]).all()
+
+
+def test_the_diversity_of_many_lists_takes_little_memory():
+    rng = np.random.default_rng(0)
+    train = ratings_of(np.where(np.arange(50) == np.arange(20_000)[:, None] % 50, 3, 0))
+    lists = (rng.integers(50, size=(20_000, 1)) + np.arange(10)) % 50
+    users = np.arange(20_000)
+    features = rng.random((50, 30))
+    peaks = []
+    for of_items in (None, features):
+        tracemalloc.start()
+        try:
+            beyond_accuracy_metrics(lists, users, train, of_items)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    # All of the vectors at once would be 48 million bytes.
+    assert peaks[1] < peaks[0] + 8_000_000

@@ -447,3 +447,32 @@ def test_latent_utilities_are_truncated_normal():
     share, category = run_utilities(seed=0, n=8000)
     for each in np.unique(category):
         assert stats.kstest(share[category == each], 'uniform').pvalue > 1e-5
+
+
+def test_tied_cutpoints_are_refused(monkeypatch):
+    "No rating would lie between them, even far from where cutpoints belong."
+    probit = OrderedProbit(CATEGORIES, [-1.0, 1.0])
+    for tied in (0.3, 400.0):
+        monkeypatch.setattr(
+            gibbs._CutpointProposal, 'sample', lambda self, rng: np.array([tied, tied])
+        )
+        probit.sample_cutpoints(PREDICTIONS, NOISE_SD, np.random.default_rng(0))
+        assert probit.cutpoints.tolist() == [-1, 1]
+
+
+def test_rows_without_ratings_come_from_the_population():
+    "A row with a single rating does not: its residual has to go along."
+    n, rng = 4000, np.random.default_rng(0)
+    rows = np.array([1, 2, 2], 'int32')
+    table = HierarchicalFactors(n, 2, rows, [np.zeros(3, 'int32')], rng)
+    table.mean = np.array([3.0, -1.0])
+    table.precision = np.array([[4.0, 1.0], [1.0, 2.0]])
+    regressor = np.array([[0.7, 1.0]], 'float32')
+    residuals, precision = np.array([1, 2, -3], 'float32'), np.ones(3, 'float32')
+    targets = residuals + table.factors[rows] @ regressor[0]
+    table.sample_factors([regressor], residuals, precision, rng)
+    fitted = table.factors[rows] @ regressor[0]
+    assert np.allclose(residuals + fitted, targets, atol=1e-5)
+    unrated = np.delete(table.factors, [1, 2], axis=0) - table.mean
+    distances = np.einsum('ni,ij,nj->n', unrated, table.precision, unrated)
+    assert stats.kstest(distances, stats.chi2(2).cdf).pvalue > 1e-5

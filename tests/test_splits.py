@@ -269,3 +269,11 @@ def test_a_fold_that_is_not_in_the_archive_is_named(tmp_path):
     assert 'ua.test' in str(caught.value) and 'does not go with' not in str(
         caught.value
     )
+
+
+def test_a_split_is_equal_to_itself_alone():
+    """As ratings are: nobody compares arrays by chance, and a split can be a key."""
+    split = random_split(timed())
+    copy = replace(split)
+    assert split == split and split != copy
+    assert len({split, copy}) == 2 and {split: 'kept'}.get(copy) is None
