@@ -460,6 +460,19 @@ def test_items_can_be_added_later(solver: str, pairs: str, tmp_path: Path) -> No
     assert len(folded) == 3
 
 
+def test_new_items_bring_their_own_titles() -> None:
+    rows, items, _ = frames()
+    titles = dict(zip(items.item, items.title))
+    old = Ratings.from_frame(
+        rows, kind='likes', titles={i: titles[i] for i in range(70)}
+    )
+    model = Recommender.fit(old, item_features=items[:70], n_factors=2)
+    longer = model.add_items(items.sample(frac=1, random_state=0))
+    top = longer.recommend(0, k=80, exclude_seen=False)
+    assert len(top) == 80
+    assert top.title.tolist() == [titles[item] for item in top.item]
+
+
 def test_items_cannot_be_added_without_features() -> None:
     rows, items, _ = frames()
     model = Recommender.fit(rows, n_factors=8, kind='likes')

@@ -142,3 +142,22 @@ def test_weights_are_penalized_in_training_alone():
     assert np.isclose(net.evaluate(pairs, rating, verbose=0), plain, rtol=1e-5)
     penalized = net.fit(pairs, rating, verbose=0).history['loss'][0]
     assert penalized > plain * (1 + 1e-5)
+
+
+def test_errors_are_reported_on_the_scale_of_the_ratings():
+    from mf_movielens.data import synthetic
+    from mf_movielens.solvers import fit_keras
+
+    ratings = Ratings.from_frame(synthetic().ratings.head(5_000))
+    percent = replace(ratings, rating=20 * ratings.rating, scale=(20, 100))
+    reports = {}
+    for name, rows in (('stars', ratings), ('percent', percent)):
+        records = reports[name] = []
+        fit_keras(
+            rows, n_factors=2, n_iterations=2, valid=rows, on_iteration=records.append
+        )
+    errors = [key for key in reports['stars'][-1] if 'rmse' in key]
+    assert errors
+    for stars, hundred in zip(reports['stars'], reports['percent'], strict=True):
+        for key in errors:
+            assert hundred[key] == pytest.approx(20 * stars[key], rel=1e-3)
