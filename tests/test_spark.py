@@ -1,5 +1,6 @@
 """Spark on this machine: real processes, which are killed, and damaged tables."""
 
+import json
 import os
 import signal
 import socket
@@ -38,7 +39,7 @@ pyspark = pytest.importorskip(
 # program for each query.
 JAVA_OPTIONS = '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xss4m'
 SMALL_SESSION = {
-    'spark.sql.shuffle.partitions': '4',
+    'spark.sql.shuffle.partitions': '2',
     'spark.sql.adaptive.enabled': 'false',
     'spark.sql.codegen.wholeStage': 'false',
     'spark.sql.constraintPropagation.enabled': 'false',
@@ -488,7 +489,7 @@ WITH_DEFAULTS = """
 import json, sys
 from mf_movielens.spark import fit_spark, get_spark
 
-spark = get_spark('local[1]')
+spark = get_spark('local[1]', **json.loads(sys.argv[2]))
 names = 'spark.sql.adaptive.enabled', 'spark.sql.codegen.wholeStage'
 print(*map(spark.conf.get, names))
 model = fit_spark(sys.argv[1], n_factors=2, n_blocks=1, n_iterations=2)
@@ -503,12 +504,13 @@ print(lists.user.nunique())
 
 def test_plans_of_a_session_with_default_settings(tmp_path):
     # The cluster above plans more simply, which is quicker for small tables.
+    quick_java = json.dumps({'spark.driver.extraJavaOptions': JAVA_OPTIONS})
     rng = np.random.default_rng(0)
     user, item = np.nonzero(rng.random((12, 9)) < 0.5)
     frame = pd.DataFrame({'user': user, 'item': item, 'rating': 1 + (user + item) % 5})
     frame.to_csv(tmp_path / 'ratings.csv', index=False)
     run = subprocess.run(
-        [sys.executable, '-c', WITH_DEFAULTS, tmp_path / 'ratings.csv'],
+        [sys.executable, '-c', WITH_DEFAULTS, tmp_path / 'ratings.csv', quick_java],
         cwd=tmp_path,
         capture_output=True,
         text=True,

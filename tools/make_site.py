@@ -23,6 +23,8 @@ from site_chapters import chapter_page, docs_page, front_page, repository_text
 from site_reference import write_reference
 
 PROC, OUT = ROOT / '_proc', ROOT / '_docs'
+# What the theme loads on every page for a search while typing, which is switched off
+SEARCH_TOOLS = r'\s*<script src="[^"]*(searchtools|language_data|searchindex)\.js">.*'
 # Pages that are nothing to find
 NOT_LISTED = ('404.html', 'search.html')
 MATHJAX = '3.2.2'
@@ -182,6 +184,8 @@ def finish() -> None:
         text = finish_page(path.read_text(encoding='utf-8'))
         if path.name == '404.html':
             text = anywhere(text)
+        if path.name != 'search.html':
+            text = re.sub(SEARCH_TOOLS, '', text)
         path.write_text(text, encoding='utf-8')
     write_for_machines()
     (OUT / '_static/scripts/fontawesome.js').unlink(missing_ok=True)
