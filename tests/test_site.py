@@ -715,6 +715,11 @@ def test_the_tables_of_the_benchmark_can_be_downloaded(base: str, tab: OpenTab) 
     assert page.url.endswith('#key-to-the-columns')
 
 
+def test_only_the_search_page_loads_what_searches() -> None:
+    index = 'script[src$="searchindex.js"]'
+    assert [name for name in PAGES if select(name, index)] == ['search.html']
+
+
 def background(page: sync_api.Page) -> str:
     return page.evaluate('getComputedStyle(document.body).backgroundColor')
 
