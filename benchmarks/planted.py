@@ -642,6 +642,13 @@ BUGS = [
         'serve',
     ),
     Bug(
+        'two models of one shape have the same version',
+        'served',
+        '        found.update(np.ascontiguousarray(array).tobytes())\n',
+        '        found.update(str(array.shape).encode())\n',
+        'served serve',
+    ),
+    Bug(
         'descending order of texts is ascending',
         'served',
         "keys.sort_values(ascending=sign > 0, kind='stable')",
@@ -984,11 +991,26 @@ BUGS = [
         'spark',
     ),
     Bug(
+        'errors of a network are shown on the inner scale',
+        'solvers',
+        "    return {k: v * unit if 'rmse' in k else v for k, v in record.items()}",
+        '    return {k: v for k, v in record.items()}',
+        'training recommender cli',
+    ),
+    Bug(
         'biases of a network are not brought back to the scale',
         'solvers',
         '        factors.item_bias * np.float32(unit),',
         '        factors.item_bias,',
         'recommender training',
+    ),
+    Bug(
+        'titles of new items are those of the first ones',
+        'recommender',
+        '            added = np.array([str(called.get(id, id)) for '
+        'id in ids], object)\n',
+        '            added = self.titles[: len(ids)]\n',
+        'features_ials recommender',
     ),
     Bug(
         'a table of items in another order goes to the wrong items',
