@@ -55,7 +55,8 @@ def results_table(name: str) -> pd.DataFrame:
         known = ', '.join(sorted(tables))
         raise ValueError(f'there is no table {name!r}; there are {known}')
     with tables[name].open(encoding='utf-8') as f:
-        return pd.read_csv(f)
+        # the name of a commit may look like a number, as 12e4567 does
+        return pd.read_csv(f, dtype={'commit': 'str'})
 
 # %% ../nbs/99_book.ipynb #757041b4
 def _print_in_tests_too(line: str) -> None:

@@ -576,6 +576,8 @@ def _find_header(head: Sequence[tuple[int, list[str]]]) -> int | None:
 
     It has known names, or more values than the first line, as many as most rows have.
     """
+    if not head:
+        return None
     filled = [sum(bool(value.strip()) for value in row) for _, row in head]
     usual = sorted(filled)[len(filled) // 2]
     for (line, row), n_filled in [*zip(head, filled)][1:]:

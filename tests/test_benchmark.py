@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mf_movielens.book import results_table
 from mf_movielens.encoding import Ratings, Vocabulary
 from mf_movielens.factors import Factors
 from mf_movielens.ials import fit_ials, ials_objective
@@ -572,3 +573,13 @@ def test_every_shape_of_numbers_is_read_as_the_table_says(programs):
         assert set(rows.kind) == {ratings.kind}, name
         if ratings.kind == 'stars':
             assert set(rows[['low', 'high']].itertuples(index=False)) == {ratings.scale}
+
+
+@pytest.mark.parametrize(
+    'name', ['determinism', 'faults', 'fuzz', 'mutation', 'planted']
+)
+def test_a_table_names_the_commit_that_it_was_measured_on(name):
+    commits = results_table(name).commit
+    assert commits.str.fullmatch(r'[0-9a-f]{7,40}\+?').all()
+    # bugs are tried when they are thought of, the rest in one go
+    assert name == 'planted' or commits.nunique() == 1

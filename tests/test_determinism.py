@@ -14,6 +14,7 @@ MADE = [
     'popularity',
     'damped biases',
     'EASE',
+    'nearest neighbors',
     'iALS',
     'ALS',
     'bayes',

@@ -394,6 +394,11 @@ def test_an_empty_id_is_missing(refused, empty):
             load_ratings(frame, say=None)
 
 
+@pytest.mark.parametrize('text', ['""', '""\n""\n', '"",""'])
+def test_a_file_of_empty_texts_alone_is_refused(refused, text):
+    assert 'it is not clear which column holds the users' in refused(text, sep=',')
+
+
 def test_a_column_that_counts_the_rows_is_not_taken_for_users(read, refused):
     rows = ''.join(f'{j},{j % 4},{j % 7},{j % 5 + 1}\n' for j in range(20))
     message = refused(rows, duplicates='last')
