@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -23,6 +23,12 @@ OPTIONS = [
     '--disable-component-update',
     '--disable-sync',
 ]
+# The shell without a window draws a frame only where it is asked to, which saves a
+# quarter of the time of a page; a whole browser draws as always.
+FRAMES_ON_DEMAND = [
+    '--enable-begin-frame-control',
+    '--run-all-compositor-stages-before-draw',
+]
 
 
 @contextmanager
@@ -32,6 +38,24 @@ def open_browser() -> Iterator[sync_api.Browser]:
         b = p.chromium.launch(executable_path=BROWSER, args=OPTIONS)
         yield b
         b.close()
+
+
+@contextmanager
+def open_frugal_browser(browser: sync_api.Browser) -> Iterator[sync_api.Browser]:
+    """Run another browser like one that runs; it draws only what `draw` asks for."""
+    opened = browser.browser_type.launch(
+        executable_path=BROWSER, args=OPTIONS + FRAMES_ON_DEMAND
+    )
+    yield opened
+    opened.close()
+
+
+def draw(page: sync_api.Page) -> None:
+    """Draw a frame in a frugal browser, in which what waits for a frame runs."""
+    session = page.context.new_cdp_session(page)
+    with suppress(sync_api.Error):  # a whole browser draws without being asked
+        session.send('HeadlessExperimental.beginFrame')
+    session.detach()
 
 
 def watched(context: sync_api.BrowserContext, may_abort: bool = False) -> sync_api.Page:

@@ -30,7 +30,9 @@ from in_browser import (
     Tabs,
     barriers,
     barriers_in_light_and_dark,
+    draw,
     open_browser,
+    open_frugal_browser,
     sync_api,
     watched,
 )
@@ -174,9 +176,8 @@ def tab(tabs: Tabs) -> Iterator[OpenTab]:
 @pytest.fixture(scope='module')
 def reader(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
     """A tab in which one page is read after the other."""
-    context = browser.new_context(viewport={'width': 1280, 'height': 900})
-    yield watched(context)
-    context.close()
+    with open_frugal_browser(browser) as opened:
+        yield watched(opened.new_context(viewport={'width': 1280, 'height': 900}))
 
 
 @functools.cache
@@ -234,7 +235,7 @@ def visits(base: str, reader: sync_api.Page) -> Callable[[str], Visit]:
     def visited(name: str) -> Visit:
         reader.wrong.clear()
         reader.set_viewport_size({'width': 1280, 'height': 900})
-        visit(reader, base + name)
+        draw(visit(reader, base + name))
         wide = reader.evaluate(WIDE)
         reader.set_viewport_size({'width': 390, 'height': 844})
         width = reader.evaluate('document.documentElement.scrollWidth')
