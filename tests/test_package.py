@@ -140,7 +140,9 @@ def test_a_row_of_versions_replaces_the_one_of_the_same_environment(versions_row
     new = versions_row.row('lowest', LOG_OF_NOTEBOOKS, LOG_OF_TESTS)
     old_python = new | {'python': '3.9.1', 'requirements': 'newest'}
     newest = new | {'requirements': 'newest'}
-    rows = versions_row.merged([new, newest, old_python], new | {'tests': '700'})
+    other_commit = newest | {'python': '3.11.7', 'commit': '0000000'}
+    old = [new, newest, old_python, other_commit]
+    rows = versions_row.merged(old, new | {'tests': '700'})
     assert [row['tests'] for row in rows] == ['671', '700', '671']
     assert rows[0]['python'] == '3.9.1'
     assert rows[1]['requirements'] == 'lowest'

@@ -3,7 +3,7 @@
     python tools/versions_row.py lowest|newest NOTEBOOKS_LOG PYTEST_LOG [--write]
 
 With --write the line goes into the package's versions.csv, in the place of an older
-one on the same Python and versions.
+one on the same Python and versions. Rows of another commit go: the table describes one.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def python_and_requirements(entry: Row) -> tuple[list[int], str]:
 
 
 def merged(old: list[Row], new: Row) -> list[Row]:
-    """Return a table with the new row, in order of Python's version."""
+    """Return the rows of the new one's commit with it, in order of Python's version."""
     key = python_and_requirements
-    others = [entry for entry in old if key(entry) != key(new)]
+    same_commit = [entry for entry in old if entry.get('commit') == new['commit']]
+    others = [entry for entry in same_commit if key(entry) != key(new)]
     return sorted([*others, new], key=key)
 
 
