@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args
 
 import numpy as np
 import pandas as pd
@@ -452,13 +452,10 @@ def _takes(name: str, options: Mapping[str, _Shared]) -> Callable[[_Command], _C
             }
             command(**values, **{name: given})
 
-        # Typer reads the options off the signature.
-        hints = get_type_hints(command, include_extras=True)
-        own = [
-            parameter.replace(annotation=hints[parameter.name])
-            for parameter in signature(command).parameters.values()
-            if parameter.name != name
-        ]
+        # Typer reads the options off the signature. (Before Python 3.11
+        # `get_type_hints` hides what is annotated if the default is None.)
+        parameters = signature(command, eval_str=True).parameters
+        own = [p for p in parameters.values() if p.name != name]
         more = [
             Parameter(
                 option,

@@ -72,6 +72,8 @@ def target_table(ratings: Ratings, kind: TargetKind = 'graded') -> csr_array:
     shape = len(ratings.users), len(ratings.items)
     targets = csr_array((target, (ratings.user_ix, ratings.item_ix)), shape)
     targets.eliminate_zeros()
+    # SciPy 1.13 leaves the entries of a row in the order of the ratings.
+    targets.sort_indices()
     return targets
 
 # %% ../nbs/11_ease.ipynb #6dca2965
