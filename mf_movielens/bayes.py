@@ -686,6 +686,8 @@ def _shows_a_factor(ratings: Ratings) -> bool:
 
     shape = len(ratings.users), len(ratings.items)
     X = sparse.csr_array((residual, rows), shape)
+    # In SciPy 1.13 the entries of a row, and their signs, follow the ratings.
+    X.sort_indices()
     size = _spectral_norm(X)
     values, rng = X.data, np.random.default_rng(0)
     for _ in range(_N_RANDOM_SIGNS):

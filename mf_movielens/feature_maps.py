@@ -78,12 +78,13 @@ def feature_inputs(
 
     names: tuple[str, ...] | None = getattr(features, 'names', None)
     values = features if names is None else features.values
-    table = csr_array(values, dtype='float64')
-    if table.ndim != 2 or table.shape[0] != n_rows:
+    shape = np.shape(values)
+    if len(shape) != 2 or shape[0] != n_rows:
         raise ValueError(
-            f'{role}_features has the shape {table.shape}; '
+            f'{role}_features has the shape {shape}; '
             f'a row is needed for each of {n_rows:,} {role}s'
         )
+    table = csr_array(values, dtype='float64')
     if not np.isfinite(table.data).all():
         raise ValueError(
             f'{role}_features holds a number that is not finite; leave out, or fill '
