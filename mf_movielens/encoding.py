@@ -1068,7 +1068,7 @@ def _resolve_duplicates(
         # A number that is none is not averaged; alone, it stays what it is.
         given = table[columns.rating].where(table[columns.rating] != meaning.missing)
         table[columns.rating] = given
-    groups = table.groupby(pair, sort=False)
+    groups = table.groupby(pair, sort=False, observed=True)
     settings = {'min_count': 1} if duplicates == 'sum' else {}
     merged = groups[columns.rating].transform(duplicates, **settings)
     table[columns.rating] = merged
