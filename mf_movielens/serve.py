@@ -9,6 +9,7 @@ import asyncio
 import gc
 import ipaddress
 import json
+import multiprocessing
 import os
 import platform
 import shutil
@@ -572,7 +573,16 @@ def worker_app() -> AsgiApp:
     )
     sources = [ModelSource(*source) for source in told['sources']]
     _end_gracefully()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     return _Process(sources, settings, Path(told['shared'])).app
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, even if killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_quietly(*_: Any) -> None:

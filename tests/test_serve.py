@@ -719,6 +719,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def is_free(port):
+    with suppress(OSError), socket.create_server(('127.0.0.1', port)):
+        return True
+    return False
+
+
 @contextmanager
 def served(*words, home, **variables):
     """The command in a process of its own, once it answers, and its address."""
@@ -857,6 +863,15 @@ def test_what_has_begun_is_answered_at_the_end(tmp_path):
             answer = asked.result(60)
         assert answer.status_code == 200
         assert process.wait(40) == 0
+
+
+def test_workers_end_with_a_killed_server(tmp_path):
+    path = fit('ials').save(tmp_path / 'films.npz')
+    with served(path, '--workers', 2, home=tmp_path) as (process, address):
+        assert fetch(f'{address}/health').status_code == 200
+        port = int(address.rpartition(':')[2])
+        process.kill()
+        wait_until(lambda: is_free(port))
 
 
 def test_workers_share_memory_and_count_together(tmp_path):
