@@ -41,6 +41,13 @@ SIZES = {
     '10M': (10_000_054, 69_878, 10_677),
     '25M': (25_000_095, 162_541, 59_047),
 }
+# Where a part is not measured at all sizes.
+SIZES_OF = {
+    'bayes': ('100K', '25M'),
+    'stream': ('25M',),
+    'cached': ('100K', '25M'),
+    'spark': ('1M', '10M'),
+}
 N_RUNS_OF_JOBS = {'100K': 5, '1M': 5, '10M': 3, '25M': 3}
 SYSTEMS = ('mf_movielens', 'implicit', 'lenskit')
 KEYS = ['part', 'size', 'system', 'run']
@@ -312,6 +319,8 @@ def main() -> None:
         return
     for size in options.sizes:
         for part in options.parts:
+            if size not in SIZES_OF.get(part, SIZES):
+                continue
             for found in measured_rows(size, part):
                 row = dict(part=part, size=size) | found | date_and_machine()
                 print(row, flush=True)
