@@ -663,6 +663,13 @@ BUGS = [
         'serve',
     ),
     Bug(
+        'workers of a killed server go on, and keep its port',
+        'serve',
+        '    threading.Thread(target=_end_with_parent, daemon=True).start()\n',
+        '',
+        'serve',
+    ),
+    Bug(
         'what is not shown of an explanation is missing from its total',
         'api',
         "        'total': float(frame[unit].sum()),",
