@@ -214,7 +214,9 @@ def cache_case(folder: Path) -> Case:
 
 def shards_case(folder: Path, write: Callable[[Path], object]) -> Case:
     """Write shards into a folder."""
-    shards = folder / 's'
+    shards, unkilled = folder / 's', folder / 'unkilled'
+    write(unkilled)
+    expected = Shards(unkilled).load().fingerprint
 
     def work() -> None:
         if not shards.exists():
@@ -226,7 +228,7 @@ def shards_case(folder: Path, write: Callable[[Path], object]) -> Case:
                 pass
 
     def finish() -> None:
-        if len(Shards(shards).load()) != len(ratings()):
+        if Shards(shards).load().fingerprint != expected:
             raise LostError('other ratings')
         shutil.rmtree(shards)
 

@@ -576,7 +576,16 @@ def test_every_shape_of_numbers_is_read_as_the_table_says(programs):
 
 
 @pytest.mark.parametrize(
-    'name', ['determinism', 'faults', 'fuzz', 'mutation', 'planted']
+    'name',
+    [
+        'determinism',
+        'faults',
+        'fuzz',
+        'mutation',
+        'network',
+        'planted',
+        'versions',
+    ],
 )
 def test_a_table_names_the_commit_that_it_was_measured_on(name):
     commits = results_table(name).commit
