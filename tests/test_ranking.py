@@ -1,11 +1,11 @@
-"""Top-N recommendations, and their metrics beside trec_eval and scikit-learn."""
+"""Top-N recommendations, and their metrics beside trec_eval."""
 
 from __future__ import annotations
 
 import tracemalloc
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import permutations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ import pytest
 import pytrec_eval
 from hypothesis import given, settings, strategies as st
 from scipy.sparse import csr_array
-from sklearn.metrics import ndcg_score
 
 import mf_movielens.ranking as ranking
 from mf_movielens.encoding import Ratings, Vocabulary
@@ -113,25 +112,6 @@ def test_metrics_are_those_of_trec_eval(case):
         for name, trec_name in TREC_NAMES.items():
             value = expected[user][trec_name.format(k=k)]
             assert np.isclose(found.loc[int(user), name], value), name
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
-def test_the_mean_over_all_orders_of_ties_is_that_of_scikit_learn(seed):
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(0, 3, 6)
-    is_relevant = rng.random(6) < 0.5
-    is_relevant[0] = True
-    k = int(rng.integers(1, 7))
-    ties = [np.flatnonzero(scores == s) for s in sorted(set(scores), reverse=True)]
-    orders = product(*(list(permutations(tie)) for tie in ties))
-    held_out = ratings_of(np.where(is_relevant, 5, 0)[None])
-    values = [
-        ranking_metrics([np.concatenate(order)], [0], held_out, k).ndcg.iloc[0]
-        for order in orders
-    ]
-    expected = ndcg_score(is_relevant[None], scores[None], k=k)
-    assert np.isclose(np.mean(values), expected)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
