@@ -1,4 +1,4 @@
-"""Put plausible bugs into a copy of the package, one at a time, and run the tests.
+"""Put plausible bugs into copies of the package, one in each, and run the tests.
 
 `python benchmarks/planted.py` writes planted.csv: each bug, and the test that found it.
 """
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -1098,19 +1100,17 @@ def failing_chapter(bug: Bug, folder: Path, environment: dict[str, str]) -> str:
     return f'nbs/{chapter.name}' if run.returncode else ''
 
 
-def search(bugs: list[Bug]) -> Iterator[dict[str, Any]]:
-    """Put in each bug, and find the test that notices."""
-    on = commit()
-    for bug in bugs:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            for file in files_of_repository():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / file, folder / file)
-            apply(bug, folder / 'mf_movielens')
-            found = first_failure(bug, folder)
-        print(f'{bug.name}: {found or "NOT FOUND"}', flush=True)
-        yield dict(zip(COLUMNS, [bug.name, bug.module, found, on]))
+def try_bug(bug: Bug, on: str) -> dict[str, Any]:
+    """Put in a bug, and find the test that notices; a row with the commit."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in files_of_repository():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, folder / file)
+        apply(bug, folder / 'mf_movielens')
+        found = first_failure(bug, folder)
+    print(f'{bug.name}: {found or "NOT FOUND"}', flush=True)
+    return dict(zip(COLUMNS, [bug.name, bug.module, found, on]))
 
 
 def write_row(row: dict[str, Any]) -> pd.DataFrame:
@@ -1130,14 +1130,22 @@ def main() -> None:
     """Search for all bugs, or for those whose names or modules are given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('names', nargs='*', help='parts of names, or modules')
-    names = parser.parse_args().names
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=os.cpu_count(),
+        help='how many at a time; all cores by default',
+    )
+    options = parser.parse_args()
+    names = options.names
     chosen = [
         bug
         for bug in BUGS
         if not names or any(n in bug.name or n == bug.module for n in names)
     ]
-    for row in search(chosen):
-        rows = write_row(row)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for row in pool.map(partial(try_bug, on=commit()), chosen):
+            rows = write_row(row)
     missed = rows[rows.found_by == ''].bug
     if len(missed):
         sys.exit(f'no test found: {", ".join(missed)}')
