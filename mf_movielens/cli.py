@@ -2444,10 +2444,19 @@ def main() -> None:
         _fail(f'there is not enough memory: {e}', 1)
     except RatingsError as e:
         _fail(_with_options(e), 2)
-    except (UsageError, UnknownIdError, DataError, ValueError) as e:
+    except UnknownIdError as e:
+        _fail(_with_next_step(str(e)), 2)
+    except (UsageError, DataError, ValueError) as e:
         _fail(_with_option(str(e)), 2)
     except Exception as e:
         _report_unexpected(e)
+
+
+def _with_next_step(message: str) -> str:
+    """What to do about a user whom a model does not know, unless an id is suggested."""
+    if not message.startswith('user ') or 'Did you mean' in message:
+        return message
+    return f'{message} `rate` recommends to new users; `update` adds their ratings.'
 
 
 def _report_unexpected(error: Exception) -> NoReturn:

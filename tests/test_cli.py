@@ -802,6 +802,9 @@ def test_one_unknown_user_costs_no_other_their_list(run, model):
     assert [row['user'] for row in json.loads(p.stdout)] == [587, 587]
     p = run('recommend', 99998, 99999, '--model', model)
     assert (p.returncode, p.stdout) == (2, '')
+    assert '`rate` recommends to new users' in p.stderr
+    p = run('recommend', '0587', '--model', model)
+    assert 'Did you mean 587?' in p.stderr and '`rate`' not in p.stderr
 
 
 def test_one_unknown_item_costs_no_other_its_prediction(run, stars):
