@@ -297,6 +297,38 @@ def test_a_quota_beyond_the_first_hundred_is_found():
     assert next(blocks).item_ix.tolist() == [0, 1, 491, 492]
 
 
+def test_a_least_number_brings_only_candidates():
+    scores = np.array([[5, 4, 3, 2, 1.0]])
+    is_wanted = np.array([True, False, False, False, True])
+    quota = Quota('wanted', is_wanted, 1)
+    (block,) = rank_under_rules(
+        lambda rows: scores[rows],
+        np.array([0]),
+        csr_array((1, 5)),
+        3,
+        Rules(candidates=np.array([1, 2, 3, 4]), quotas=(quota,)),
+        lambda rows: np.eye(len(rows)),
+    )
+    assert block.item_ix.tolist() == [1, 2, 4]
+
+
+def test_lists_under_rules_go_to_their_users_however_many(monkeypatch):
+    monkeypatch.setattr('mf_movielens.rules._USERS_AT_ONCE', 2)
+    scores = np.random.default_rng(0).random((5, 6))
+    blocks = rank_under_rules(
+        lambda rows: scores[rows],
+        np.arange(5),
+        csr_array((5, 6)),
+        2,
+        Rules(diversity=1e-9),
+        lambda rows: np.eye(len(rows)),
+    )
+    positions, items = zip(*((block.position, block.item_ix) for block in blocks))
+    assert np.concatenate(positions).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    best = np.argsort(-scores)[:, :2]
+    assert np.concatenate(items).tolist() == best.ravel().tolist()
+
+
 def test_the_same_on_the_command_line(call, ratings, tmp_path):
     table = tmp_path / 'ratings.csv'
     ratings.to_frame().to_csv(table, index=False)
