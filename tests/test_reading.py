@@ -355,6 +355,13 @@ def test_no_month_becomes_a_day(tmp_path):
             )
 
 
+def test_a_local_time_is_turned_into_seconds_of_utc():
+    dates = pd.to_datetime(['2024-03-01 00:00', '2024-07-01 00:00'])
+    frame = pd.DataFrame(PAIR | {'date': dates.tz_localize('Europe/Berlin')})
+    ratings = load_ratings(frame, say=None)
+    assert ratings.timestamp.tolist() == [1_709_247_600, 1_719_784_800]
+
+
 def test_days_of_arrow():
     pa = pytest.importorskip('pyarrow')
     days = pd.Series(
@@ -400,6 +407,12 @@ def test_only_plain_digits_make_a_number(tmp_path):
         '1٣',
         '13',
     ]
+
+
+def test_ids_of_which_only_some_end_in_a_point_and_a_zero_stay_text(tmp_path):
+    found = read(tmp_path / 'r.csv', HEAD + '1.0,5.5,4\n1999,6.0,5\n')
+    assert found.users.index.tolist() == ['1.0', '1999']
+    assert found.items.index.tolist() == ['5.5', '6.0']
 
 
 @pytest.mark.parametrize('at', [5, 299])
@@ -568,6 +581,13 @@ def test_row_groups_of_parquet_are_chunks(tmp_path, monkeypatch, rows):
     assert ratings.fingerprint == expected.fingerprint
     assert ratings.timestamp.tolist() == expected.timestamp.tolist()
     assert not ratings.items.is_text
+
+
+def test_a_row_of_parquet_is_named_by_its_place_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, 'CHUNK_ROWS', 2)
+    frame = pd.DataFrame({'user': range(5), 'item': 7, 'rating': [4, 5, 3, 2, None]})
+    frame.to_parquet(tmp_path / 'r.parquet', row_group_size=2)
+    assert "row 4, column 'rating'" in refused(tmp_path / 'r.parquet')
 
 
 def test_a_wide_table_gives_its_ratings_user_by_user():

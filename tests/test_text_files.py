@@ -359,6 +359,13 @@ def test_a_constant_third_column_is_no_timestamp(read):
     assert moments.timestamp.tolist() == [880000001, 880000002]
 
 
+@pytest.mark.parametrize('place', [3, '3'])
+def test_a_fourth_column_of_ratings_holds_no_timestamps(read, place):
+    found = read('1,7,0,4\n1,8,0,5\n2,7,0,3\n', rating=place)
+    assert found.rating.tolist() == [4, 5, 3]
+    assert found.timestamp is None
+
+
 def test_what_was_left_alone_is_said(tmp_path):
     (tmp_path / 'r.csv').write_text('5,70,1\n6,71,1\n')
     lines = []
@@ -441,6 +448,13 @@ def test_adjacency_lists(read, refused):
     ):
         assert 'adjacency=True' in refused(unclear)
     assert 'line 2: 4 columns' in refused('1 10 3\n2 20 4 880000000\n')
+
+
+def test_lines_before_lists_are_skipped(read):
+    text = 'user items of 2024\nanna Momo Emma\nben Momo\n'
+    found = read(text, adjacency=True, skip=1)
+    assert found.users.index.tolist() == ['anna', 'ben']
+    assert found.items.index.tolist() == ['Momo', 'Emma']
 
 
 def test_wide_tables(read, refused, tmp_path):
@@ -590,6 +604,13 @@ def test_a_number_for_no_rating_may_be_a_text(read):
     text = plays('4', '-1', '5', '-1', '3', rating='rating')
     for missing in (-1, '-1', '-1,0'):
         assert keep_stars(read(text, missing=missing)).rating.tolist() == [4, 5, 3]
+
+
+@pytest.mark.parametrize('decimal, first', [(',', 1.125), ('.', 1125)])
+def test_the_decimal_sign_counts_beside_a_word_for_no_rating(read, decimal, first):
+    text = plays('1,125', 'NA', '2,250', rating='rating')
+    found = read(text, decimal=decimal, missing='NA', kind='stars')
+    assert found.rating[0] == first
 
 
 def test_words_that_differ_are_no_word_for_no_rating(refused):
