@@ -388,6 +388,14 @@ def test_summed_ratings_are_counts_unless_a_scale_is_told():
     assert told.kind != 'counts' and told.scale == (1, 5)
 
 
+def test_the_time_of_a_sum_is_that_of_its_newest_part():
+    rows = [(1, 3, 2, 300), (1, 3, 1, 100), (2, 3, 5, 200)]
+    frame = pd.DataFrame(rows, columns=['user', 'item', 'rating', 'timestamp'])
+    summed = Ratings.from_frame(frame, duplicates='sum')
+    assert summed.rating.tolist() == [3, 5]
+    assert summed.timestamp.tolist() == [300, 200]
+
+
 def test_few_low_ratings_on_a_wide_scale_are_no_wrong_scale():
     few = np.full(999, 2.0)
     for n, is_refused in ((999, False), (1000, True)):

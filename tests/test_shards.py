@@ -134,6 +134,15 @@ def test_likes_and_tenths_and_what_is_not_asked_for(tmp_path):
         load_cached(tmp_path / 'b.csv', tmp_path / 'c', titles=pd.Series({'x': 'X'}))
 
 
+def test_the_mean_is_that_of_the_counts_that_are_kept(tmp_path):
+    text = 'user,item,quantity\n1,7,5\n1,8,-3\n2,7,1\n2,9,-1\n'
+    (tmp_path / 'a.csv').write_text(text)
+    options = dict(rating='quantity', kind='counts', negative='drop')
+    whole = load_ratings(tmp_path / 'a.csv', say=None, **options)
+    shards = shard_file(tmp_path / 'a.csv', tmp_path / 's', **options)
+    assert shards.mean == whole.mean == 3
+
+
 def test_each_epoch_has_another_order_of_files_and_within_them(tmp_path):
     shards = write_shards(RATINGS, tmp_path / 'shards', seed=0, shard_size=3000)
     kept = [part.fingerprint for part in shards]
