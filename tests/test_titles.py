@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mf_movielens.catalog import Catalog
 from mf_movielens.cli import main
-from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
+from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError, Vocabulary
 from mf_movielens.reading import load_ratings
 from mf_movielens.recommender import Recommender
 
@@ -369,6 +370,14 @@ def test_the_command_line_asks_for_the_column_of_ids(monkeypatch, capsys, tmp_pa
     assert (code, err) == (0, '')
     model = Recommender.load(tmp_path / 'out' / 'model.npz')
     assert dict(zip(model.items.index.tolist(), model.titles)) == AS_SOLD
+
+
+def test_of_similar_titles_the_most_rated_come_first():
+    titles = ['Alien (1979)', 'Alien 3 (1992)', 'Aliens (1986)', 'Alien Nation (1988)']
+    counts = np.array([5, 1, 9, 7])
+    catalog = Catalog(Vocabulary(range(4)), np.array(titles, object), counts)
+    with pytest.raises(UnknownIdError, match=r'Aliens .*Alien Nation .*Alien \(1979'):
+        catalog.find('lien')
 
 
 def test_a_year_within_a_title_is_part_of_it():
