@@ -160,6 +160,25 @@ def test_new_rows_are_numbered_like_the_old_ones():
         few.matrix(like=['colour: red'])
 
 
+def test_the_longest_name_of_a_column_counts():
+    frame = pd.DataFrame(
+        {'item': [1, 2, 3], 'genre': [*'aab'], 'genre: main': [*'cdd']}
+    )
+    matrix = read_features(frame).matrix()
+    assert matrix.names == ('genre: a', 'genre: main: d')
+    assert matrix.values.toarray().tolist() == [[1, 0], [1, 1], [0, 1]]
+
+
+def test_what_is_known_in_part_is_not_filled():
+    half = {'item': [1, 2, 3], 'year': [1973, None, None], 'score': [None, 5, None]}
+    other = {'item': [1, 2, 3], 'year': [2001, 2002, 2003], 'score': [7, 8, 9]}
+    own, new = (read_features(pd.DataFrame(table)) for table in (half, other))
+    assert own.is_blank.tolist() == [False, False, True]
+    filled = own.filled_by(new).to_frame().fillna(0)
+    assert filled.year.tolist() == [1973, 0, 2003]
+    assert filled.score.tolist() == [0, 5, 9]
+
+
 def test_codes_are_no_numbers():
     frame = pd.DataFrame(
         {

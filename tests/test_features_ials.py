@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from mf_movielens.encoding import Ratings, RatingsError, Vocabulary
 from mf_movielens.factors import Factors
 from mf_movielens.feature_maps import FeatureMap, RowPrior, fit_feature_map
+from mf_movielens.features import FeatureMatrix
 from mf_movielens.ials import fit_ials, ials_objective
 from mf_movielens.least_squares import Regularization, refit_rows
 from mf_movielens.recommender import Recommender
@@ -315,6 +316,14 @@ def test_a_map_checks_its_tables() -> None:
         FeatureMap(np.ones((2, 3)), np.zeros(2), np.zeros(2), ('a', 'b'))
     with pytest.raises(ValueError, match='not finite'):
         FeatureMap(np.full((1, 1), np.inf), np.zeros(1), np.zeros(1), ('a',))
+
+
+def test_features_of_other_names_do_not_go_with_a_map() -> None:
+    values = csr_array(np.eye(3, 2))
+    fitted = fit_feature_map(values, ('a', 'b'), np.ones((3, 1)), np.ones(3))
+    assert fitted.means(FeatureMatrix(('a', 'b'), values)).shape == (3, 1)
+    with pytest.raises(ValueError, match='take the columns of the fit'):
+        fitted.means(FeatureMatrix(('b', 'a'), values))
 
 
 def frames() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:

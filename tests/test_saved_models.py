@@ -61,6 +61,16 @@ def test_saved_arrays_of_predictors_still_open():
 
 
 @pytest.mark.parametrize('role', ['user', 'item'])
+def test_a_table_of_either_side_makes_a_file_one_with_features(tmp_path, role):
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [1, 2, 1], 'rating': 4.0})
+    model = Recommender.fit(Ratings.from_frame(frame, scale=(1, 5)), n_factors=1)
+    table = pd.DataFrame({role: [1, 2], 'year': [1973, 1971]})
+    with_table = model.with_features(**{f'{role}_features': table})
+    path = with_table.save(tmp_path / 'model.npz')
+    assert load_arrays(path, 'a model')['version'] == 6
+
+
+@pytest.mark.parametrize('role', ['user', 'item'])
 def test_a_file_with_more_ids_than_rows_is_refused(tmp_path, role):
     """The tables of the predictor and the vocabularies are of one length."""
     frame = pd.DataFrame({'user': [1, 1, 2, 2], 'item': [7, 8, 7, 9], 'rating': 4.0})
