@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import load_npz
 
 from mf_movielens import export
-from mf_movielens.encoding import Ratings, UnknownIdError
+from mf_movielens.encoding import Ratings, UnknownIdError, Vocabulary
 from mf_movielens.export import to_vectors
 from mf_movielens.factors import Factors
 from mf_movielens.recommender import Recommender
@@ -186,6 +186,15 @@ def test_text_ids_and_no_titles(tmp_path):
     assert 'title' not in tables['items']
 
 
+def test_items_without_ratings_are_exported_too(tmp_path):
+    frame = pd.DataFrame({'user': [1, 1, 2], 'item': [7, 8, 7], 'rating': 1.0})
+    ratings = Ratings.from_frame(frame, items=Vocabulary([7, 8, 9]))
+    model = Recommender.fit(ratings, n_factors=2)
+    _, tables, _ = read(model.export(tmp_path / 'v'))
+    assert tables['items']['item'].tolist() == [7, 8, 9]
+    assert tables['items'].ratings.tolist() == [2, 1, 0]
+
+
 def search_with_faiss(model, folder, make_index, k=10):
     """Share of the recommendations that an index of faiss finds."""
     _, tables, arrays = read(folder)
@@ -292,6 +301,15 @@ def test_who_has_rated_everything_gets_no_row(tmp_path):
     assert pd.read_parquet(path).user.tolist() == ['b']
     path = model.recommend_all(tmp_path / 'none.parquet', users=['a'])
     assert len(pd.read_parquet(path)) == 0
+
+
+def test_blocks_of_parquet_have_the_types_of_the_first(tmp_path):
+    first = pd.DataFrame({'user': [1], 'title': ['Heat'], 'score': [0.5]})
+    second = pd.DataFrame({'user': [2], 'title': [None], 'score': [1]})
+    found = pd.read_parquet(write_table(tmp_path / 'top.parquet', [first, second]))
+    assert found.user.tolist() == [1, 2]
+    assert found.score.tolist() == [0.5, 1]
+    assert found.title.isna().tolist() == [False, True]
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path):
