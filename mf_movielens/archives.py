@@ -46,7 +46,9 @@ def data_home() -> Path:
     Returns
     -------
     Path
-        The directory that `MF_MOVIELENS_HOME` names, else the platform's cache.
+        The directory that `MF_MOVIELENS_HOME` names, else the platform's cache. A
+        relative path is looked up in the working directory and in each folder above
+        it; the nearest counts.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from mf_movielens.data import (
     read_archive,
 )
 from mf_movielens.encoding import Ratings
-from mf_movielens.frames import movie_ratings
+from mf_movielens.frames import add_dataframe_methods, movie_ratings
 from mf_movielens.movielens_sets import Source, fetch, read_tables, release_years
 from mf_movielens.splits import official_fold
 
@@ -320,6 +320,15 @@ def test_the_home_of_nobody(monkeypatch):
             call()
 
 
+def test_the_home_is_looked_up_in_the_nearest_folder(tmp_path, monkeypatch):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'project' / 'data').mkdir(parents=True)
+    (tmp_path / 'project' / 'nbs').mkdir()
+    monkeypatch.chdir(tmp_path / 'project' / 'nbs')
+    monkeypatch.setenv('MF_MOVIELENS_HOME', 'data')
+    assert data_home() == (tmp_path / 'project' / 'data').resolve()
+
+
 def test_the_year_of_a_film_stands_at_the_end_of_its_title():
     titles = ['Room (1408) (2007)', 'Big Hit, The (1998)', 'Serial (1994-1998)', 'M']
     years = release_years(pd.Series(titles))
@@ -337,6 +346,19 @@ def test_users_of_a_set_without_a_table_of_users_keep_their_ids(tmp_path):
         file.writestr('movies.csv', 'movieId,title,genres\n' + films)
     tables = read_tables(path, Source('small', 'csv', 3, 2, 2, ''))
     assert tables.users.user_id.tolist() == [3, 9]
+
+
+def test_what_pandas_masks_is_missing_as_before(monkeypatch):
+    frame = pd.DataFrame({'a': [*'xy'], 'b': [True, False], 'n': [1, 2], 'f': [1.5, 2]})
+    is_first = pd.Series([True, False])
+    expected = frame.mask(is_first)
+    # The methods of pandas are put back at the end.
+    monkeypatch.setattr(pd.DataFrame, 'mask', pd.DataFrame.mask)
+    monkeypatch.setattr(pd.DataFrame, 'flatten_cols', None, raising=False)
+    add_dataframe_methods()
+    found = frame.mask(is_first)
+    pd.testing.assert_frame_equal(found, expected)
+    assert repr(found) == repr(expected)
 
 
 def test_means_of_films_go_to_their_films():
