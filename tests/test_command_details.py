@@ -13,6 +13,8 @@ import pytest
 from mf_movielens import cli
 from mf_movielens.encoding import Ratings, UnknownIdError, Vocabulary
 from mf_movielens.recommender import Recommender
+from mf_movielens.splits import random_split
+from mf_movielens.tuning import tune_settings
 
 STARS = pd.DataFrame(
     {
@@ -162,6 +164,41 @@ def test_options_of_text_files_reach_predict(call, path, tmp_path, model):
     code, out, err = call('predict', '--pairs', 'pairs.csv', '-m', path, *words)
     assert code == 0, err
     assert np.isclose(json.loads(out)[0]['prediction'], model.predict('0001', '0013'))
+
+
+@pytest.mark.parametrize('words, n', [((), 15), (('-k', 3), 3)])
+def test_a_history_is_whole_unless_a_number_is_named(call, tmp_path, words, n):
+    frame = pd.DataFrame({'user': 1, 'item': range(15), 'rating': [4, 5, 3] * 5})
+    ratings = Ratings.from_frame(frame, scale=(1, 5))
+    path = Recommender.fit(ratings, 'als', n_factors=1).save(tmp_path / 'model.npz')
+    code, out, err = call('history', 1, '-m', path, *words, '--json')
+    assert code == 0, err
+    assert len(json.loads(out)) == n
+
+
+@pytest.mark.parametrize('words, is_all', [((), False), (('--no-evaluate',), True)])
+def test_a_search_does_not_see_what_judges_its_model(
+    call, monkeypatch, tmp_path, words, is_all
+):
+    calls = []
+
+    def spied(ratings, *args, **options):
+        calls.append((ratings, options))
+        return tune_settings(ratings, *args, **options)
+
+    monkeypatch.setattr(cli, 'tune_settings', spied)
+    monkeypatch.setattr(cli, '_run_training', lambda *args: None)
+    pairs = np.random.default_rng(0).choice(300, 150, replace=False)
+    frame = pd.DataFrame({'user': pairs // 15, 'item': pairs % 15, 'rating': 1})
+    frame.to_csv(tmp_path / 'likes.csv', index=False)
+    command = ('train', 'likes.csv', '--tune', '--solver', 'ials', '--trials', 1)
+    code, _, err = call(*command, '--seconds', 60, '--seed', 3, *words)
+    assert code == 0, err
+    ((searched, options),) = calls
+    assert options['trials'] == 1 and options['seconds'] == 60 and options['seed'] == 3
+    ratings = Ratings.from_frame(frame)
+    expected = ratings if is_all else random_split(ratings).train
+    assert searched.fingerprint == expected.fingerprint
 
 
 def test_evaluate_ranks_once(call, path, monkeypatch, tmp_path):
