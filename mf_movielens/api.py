@@ -715,14 +715,13 @@ def _rated_pairs(ratings: Any) -> list[tuple[int | str, float]]:
     return [(rated.item, rated.rating) for rated in ratings]
 
 
-def _read_rated(
+def _known_ratings(
     model: Recommender, ratings: Any, unknown: Any
 ) -> tuple[dict[Any, float], list[int | str]]:
     """Ratings by the id of the item, and the items that are unknown."""
     rows: dict[int, float] = {}
     others: list[int | str] = []
-    pairs = _rated_pairs(ratings)
-    for item, rating in pairs:
+    for item, rating in _rated_pairs(ratings):
         row = _item_row(model, item, unknown)
         if row in rows:
             raise RatingsError(f'{model.catalog.describe(row)} is rated twice')
@@ -730,18 +729,27 @@ def _read_rated(
             others.append(item)
         else:
             rows[row] = rating
-    if pairs and not rows:
-        raise RatingsError(
-            f'none of the {len(pairs):,} rated items is known to the model; '
-            f'the first is {pairs[0][0]!r}'
-        )
     sure_id = model.catalog.sure_id
     return {sure_id(row): rating for row, rating in rows.items()}, others
 
 
+def _read_rated(
+    model: Recommender, ratings: Any, unknown: Any
+) -> tuple[dict[Any, float], list[int | str]]:
+    """Ratings of one person, who has to know some item of the model."""
+    history, others = _known_ratings(model, ratings, unknown)
+    if others and not history:
+        raise RatingsError(
+            f'none of the {len(others):,} rated items is known to the model; '
+            f'the first is {others[0]!r}'
+        )
+    return history, others
+
+
 def _rule_arguments(model: Recommender, body: Any) -> dict[str, Any]:
     """Rules as arguments of `Recommender.recommend`."""
-    excluded = [_item_id(model, item) for item in body.exclude or []]
+    asked = [_item_row(model, item, body.unknown) for item in body.exclude or []]
+    excluded = [model.catalog.sure_id(row) for row in asked if row >= 0]
     return {
         'k': body.k,
         'exclude_seen': body.exclude_seen,
@@ -1036,7 +1044,7 @@ def _fold_in_all(model: Recommender, body: FoldInBody) -> pd.DataFrame:
     if n_rated > MAX_RATINGS:
         raise ValueError(f'{n_rated:,} ratings; at most {MAX_RATINGS:,} at once')
     for number, person in enumerate(people):
-        history, others = _read_rated(model, person.ratings, body.unknown)
+        history, others = _known_ratings(model, person.ratings, body.unknown)
         rows += [(number, item, rating) for item, rating in history.items()]
         unknown_items += others
     rated = {number for number, _, _ in rows}

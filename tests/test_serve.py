@@ -337,8 +337,22 @@ def test_what_is_unknown_is_named_or_refused(client):
     assert answer['unknown_items'] == ['Nobody knows it']
     people = [{'id': 'a', 'ratings': {'999': 5}}, {'id': 'b', 'ratings': {'1': 5}}]
     body = {'people': people, 'unknown': 'ignore', 'k': 1}
+    answer = client.post('/api/fold-in', body).json()
+    assert (answer['unknown_users'], answer['unknown_items']) == (['a'], ['999'])
+    assert {row['user'] for row in answer['recommendations']} == {'b'}
+    assert client.post('/api/fold-in', {'ratings': {'999': 5}}).status_code == 404
+    body = {'ratings': {'999': 5}, 'unknown': 'ignore'}
     answer = client.post('/api/fold-in', body)
-    assert answer.status_code in (200, 422)
+    assert answer.status_code == 422
+    assert 'none of the 1 rated items is known' in answer.json()['detail']
+    # What is not to be recommended may be unknown, too.
+    body = {'users': [1], 'k': 3, 'exclude_seen': False}
+    first, *others = client.post('/api/recommend', body).json()['recommendations']
+    body |= {'exclude': [999, first['item']], 'k': 2}
+    assert client.post('/api/recommend', body).status_code == 404
+    answer = client.post('/api/recommend', body | {'unknown': 'ignore'}).json()
+    found = [row['item'] for row in answer['recommendations']]
+    assert found == [row['item'] for row in others]
 
 
 def test_two_models_and_their_versions(model):
