@@ -321,6 +321,7 @@ def fit_als(
     }
     weights = _without_none(given)
     ratings = keep_stars(ratings)
+    valid = None if valid is None else keep_stars(valid)
     check_fit_settings(ratings, valid, patience, n_threads, **weights)
     weights |= _without_none(als_settings(ratings, given, n_threads))
     n_factors = check_int('n_factors', n_factors)

@@ -1127,6 +1127,7 @@ def fit_bayes(
     """
     _check_ratings_to_fit(ratings, likelihood)
     ratings = keep_stars(ratings)
+    valid = None if valid is None else keep_stars(valid)
     _check_held_out(valid, ratings)
     tables = _check_side(side, ratings)
     given = dict(likelihood=likelihood, prior_scale=prior_scale, time=time)

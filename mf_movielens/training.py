@@ -162,7 +162,7 @@ def _shuffled_batches(
 # %% ../nbs/08_training.ipynb #f3ed2789
 def _rmse_of(factors: Factors, ratings: Ratings | Shards) -> float:
     """The RMSE of ratings; of shards one after the other."""
-    parts = [ratings] if isinstance(ratings, Ratings) else _parts_with_stars(ratings)
+    parts = _parts_with_stars([ratings] if isinstance(ratings, Ratings) else ratings)
     squares, n_ratings = 0.0, 0
     for part in parts:
         predictions = factors.predict(part.user_ix, part.item_ix)

@@ -98,6 +98,22 @@ def test_pairs_without_stars_are_left_out(tmp_path):
             train_net(source, recipe)
 
 
+def test_training_is_validated_by_stars_alone():
+    from mf_movielens.training import Recipe, train_net
+
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((20, 15)) < 0.6)
+    frame = pd.DataFrame({'user': user, 'item': item})
+    frame['rating'] = rng.choice([-1, 2, 4], len(frame))
+    ratings = Ratings.from_frame(frame, scale=(1, 5), missing=-1)
+    recipe = Recipe(n_factors=2, n_iterations=1)
+    runs = [
+        train_net(ratings, recipe, valid) for valid in (ratings, keep_stars(ratings))
+    ]
+    first, second = (run.records[-1]['val_rmse'] for run in runs)
+    assert first == second
+
+
 def test_the_network_opens_in_a_fresh_process(tmp_path):
     from mf_movielens.model import RecommenderNet
 
