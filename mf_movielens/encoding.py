@@ -584,7 +584,8 @@ class Ratings:
         -------
         pandas.DataFrame
             Columns user_id, item_id, rating and, if known, timestamp. Scale and kind
-            are noted in its `attrs`, where `from_frame` looks for them.
+            are noted in its `attrs`, where `from_frame` looks for them. The rating of
+            a pair without stars is nan; `from_frame` takes a number for it, `missing`.
 
         Examples
         --------
@@ -599,6 +600,8 @@ class Ratings:
             'item_id': self.items.decode(self.item_ix),
             'rating': self.rating,
         }
+        if self.has_stars is not None:
+            columns['rating'] = np.where(self.has_stars, self.rating, np.float32('nan'))
         if self.timestamp is not None:
             columns['timestamp'] = self.timestamp
         frame = pd.DataFrame(columns)

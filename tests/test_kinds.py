@@ -10,6 +10,7 @@ from scipy.sparse import coo_array, csr_array
 from mf_movielens import Ratings, Recommender, load_ratings
 from mf_movielens.als import fit_als
 from mf_movielens.baselines import damped_biases
+from mf_movielens.bayes import fit_bayes
 from mf_movielens.blend import fit_blend
 from mf_movielens.ease import fit_ease
 from mf_movielens.encoding import (
@@ -750,6 +751,24 @@ def test_no_stars_given(sign, tmp_path):
     assert np.isclose(fit_als(ratings).mu, model.predictor.mu)
     assert Recommender.fit(ratings).seen.nnz == len(frame)
     assert model.evaluate(ratings)['rmse'] == model.evaluate(stars)['rmse']
+    # A frame has no number for them.
+    assert ratings.to_frame().rating.isna().tolist() == (~ratings.has_stars).tolist()
+    again = Ratings.from_frame(ratings.to_frame().fillna(sign), missing=sign)
+    assert again.fingerprint == ratings.fingerprint
+
+
+@pytest.mark.parametrize('fit', [fit_als, fit_bayes])
+def test_fits_are_validated_by_stars_alone(fit):
+    frame = opinions()
+    frame.loc[frame.index % 3 == 0, 'rating'] = -1
+    ratings = load_ratings(frame, say=None, missing=-1)
+    how = dict(n_iterations=2) if fit is fit_als else dict(n_burn_in=1, n_samples=2)
+    errors = []
+    for valid in (ratings, keep_stars(ratings)):
+        records = []
+        fit(ratings, valid=valid, on_iteration=records.append, **how)
+        errors.append(records[-1]['val_rmse'])
+    assert errors[0] == errors[1]
 
 
 def test_parts_and_files_know_for_which_pairs_no_stars_were_given(tmp_path):
