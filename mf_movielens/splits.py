@@ -152,7 +152,8 @@ def random_split(
     # The Keras example shuffles with this older generator.
     rng = np.random.RandomState(check_seed(seed, 2**32 - 1))
     order = rng.permutation(len(ratings))
-    n_train = int((1 - test_fraction) * len(ratings))
+    # As a float, (1 - 0.8) * 10 is a little less than 2.
+    n_train = int(round((1 - test_fraction) * len(ratings), 6))
     if not 0 < n_train < len(ratings):
         raise ValueError(
             f'{len(ratings)} ratings cannot be cut at {test_fraction:g}: '

@@ -104,6 +104,12 @@ def test_a_random_split_is_that_of_the_older_generator(fraction, n_train):
     assert split.name == f'random {fraction:g}'
 
 
+@pytest.mark.parametrize('tenths', range(1, 10))
+def test_a_random_split_holds_out_the_part_that_is_asked_for(tenths):
+    parts = random_split(timed().take(np.arange(10)), tenths / 10)
+    assert [len(part) for part in parts] == [10 - tenths, tenths]
+
+
 def test_seeds_of_a_random_split():
     first = random_split(timed(), 0.5)
     assert ids(first.test) == ids(random_split(timed(), 0.5, 42).test)
