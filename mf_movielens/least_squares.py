@@ -682,7 +682,10 @@ def decay_weights(ratings: Ratings, half_life: float | None) -> np.ndarray | Non
     from mf_movielens.encoding import RatingsError
 
     requirement = 'it must be a number of days above 0, such as 90'
-    check_value(lambda x: 0 < x < np.inf, 'half_life', half_life, requirement)
+    is_number = not isinstance(half_life, bool)
+    check_value(
+        lambda x: is_number and 0 < x < np.inf, 'half_life', half_life, requirement
+    )
     if ratings.timestamp is None:
         raise RatingsError(
             'a half-life weighs ratings by their age, and these have no timestamps; '

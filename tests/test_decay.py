@@ -53,7 +53,7 @@ def test_a_rating_weighs_half_as_much_after_each_half_life(ratings):
     assert decay_weights(far, 1).tolist() == [0, 2]
 
 
-@pytest.mark.parametrize('wrong', [0, -1, np.inf, np.nan, 'a week', True and '7'])
+@pytest.mark.parametrize('wrong', [0, -1, np.inf, np.nan, 'a week', '7', True])
 def test_a_half_life_is_a_number_of_days(ratings, wrong):
     for fit in (fit_ials, fit_als):
         with pytest.raises(ValueError, match='number of days above 0'):
