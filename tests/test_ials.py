@@ -57,11 +57,13 @@ def test_no_other_rows_do_better():
     "The objective rises whichever way the rows of the users are moved."
     ratings, _ = planted()
     f, rng = fit_ials(ratings, 6, n_iterations=3), np.random.default_rng(0)
-    least = ials_objective(f, ratings, 0.02, 4, 0.4)
-    for _ in range(20):
-        move = rng.normal(0, 0.02, f.user_factors.shape).astype('float32')
-        moved = replace(f, user_factors=f.user_factors + move)
-        assert ials_objective(moved, ratings, 0.02, 4, 0.4) > least
+    weights = f.regularization.reg, f.regularization.damping, f.regularization.alpha
+    least = ials_objective(f, ratings, *weights)
+    moves = [rng.normal(0, 0.02, f.user_factors.shape) for _ in range(20)]
+    moves += [0.01 * f.user_factors, -0.01 * f.user_factors]
+    for move in moves:
+        moved = replace(f, user_factors=f.user_factors + move.astype('float32'))
+        assert ials_objective(moved, ratings, *weights) > least
 
 
 def test_the_objective_is_that_of_all_pairs():
