@@ -688,7 +688,7 @@ BUGS = [
     Bug(
         'items excluded by title are compared as ids',
         'api',
-        '    excluded = [_item_id(model, item) for item in body.exclude or []]\n',
+        '    excluded = [model.catalog.sure_id(row) for row in asked if row >= 0]\n',
         '    excluded = [*(body.exclude or [])]\n',
         'serve',
     ),
