@@ -14,6 +14,7 @@ from mf_movielens.bayes import fit_bayes
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.factors import Predictor
 from mf_movielens.posterior import Posterior, coverage_table
+from mf_movielens.recommender import Recommender
 
 N_USERS, N_ITEMS = 25, 15
 
@@ -181,6 +182,14 @@ def test_an_interval_is_one_of_the_mixture_and_of_stars_the_shortest(posterior, 
         assert row.mass == pytest.approx(probability[inside].sum())
         assert row.mass >= level - 1e-9
         assert row.high - row.low == min(widths)
+
+
+def test_a_discount_is_taken_off_the_end_that_ranks(posterior):
+    model = Recommender.of(posterior, RATINGS)
+    how = {'k': N_ITEMS, 'by': 'low', 'exclude_seen': False}
+    plain = model.recommend(1, **how).set_index('item')
+    found = model.recommend(1, popularity_discount=1, **how)
+    assert np.allclose(found.score, plain.score[found.item], atol=1e-4)
 
 
 def test_columns_and_coverage_are_those_of_the_intervals(posterior):

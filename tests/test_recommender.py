@@ -641,6 +641,23 @@ def test_a_bayesian_model_answers_for_ratings_by_item():
     assert np.allclose(chances @ chances.columns, mean[[5, 8]], atol=1e-4)
 
 
+def test_times_of_unknown_pairs_are_left_out_with_them():
+    frame = seven_hundred()
+    moments = np.arange(len(frame)) % 6 * 86_400
+    ratings = Ratings.from_frame(frame.assign(timestamp=moments), scale=(1, 5))
+    short = {'n_factors': 2, 'n_burn_in': 2, 'n_samples': 6, 'progress': False}
+    model = Recommender.fit(ratings, 'bayes', time=True, **short)
+    users, items, days = [-1, 1, 2, 3, 4], [0, 1, 2, 3, 4], np.arange(5) * 86_400
+    known = model.predict(users[1:], items[1:], timestamp=days[1:])
+    shifted = model.predict(users[1:], items[1:], timestamp=days[:-1])
+    assert not np.allclose(known, shifted)
+    how = {'unknown': 'ignore', 'timestamp': days}
+    found = model.predict(users, items, **how)
+    assert np.isnan(found[0]) and np.allclose(found[1:], known)
+    pairs = pd.DataFrame({'user': users, 'item': items})
+    assert np.allclose(model.intervals(pairs, **how)['mean'][1:], known)
+
+
 def test_unknown_candidates_and_users_are_left_out_and_named(titled):
     model = titled['ranking']
     for wrong in ({'users': [1, 'x', 2]}, {'users': 1, 'candidates': [5, 'Item 99']}):
