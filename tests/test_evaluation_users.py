@@ -8,8 +8,9 @@ import pytest
 import pytrec_eval
 
 from mf_movielens.encoding import Ratings, RatingsError, UnknownIdError
+from mf_movielens.evaluation import align_ratings
 from mf_movielens.recommender import Recommender
-from mf_movielens.splits import user_split
+from mf_movielens.splits import random_split, user_split
 
 SETTINGS = {
     'ials': {'n_factors': 2, 'reg': 0.01, 'damping': 0.1, 'alpha': 0.1},
@@ -179,6 +180,28 @@ def test_unknown_items_are_an_error_or_left_out(models, split):
     assert found.unknown == 3
     alone = models['ials'].evaluate(test, folded_in=0.5, seed=2)
     assert found.drop('unknown').equals(alone.drop('unknown'))
+
+
+def test_times_stay_with_their_ratings(frame):
+    some = frame[:9].assign(timestamp=np.arange(9) * 1000)
+    known = Ratings.from_frame(some[4:], scale=(1, 5))
+    is_known = some['item'].isin(known.items.index) & some.user.isin(known.users.index)
+    assert not is_known.iloc[0]
+    test = Ratings.from_frame(some, scale=(1, 5))
+    found = align_ratings(test, known.users, known.items, (1, 5), 'ignore').ratings
+    assert found.timestamp.tolist() == some.timestamp[is_known].tolist()
+
+
+def test_intervals_are_judged_at_the_time_of_the_ratings(frame):
+    moments = np.arange(len(frame)) % 7 * 86_400
+    ratings = Ratings.from_frame(frame.assign(timestamp=moments), scale=(1, 5))
+    train, test = random_split(ratings, 0.3)
+    model = Recommender.fit(train, 'bayes', time=True, **SETTINGS['bayes'])
+    pairs = test.user_ix, test.item_ix, test.rating
+    expected = model.predictor.interval_coverage(*pairs, timestamp=test.timestamp)
+    assert expected != model.predictor.interval_coverage(*pairs)
+    found = model.evaluate(test)
+    assert {name: found[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize('wrong', [0, 1.5, -0.1, 'half', np.nan])
