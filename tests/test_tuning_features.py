@@ -91,6 +91,15 @@ def test_the_same_search_goes_on_and_another_does_not(tmp_path):
             tune_settings(RATINGS, trials=3, **tables, **how)
 
 
+def test_numbers_of_a_table_belong_to_a_search(tmp_path):
+    ages = USERS.assign(age=np.arange(len(USERS)) + 20.0)
+    how = {'solver': 'ials', 'trials': 1, 'checkpoint': tmp_path / 'search.npz'}
+    tune_settings(RATINGS, user_features=ages, say=None, **how)
+    ages.loc[5, 'age'] += 0.5
+    with pytest.raises(ValueError, match='belongs to another fit'):
+        tune_settings(RATINGS, user_features=ages, say=None, **how)
+
+
 def test_bayes_takes_the_tables_in_a_search():
     rng = np.random.default_rng(1)
     stars = pd.DataFrame({'user': RATINGS.user_ix, 'item': RATINGS.item_ix})

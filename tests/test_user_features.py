@@ -62,6 +62,14 @@ def test_without_a_rating_the_city_decides(model, city):
     )
 
 
+def test_parts_of_the_score_of_a_new_user_add_up(model):
+    history = {'i0': 1, 'i3': 1}
+    scores = model.fold_in(history, k=5).set_index('item').score
+    for item, score in scores.items():
+        parts = model.explain(history, item)
+        assert parts.score.sum() == pytest.approx(score, abs=1e-4)
+
+
 def test_rows_go_by_ids_and_columns_by_names(model, tables):
     likes = pd.DataFrame({'user': ['b', 'a'], 'item': ['i0', 'i0'], 'rating': 1})
     people = pd.DataFrame({'zip': ['0', '0'], 'age': [30, 30], 'city': ['Oslo', 'Rom']})
