@@ -914,6 +914,20 @@ def test_the_report_of_train_is_without_time_throughout(timed):
     assert report.interval_coverage == expected != timed_coverage
 
 
+def test_the_interval_of_an_error_in_the_report_is_that_of_whole_users(timed):
+    from mf_movielens.metrics import error_interval
+    from mf_movielens.solvers import SOLVERS
+    from mf_movielens.workflow import evaluate_on_held_out
+
+    few = {'n_factors': 1, 'progress': False}
+    report = evaluate_on_held_out(timed[3], SOLVERS['als'], few)
+    errors = report.test.rating, report.predicted
+    expected = error_interval(*errors, groups=report.test.user_ix)
+    found = report.table.iloc[-1][['rmse', 'low', 'high']]
+    assert np.allclose(found.astype(float), expected)
+    assert not np.allclose(expected, error_interval(*errors))
+
+
 def test_predict_answers_for_the_pairs_and_timestamps_of_a_file(call, timed, tmp_path):
     path, model, test, _ = timed
     test.to_csv(tmp_path / 'test.csv', index=False)

@@ -402,6 +402,14 @@ def test_beyond_accuracy_metrics_are_what_their_definitions_say():
         assert np.allclose(found.loc[user], expected)
 
 
+def test_users_without_ratings_do_not_change_novelty():
+    rated = np.array([[5, 0], [0, 4]])
+    more = np.vstack([rated, np.zeros((2, 2), int)])
+    for stars in (rated, more):
+        found = beyond_accuracy_metrics([[1]], [0], ratings_of(stars))
+        assert found.novelty[0] == 1
+
+
 def test_lists_have_ten_items_unless_told():
     scores = np.random.default_rng(0).random((3, 14))
     held_out = ratings_of(np.where(scores > 0.5, 5, 0))
