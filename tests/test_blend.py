@@ -105,6 +105,13 @@ def test_neighbors_take_the_place_of_a_solution_that_takes_too_long(
     assert (weights.toarray() == expected.toarray()).all()
 
 
+@pytest.mark.parametrize('pairs', ['ease', 'knn'])
+@pytest.mark.parametrize('kind', ['graded', 'binary'])
+def test_item_weights_have_the_kind_of_the_blend(ratings, pairs, kind):
+    blend = fit_blend(ratings, n_factors=2, pairs=pairs, kind=kind)
+    assert blend.item_weights.kind == kind
+
+
 @pytest.mark.parametrize(
     'given, pairs', [({'n_neighbors': 5}, 'knn'), ({'item_reg': 5.0}, 'ease')]
 )

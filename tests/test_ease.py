@@ -138,6 +138,17 @@ def test_regularization_follows_the_activity_of_the_users():
     assert ease_settings(doubled) == ease_settings(ratings)
 
 
+@pytest.mark.parametrize('kind, other', [('graded', 'binary'), ('binary', 'graded')])
+def test_regularization_follows_the_kind_of_targets(kind, other):
+    ratings, _ = drawn(60, 40, 0.3)
+    reg, reg_of_other = (
+        ease_settings(ratings, {'kind': k})['reg'] for k in (kind, other)
+    )
+    assert reg != reg_of_other
+    expected = fit_ease(ratings, reg, kind).weights
+    assert (fit_ease(ratings, kind=kind).weights == expected).all()
+
+
 def test_some_of_many_users_tell_whether_a_fit_scores():
     n = 3 * 2500
     rows, items = np.arange(n) // 3, np.tile([0, 1, 2], 2500)

@@ -21,6 +21,7 @@ from mf_movielens.ials import (
 from mf_movielens.item_knn import fit_item_knn
 from mf_movielens.least_squares import Regularization
 from mf_movielens.ranking import rank_items, ranking_metrics
+from mf_movielens.similarity import item_similarities
 from mf_movielens.splits import random_split
 
 
@@ -256,6 +257,18 @@ def test_popularity_breaks_ties_and_changes_no_other_order():
     assert (
         np.argsort(-ties, axis=1, kind='stable') == np.argsort(-counts, kind='stable')
     ).all()
+
+
+def test_similarities_follow_the_weight_of_all_pairs():
+    factors = fit_ials(planted()[0], 3)
+    before = item_similarities(factors, 0)
+    heavier = replace(factors.regularization, alpha=3.0)
+    same_rows = replace(factors, regularization=heavier)
+    assert same_rows.item_factors is factors.item_factors
+    copied = replace(same_rows, item_factors=factors.item_factors.copy())
+    expected = item_similarities(copied, 0)
+    assert np.array_equal(item_similarities(same_rows, 0), expected)
+    assert not np.allclose(before, expected)
 
 
 def drawn_at_random(n_users, n_items, n_ratings, seed=0):
