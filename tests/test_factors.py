@@ -146,6 +146,13 @@ def test_histories_fit_the_items_and_are_finite():
         check_histories(csr_array(np.array([[1, np.inf, 2]])), 3)
 
 
+def test_ratings_too_large_to_fold_in_are_refused():
+    weights = Regularization(0.5, 1.0, alpha=1.0)
+    ranks = replace(FACTORS, link='score', regularization=weights)
+    with pytest.raises(ValueError, match='too large to fold them in'):
+        ranks.fold_in(csr_array([[1e20, 5.0, 0.0, 0.0, 0.0]]))
+
+
 @pytest.mark.parametrize('weights', [None, Regularization(0.1, 1.0, bias_reg=0.2)])
 def test_arrays_of_a_file_give_the_same_factors(weights):
     before = replace(FACTORS, regularization=weights)

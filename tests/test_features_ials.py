@@ -250,6 +250,8 @@ def test_a_checkpoint_continues_a_fit_with_features(tmp_path: Path) -> None:
         fit(ratings, checkpoint=path)
     with pytest.raises(ValueError, match='another fit'):
         fit(ratings, checkpoint=path, **(features | {'item_features': 2 * genres}))
+    with pytest.raises(ValueError, match='another fit'):
+        fit(ratings, checkpoint=path, feature_reg=50.0, **features)
 
 
 def test_features_help_items_with_few_ratings() -> None:

@@ -738,9 +738,10 @@ def test_factors_squeezed_into_the_scale_are_updated(old, more):
 
 
 def test_a_blend_has_both_parts_updated(old, more):
-    model = fit(old, 'blend')
+    model = Recommender.fit(encode(old), 'blend', n_factors=4, weight=0.7)
     now = update(model, more)
     assert isinstance(now.predictor, Blend)
+    assert now.predictor.weight == 0.7
     assert now.settings['n_ratings_since_fit'] == len(more)
     alone = Recommender.of(model.predictor.factors, encode(old))
     assert isinstance(alone.predictor, Factors)
