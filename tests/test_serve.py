@@ -25,6 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from mf_movielens.encoding import Ratings
+from mf_movielens.model_file import ModelFileError
 from mf_movielens.recommender import Recommender
 
 httpx = pytest.importorskip('httpx')
@@ -34,9 +35,10 @@ try:
 except ImportError:
     schemathesis = None
 
+from mf_movielens import serve
 from mf_movielens.api import MAX_K, MAX_PEOPLE, Shelf, make_api
 from mf_movielens.gate import RequestLimits
-from mf_movielens.serve import ServeSettings, guard
+from mf_movielens.serve import ModelSource, ServeSettings, guard
 from mf_movielens.served import ServedModel, plain_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -202,7 +204,10 @@ def test_a_history_is_that_of_python(any_model):
     user = model.users.index[-1]
     answer = client.get('/api/history', user=user).json()
     assert answer['history'] == rows_of(model.history(user))
-    assert answer['n_ratings'] == len(answer['history'])
+    assert answer['n_ratings'] == len(answer['history']) > 2
+    first = client.get('/api/history', user=user, k=2).json()
+    assert first['history'] == answer['history'][:2]
+    assert first['n_ratings'] == answer['n_ratings']
 
 
 def test_predictions_and_probabilities(any_model):
@@ -234,6 +239,24 @@ def test_predictions_and_probabilities(any_model):
     assert sum(row['probabilities']) == pytest.approx(1)
 
 
+def test_a_question_by_get_has_a_level_and_a_time():
+    frame = planted().assign(timestamp=np.arange(300) % 6 * 86_400)
+    ratings = Ratings.from_frame(frame, scale=(1, 5))
+    model = Recommender.fit(ratings, 'bayes', time=True, **FEW)
+    client, widths = Client(make_api(model)), []
+    for level in (0.3, 0.95):
+        asked = {'level': level, 'timestamp': 86_400}
+        answer = client.get('/api/predict', user=1, item=1, **asked).json()
+        [found] = answer['predictions']
+        expected = model.intervals(1, 1, **asked)[['low', 'high', 'mass']]
+        assert np.allclose([found[name] for name in expected], expected.iloc[0])
+        at_the_time = model.predict(1, 1, timestamp=86_400)
+        assert found['prediction'] == pytest.approx(at_the_time)
+        widths.append(found['high'] - found['low'])
+    assert widths[0] < widths[1]
+    assert not np.isclose(at_the_time, model.predict(1, 1))
+
+
 def test_explanations_add_up_or_say_why_not(any_model):
     model, client = any_model
     user = model.users.index[0]
@@ -250,6 +273,12 @@ def test_explanations_add_up_or_say_why_not(any_model):
     shown = sum(part[content['unit']] for part in content['parts'])
     assert shown + content['more'] == pytest.approx(content['total'], abs=1e-5)
     assert content['n_more'] == len(frame) - len(content['parts'])
+
+
+def test_an_explanation_to_a_new_user_has_as_many_parts_as_are_asked_for(client):
+    body = {'ratings': {'1': 5, '2': 1, '3': 4}, 'item': 5, 'k': 1}
+    answer = client.post('/api/explain', body).json()
+    assert (len(answer['parts']), answer['n_more']) == (1, 2)
 
 
 def test_similar_items_and_users(any_model):
@@ -376,6 +405,48 @@ def test_two_models_and_their_versions(model):
     assert answer.status_code == 200
     assert answer.headers['etag'] != tag
     assert [m['name'] for m in client.get('/health').json()['models']] == ['a', 'b/ü']
+
+
+# Files of models
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    first, second = (with_films(planted(), n_factors=n) for n in (2, 4))
+    path = first.save(tmp_path / 'model.npz')
+    load = Recommender.load
+
+    def load_slowly(file):
+        model = load(file)
+        second.save(path)
+        return model
+
+    source = ModelSource('films', path)
+    monkeypatch.setattr(Recommender, 'load', load_slowly)
+    assert source.load().model.predictor.n_factors == 2
+    monkeypatch.undo()
+    assert source.is_replaced()
+    assert source.load().model.predictor.n_factors == 4
+    assert not source.is_replaced()
+
+
+def test_folders_of_servers_that_run_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, 'data_home', lambda: tmp_path)
+    running, gone = (tmp_path / 'serving' / name for name in ('1', '999999999'))
+    for folder in (running, gone):
+        folder.mkdir(parents=True)
+    with serve._shared_folder() as own:
+        assert own.is_dir() and running.is_dir() and not gone.exists()
+    assert running.is_dir() and not own.exists()
+
+
+def test_who_cannot_unpack_a_model_lets_the_next_one_try(tmp_path):
+    path = tmp_path / 'model.npz'
+    path.write_bytes(b'no model')
+    folder = tmp_path / 'shared/version'
+    for _ in range(2):
+        with pytest.raises(ModelFileError):
+            serve._open_shared(path, folder)
+        assert not folder.with_name('version.lock').exists()
 
 
 # Guards
@@ -917,8 +988,6 @@ def test_workers_share_memory_and_count_together(tmp_path):
 
 def test_no_part_of_an_answer_is_held_back():
     """Head and body are sent one after the other; the second must not wait."""
-    from mf_movielens import serve
-
     config = serve._uvicorn_config('app', ServeSettings())
     _, listener = serve._listen(config, free_port())
     with listener:
