@@ -72,6 +72,32 @@ def test_killed_and_resumed_training_gives_the_same_factors(tmp_path, kill_and_r
             assert np.allclose(a[name], b[name], atol=1e-5), name
 
 
+def test_interrupted_training_keeps_the_best_of_its_last_epoch(tmp_path):
+    """The better the fit, the worse the validation: the first epoch is the best."""
+    from mf_movielens.training import Recipe, train_net
+
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((20, 15)) < 0.6)
+    frame = pd.DataFrame({'user': user, 'item': item})
+    frame['rating'] = rng.integers(1, 6, len(user))
+    train = Ratings.from_frame(frame, scale=(1, 5))
+    recipe = Recipe(n_factors=2, learning_rate=0.05, n_iterations=4)
+    how = {'recipe': recipe, 'valid': replace(train, rating=6 - train.rating)}
+    whole = train_net(train, patience=2, **how)
+    assert np.argmin([record['val_rmse'] for record in whole.records]) == 0
+
+    def interrupt(record):
+        raise InterruptedError
+
+    how |= {'patience': 2, 'checkpoint': tmp_path / 'run.npz'}
+    with pytest.raises(InterruptedError):
+        train_net(train, on_iteration=interrupt, **how)
+    resumed = train_net(train, **how)
+    for name in ('item_bias', 'user_factors'):
+        found, expected = (getattr(run.factors, name) for run in (resumed, whole))
+        assert np.allclose(found, expected), name
+
+
 def test_pairs_without_stars_are_left_out(tmp_path):
     """In memory and from shards; counts are refused."""
     pytest.importorskip('pyarrow')
@@ -122,6 +148,15 @@ def test_the_network_opens_in_a_fresh_process(tmp_path):
     net.save(tmp_path / 'net.keras')
     outputs = json.loads(output_of(OPEN_NETWORK, tmp_path / 'net.keras'))
     assert np.array_equal(np.array(outputs, 'float32'), net(pairs).numpy())
+
+
+def test_users_and_items_start_from_different_numbers():
+    from mf_movielens.model import RecommenderNet
+
+    net = RecommenderNet(6, 6, 3, seed=5)
+    tables = net.user_embedding, net.item_embedding
+    users, items = (table.embeddings.numpy() for table in tables)
+    assert not np.allclose(users, items)
 
 
 def test_factors_load_without_tensorflow_and_pandas(tmp_path):
