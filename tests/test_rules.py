@@ -194,6 +194,13 @@ def test_similar_users(model):
         model.similar_users('u99')
 
 
+def test_a_new_user_is_most_like_the_one_who_has_rated_the_same(model):
+    for user in ('u3', 'u7'):
+        own = model.history(user)
+        ratings = dict(zip(own.item, own.rating))
+        assert model.similar_users(ratings, k=1, min_ratings=0).user.tolist() == [user]
+
+
 NUMBERS = read_features(ITEMS)
 COLUMNS = {feature.name: feature for feature in NUMBERS.features}
 WORDS = st.sampled_from(

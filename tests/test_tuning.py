@@ -203,6 +203,17 @@ def test_ratings_are_judged_by_their_error(stars):
     np.testing.assert_allclose(best.rmse.iloc[-1], rmse, rtol=0.01)
 
 
+def test_the_error_of_a_gain_is_in_the_unit_of_the_rmse():
+    old, new = (
+        Trial('als', {}, '', -np.array(squares), 1.0)
+        for squares in ([1.0, 4.0, 4.0], [1.0, 3.0, 2.0])
+    )
+    row = tuning._row_of(new, old, 'rating')
+    assert row['rmse'] == pytest.approx(2**0.5)
+    of_squares = np.std([0, 1, 2], ddof=1) / 3**0.5
+    assert row['error'] == pytest.approx(of_squares / (2 * 2**0.5))
+
+
 def test_it_ends_in_time(likes, planted, monkeypatch):
     clock = itertools.count(0.0, 1.0)
     monkeypatch.setattr(tuning.time, 'monotonic', lambda: next(clock))
@@ -268,6 +279,15 @@ def test_a_search_goes_on_where_it_stopped(likes, planted, tmp_path):
     assert resumed.trials.ndcg[:3].equals(first.trials.ndcg)
     at_once = tune_settings(likes, solver='planted', trials=5)
     assert resumed.trials.ndcg.equals(at_once.trials.ndcg)
+
+
+def test_a_search_that_goes_on_blends_the_best_of_each_solver(likes, tmp_path):
+    path = tmp_path / 'tuning.npz'
+    tune_settings(likes, trials=3, checkpoint=path)
+    resumed = tune_settings(likes, trials=9, checkpoint=path).trials
+    at_once = tune_settings(likes, trials=9).trials
+    columns = ['solver', 'pairs', 'weight', 'ndcg']
+    pd.testing.assert_frame_equal(resumed[columns], at_once[columns])
 
 
 def test_trials_of_a_file_count(likes, tmp_path):
