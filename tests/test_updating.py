@@ -742,6 +742,7 @@ def test_a_blend_has_both_parts_updated(old, more):
     now = update(model, more)
     assert isinstance(now.predictor, Blend)
     assert now.predictor.weight == 0.7
+    assert model.add_user(77, {1: 5}).predictor.weight == 0.7
     assert now.settings['n_ratings_since_fit'] == len(more)
     alone = Recommender.of(model.predictor.factors, encode(old))
     assert isinstance(alone.predictor, Factors)
