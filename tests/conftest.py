@@ -11,6 +11,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -135,28 +136,37 @@ def kill_after_checkpoint(process, checkpoint):
         time.sleep(0.01)
 
 
+def n_records(checkpoint):
+    """How many iterations a checkpoint tells of."""
+    with np.load(checkpoint) as file:
+        return len(json.loads(str(file['records'])))
+
+
 @pytest.fixture
 def kill_and_resume():
     """A function that lets a fit resume from its checkpoint after three kills.
 
     It takes a program whose function `work` fits, with the path of the checkpoint, or
     `-` for none, and that of what the fit saves at its end. The paths of a fit that
-    nobody kills, and of the one that was killed, are what it takes besides.
+    nobody kills, and of the one that was killed, are what it takes besides. Each kill
+    must find more iterations done than the one before.
     """
 
     def run(program, checkpoint, whole, resumed):
         forks = Forks(program)
         try:
             assert forks.start('-', whole).wait() == 0
-            n_kills = 0
+            n_done = [0]
             while not resumed.exists():
                 process = forks.start(checkpoint, resumed)
-                if n_kills < 3:
+                if len(n_done) <= 3:
                     kill_after_checkpoint(process, checkpoint)
                 code = process.wait()
                 assert code in (0, -signal.SIGKILL)
-                n_kills += code != 0
-            assert n_kills == 3
+                if code:
+                    n_done.append(n_records(checkpoint))
+                    assert n_done[-1] > n_done[-2]
+            assert len(n_done) == 4
         finally:
             forks.close()
 

@@ -219,6 +219,27 @@ def test_a_killed_fit_continues_to_the_same_result(tmp_path, kill_and_resume):
     assert_same_samples(Posterior.load(through), Posterior.load(resumed))
 
 
+def test_a_resumed_fit_makes_only_the_iterations_that_are_left(tmp_path, monkeypatch):
+    made, iterate = [], GibbsSampler.iterate
+
+    def counted(sampler, *map_tasks):
+        made.append(sampler)
+        iterate(sampler, *map_tasks)
+
+    def interrupt(record):
+        if record['iteration'] == 25:
+            raise InterruptedError
+
+    monkeypatch.setattr(GibbsSampler, 'iterate', counted)
+    chain = SHORT | dict(n_samples=29, checkpoint=tmp_path / 'fit.npz')
+    with pytest.raises(InterruptedError):
+        fit_bayes(random_ratings(4), **chain, on_iteration=interrupt)
+    made.clear()
+    fit_bayes(random_ratings(4), **chain)
+    # The checkpoint is of the twentieth iteration, of thirty.
+    assert len(made) == 10
+
+
 def test_a_sampler_goes_on_from_any_iteration():
     "Also between two checkpoints, where the prediction is not computed anew."
     ratings = random_ratings(4)

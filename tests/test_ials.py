@@ -199,6 +199,23 @@ def test_a_fit_that_goes_on_tells_all_of_its_iterations(fit, tmp_path):
     assert resumed == through
 
 
+@pytest.mark.parametrize('fit', [fit_als, fit_ials])
+def test_a_fit_goes_on_from_the_tables_of_its_checkpoint(fit, tmp_path):
+    ratings, _ = planted()
+    checkpoint = tmp_path / 'fit.npz'
+    fit(ratings, 3, n_iterations=4, checkpoint=checkpoint)
+    with np.load(checkpoint) as file:
+        arrays = {name: file[name] for name in file.files}
+    changed = arrays | {'item_table': -2 * arrays['item_table']}
+    results = []
+    for tables in (arrays, changed):
+        np.savez(checkpoint, **tables)
+        results.append(fit(ratings, 3, n_iterations=5, checkpoint=checkpoint))
+    through = fit(ratings, 3, n_iterations=5)
+    assert np.allclose(results[0].item_factors, through.item_factors, atol=1e-6)
+    assert not np.allclose(results[1].item_factors, through.item_factors, atol=0.1)
+
+
 def few_of_groups(seed, stars):
     """About 1,200 ratings of 150 users, who like the items of one group of four."""
     rng = np.random.default_rng(seed)
