@@ -86,7 +86,10 @@ def test_a_new_user_with_the_same_ratings_gets_the_same_recommendations(table, s
     for user, own in table.groupby('user_id'):
         folded = model.fold_in(dict(zip(own.item_id, own.rating)))
         again = model.recommend(user)
-        assert np.allclose(folded.score, again.score, atol=1e-3)
+        assert len(folded) == len(again)
+        # Items whose scores are almost equal may change places.
+        score = folded.set_index('item').score.reindex(again.item)
+        assert np.allclose(score, again.score, atol=1e-3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -286,7 +289,7 @@ def test_blocks_of_users_are_as_one(monkeypatch):
     )
     whole = model.recommend()
     monkeypatch.setattr(module, 'MAX_SCORES_PER_BLOCK', 50 * 7)  # seven users at a time
-    assert np.allclose(model.recommend().score, whole.score, atol=1e-4)
+    pd.testing.assert_frame_equal(model.recommend(), whole, rtol=0, atol=1e-4)
 
 
 def test_a_frame_of_new_users_is_checked(small):
