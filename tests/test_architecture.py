@@ -6,6 +6,7 @@ Everything here is read from the source of the modules; nothing is imported.
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -83,6 +84,12 @@ MAX_FUNCTION_LINES = 40
 MODULES = sorted(SOURCES)
 
 
+def name_in_package(module: str) -> str | None:
+    """A dotted name without that of the package; None if it is of another package."""
+    package, _, name = module.partition('.')
+    return name if package == PACKAGE.name else None
+
+
 def imports(tree: ast.AST) -> list[tuple[str, str, bool]]:
     """(module of the package, imported name, only for type checkers) of each import."""
     typing_only = {
@@ -93,26 +100,33 @@ def imports(tree: ast.AST) -> list[tuple[str, str, bool]]:
     }
     found = []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        module = node.module or ''
-        if node.level == 0 and not module.startswith('mf_movielens.'):
-            continue
-        for alias in node.names:
-            name = module.removeprefix('mf_movielens.')
-            found.append((name, alias.name, id(node) in typing_only))
+        pairs: list[tuple[str | None, str]] = []
+        if isinstance(node, ast.Import):
+            names = [name_in_package(alias.name) for alias in node.names]
+            pairs = [(name, name or '') for name in names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ''
+            source = module if node.level else name_in_package(module)
+            # A name that comes from the package itself may be a module.
+            pairs = [(source if source != '' else a.name, a.name) for a in node.names]
+        for source, name in pairs:
+            if source is not None:
+                found.append((source, name, id(node) in typing_only))
     return found
 
 
-def functions(tree: ast.AST) -> list[ast.FunctionDef]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> list[Function]:
+    return [node for node in ast.walk(tree) if isinstance(node, Function)]
 
 
 def defined_names(tree: ast.Module) -> set[str]:
     """Names of functions, classes and variables that a module defines itself."""
     names: set[str] = set()
     for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -137,9 +151,27 @@ def test_imports_lead_downwards(module: str) -> None:
     upwards = {
         source
         for source, _, typing_only in imports(TREES[module])
-        if not typing_only and FLOORS[source] >= own
+        if not typing_only and FLOORS.get(source, float('inf')) >= own
     }
     assert not upwards
+
+
+@pytest.mark.parametrize(
+    'line, source, name',
+    [
+        ('from .als import fit_als', 'als', 'fit_als'),
+        ('from . import als', 'als', 'als'),
+        ('from mf_movielens.als import fit_als', 'als', 'fit_als'),
+        ('from mf_movielens import als', 'als', 'als'),
+        ('import mf_movielens.als', 'als', 'als'),
+        ('import mf_movielens.als as solver', 'als', 'als'),
+    ],
+)
+def test_imports_of_all_forms_are_seen(line: str, source: str, name: str) -> None:
+    inside = f'import numpy\nfrom os import path\ndef f():\n    {line}'
+    assert imports(ast.parse(inside)) == [(source, name, False)]
+    asked = f'if TYPE_CHECKING:\n    {line}'
+    assert imports(ast.parse(asked)) == [(source, name, True)]
 
 
 def test_every_module_has_a_floor() -> None:
@@ -175,8 +207,7 @@ def test_classes_are_whole(module: str) -> None:
     outside = [
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        and any(a.arg == 'self' for a in node.args.args)
+        if isinstance(node, Function) and any(a.arg == 'self' for a in node.args.args)
     ]
     assert not outside
 
@@ -222,19 +253,19 @@ def test_there_are_few_lambdas() -> None:
     assert n_lambdas <= 2 * n_lines / 1000
 
 
-def is_command(function: ast.FunctionDef) -> bool:
+def is_command(function: Function) -> bool:
     return any('app.' in ast.unparse(d) for d in function.decorator_list)
 
 
-def public_functions(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
+def public_functions(tree: ast.Module) -> list[tuple[str, Function]]:
     """Functions and methods that users see, by their dotted names."""
     found = []
     for node in tree.body:
         # Commands tell of their parameters by the options of Typer.
-        if isinstance(node, ast.FunctionDef) and not is_command(node):
+        if isinstance(node, Function) and not is_command(node):
             found.append((node.name, node))
         elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
-            methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+            methods = [n for n in node.body if isinstance(n, Function)]
             found += [(f'{node.name}.{method.name}', method) for method in methods]
     return [(name, f) for name, f in found if not f.name.startswith('_')]
 
@@ -252,6 +283,16 @@ def test_functions_are_typed(module: str) -> None:
     assert not untyped
 
 
+def documented_parameters(doc: str) -> set[str]:
+    """The names that begin the entries of the section of parameters."""
+    section = re.search(
+        r'^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)', doc, re.M | re.S
+    )
+    entries = re.findall(r'^(\S.*)$', section[1] if section else '', re.M)
+    heads = [entry.split(' : ')[0] for entry in entries]
+    return {name.strip(' *') for head in heads for name in head.split(',')}
+
+
 @pytest.mark.parametrize('module', MODULES)
 def test_public_functions_are_documented(module: str) -> None:
     """A docstring; one with a section of parameters names all of them."""
@@ -261,7 +302,7 @@ def test_public_functions_are_documented(module: str) -> None:
         arguments = function.args
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         names = {a.arg for a in named} - {'self', 'cls'}
-        missing = {n for n in names if n not in doc}
+        missing = names - documented_parameters(doc)
         if not doc or ('Parameters\n---' in doc and missing):
             incomplete.append(f'{name}: {", ".join(sorted(missing)) or "no docstring"}')
         elif len(names) > 2 and 'Parameters\n---' not in doc:

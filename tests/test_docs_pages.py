@@ -107,7 +107,7 @@ def test_symbols_of_the_chapters_are_in_the_notation() -> None:
         formulas = re.findall(r'\$\$(.+?)\$\$|\$([^$]+)\$', text_of(path), re.S)
         letters = re.findall(
             r'\\(alpha|beta|gamma|delta|eta|theta|kappa|lambda|mu|pi|rho|sigma|tau|phi|'
-            r'varepsilon|Gamma|Lambda|Sigma)\b',
+            r'varepsilon|Gamma|Lambda|Sigma)(?![A-Za-z])',
             ' '.join(map(''.join, formulas)),
         )
         unknown = {x for x in letters if f'\\{x}' not in NOTATION} - LOCAL
