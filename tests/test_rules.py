@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from mf_movielens.encoding import Ratings
 from mf_movielens.features import read_features
+from mf_movielens.item_weights import ItemWeights
 from mf_movielens.recommender import Recommender
 from mf_movielens.rules import Quota, Rules, rank_under_rules, select_items
 
@@ -166,19 +167,27 @@ def test_similar_items_under_rules(model):
 
 def test_groups(model):
     members = ['u1', {'i1': 5.0, 'i2': 4.0}, 'u4']
-    for how, lowest in (
-        ('mean', None),
-        ('least_misery', 'lowest'),
-        ('most_pleasure', 'highest'),
+    own = pd.DataFrame(
+        [
+            model.recommend(member, k=N_ITEMS, exclude_seen=False)
+            .set_index('item')
+            .score.reindex(ITEMS.item)
+            for member in members
+        ]
+    )
+    seen = {'i1', 'i2', *model.history('u1').item, *model.history('u4').item}
+    for how, expected in (
+        ('mean', own.mean()),
+        ('least_misery', own.min()),
+        ('most_pleasure', own.max()),
     ):
         found = model.recommend_group(members, how, k=6)
-        assert (found.lowest <= found.score + 1e-6).all()
-        assert (found.score <= found.highest + 1e-6).all()
-        assert (np.diff(found.score) <= 1e-6).all()
-        if lowest:
-            assert np.allclose(found.score, found[lowest])
-        seen = set(model.seen[[model.users.encode(['u1'])[0]]].indices)
-        assert not seen & set(rows(model, found)) and not {'i1', 'i2'} & set(found.item)
+        assert not seen & set(found.item)
+        assert np.allclose(found.score, expected[found.item], atol=1e-4)
+        assert np.allclose(found.lowest, own.min()[found.item], atol=1e-4)
+        assert np.allclose(found.highest, own.max()[found.item], atol=1e-4)
+        best = expected.drop(list(seen)).nlargest(6)
+        assert np.allclose(found.score, best, atol=1e-4)
     with pytest.raises(TypeError, match='a group is a list'):
         model.recommend_group('u1')
 
@@ -186,6 +195,15 @@ def test_groups(model):
 def test_similar_users(model):
     found = model.similar_users('u1', k=N_USERS, min_ratings=0)
     assert 'u1' not in set(found.user) and len(found) == N_USERS - 1
+    # Users are compared by their factors, or by what weights of items are fitted to.
+    if isinstance(model.predictor, ItemWeights):
+        vectors = model.predictor.targets.toarray()
+    else:
+        vectors = model.predictor.user_factors
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    own, others = model.users.encode(['u1']), model.users.encode(found.user.tolist())
+    assert np.allclose(found.similarity, units[others] @ units[own[0]], atol=1e-5)
+    assert (np.diff(found.similarity) <= 0).all()
     fewer = model.similar_users('u1', k=N_USERS, min_ratings=12)
     n_ratings = np.diff(model.seen.indptr)
     assert (n_ratings[model.users.encode(fewer.user.tolist())] >= 12).all()
