@@ -544,16 +544,43 @@ def assert_refused(answer, *statuses):
         assert secret not in answer.text
 
 
+PATHS_OF_BODIES = ('/api/fold-in', '/api/predict', '/api/group', '/api/recommend')
+
+
+def body_for(path, body):
+    """A body of `fold-in` with the fields that another path needs."""
+    if path == '/api/group':
+        return re.sub(rb'"ratings": ({.*?})', rb'"users": [\1]', body)
+    if path == '/api/predict':
+        return re.sub(rb'"ratings": {.*?}', rb'\g<0>, "items": [1]', body)
+    if path == '/api/recommend':
+        return body.replace(b'"ratings": {"1": 5}', b'"users": [1]')
+    return body
+
+
 @pytest.mark.parametrize('name', HOSTILE_BODIES)
 def test_hostile_bodies(client, name):
-    for path in ('/api/fold-in', '/api/predict', '/api/group', '/api/recommend'):
-        answer = client.ask(
-            'POST',
-            path,
-            content=HOSTILE_BODIES[name],
-            headers={'Content-Type': 'application/json'},
-        )
+    body = HOSTILE_BODIES[name]
+    last_field = re.search(rb'}, "(\w+)":', body)
+    for path in PATHS_OF_BODIES:
+        content, headers = body_for(path, body), {'Content-Type': 'application/json'}
+        answer = client.ask('POST', path, content=content, headers=headers)
         assert_refused(answer)
+        if last_field:
+            field = f'body.{last_field[1].decode()}: '
+            reasons = ('the condition ', field) if '.where' in field else (field,)
+            assert answer.json()['detail'].startswith(reasons)
+
+
+def test_bodies_are_refused_for_nothing_else(client):
+    for path in PATHS_OF_BODIES:
+        body = json.loads(body_for(path, b'{"ratings": {"1": 5}}'))
+        answer = client.post(path, body)
+        # A model that ranks predicts nothing, whatever the body is.
+        if path == '/api/predict':
+            assert "goal='rating'" in answer.json()['detail']
+        else:
+            assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
