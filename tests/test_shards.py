@@ -147,15 +147,22 @@ def test_each_epoch_has_another_order_of_files_and_within_them(tmp_path):
     shards = write_shards(RATINGS, tmp_path / 'shards', seed=0, shard_size=3000)
     kept = [part.fingerprint for part in shards]
     assert len(kept) > 3
-    orders = []
+
+    def pairs_of(part):
+        return (part.user_ix.astype('int64') << 32) + part.item_ix
+
+    file_of = {pairs_of(part).min(): number for number, part in enumerate(shards)}
+    orders, files = [], []
     for epoch in range(2):
         parts = [*shards.shuffled(0, epoch)]
-        pairs = [(p.user_ix.astype('int64') << 32) + p.item_ix for p in parts]
-        orders.append(np.concatenate(pairs))
+        orders.append(np.concatenate([*map(pairs_of, parts)]))
+        files.append([file_of[pairs_of(part).min()] for part in parts])
         for part in parts:
             assert part.fingerprint not in kept
     again = [p.user_ix for p in shards.shuffled(0, 1)]
     assert not (orders[0] == orders[1]).all()
+    assert files[0] != files[1]
+    assert sorted(files[0]) == sorted(files[1]) == [*range(len(kept))]
     assert np.array_equal(np.sort(orders[0]), np.sort(orders[1]))
     assert np.array_equal(np.concatenate(again), orders[1] >> 32)
 

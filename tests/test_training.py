@@ -186,13 +186,16 @@ def test_weights_are_penalized_in_training_alone():
 
     from mf_movielens.model import RecommenderNet
 
-    net = RecommenderNet(3, 3, 2, mean=3.0, reg=10.0, bias_reg=10.0)
+    net = RecommenderNet(3, 3, 2, mean=3.0, reg=0.5, bias_reg=0.25)
+    net.set_weights([np.full_like(weights, 0.5) for weights in net.get_weights()])
     pairs, rating = np.array([[0, 1], [2, 2]]), np.array([1.0, 5.0], 'float32')
     net.compile(keras.optimizers.SGD(0.0), 'mse')
     plain = np.mean((rating - np.asarray(net(pairs))) ** 2)
     assert np.isclose(net.evaluate(pairs, rating, verbose=0), plain, rtol=1e-5)
+    # Each rating has four factors of its two rows, and two biases.
+    penalty = 4 * 0.5 * 0.5**2 + 2 * 0.25 * 0.5**2
     penalized = net.fit(pairs, rating, verbose=0).history['loss'][0]
-    assert penalized > plain * (1 + 1e-5)
+    assert np.isclose(penalized, plain + penalty, rtol=1e-5)
 
 
 def test_errors_are_reported_on_the_scale_of_the_ratings():

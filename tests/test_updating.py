@@ -421,9 +421,14 @@ def test_new_items_solve_their_normal_equations(old, more, solver):
     assert new.user.nunique() > 10
     by_item = now.seen.T.tocsr()[len(model.items) :]
     exact = swapped.fold_in(by_item)
-    close = g.item_factors[len(model.items) :]
+    new_rows = slice(len(model.items), None)
+    close = [(g.item_factors[new_rows], exact.user_factors)]
+    # A model that ranks has biases only to tell apart items of equal scores.
+    if solver == 'als':
+        close.append((g.item_bias[new_rows], exact.user_bias))
     # The few steps for the users before move them a little.
-    assert np.abs(close - exact.user_factors).max() < 0.25 * np.abs(close).max()
+    for found, solution in close:
+        assert np.abs(found - solution).max() < 0.06 * np.abs(found).max()
 
 
 def test_iterations_over_all_rows_lower_the_objective(old, more):
