@@ -115,5 +115,9 @@ def test_all_commands_run_and_agree_with_python(folder: Path, call) -> None:
     first = 'model = Recommender.fit(ratings)'
     lines = [line for line in python_lines() if '= load' in line or 'import' in line]
     names = run_python([*lines[:2], first, "model.recommend('anna', k=5)"])
-    for item in names["model.recommend('anna', k=5)"].item:
-        assert item in printed
+    expected = names["model.recommend('anna', k=5)"]
+    lines = printed.splitlines()[-len(expected) :]
+    for line, row in zip(lines, expected.itertuples(), strict=True):
+        *words, score = line.split()
+        assert ' '.join(words[1:]) == row.item
+        assert float(score) == pytest.approx(row.score, abs=1e-3)

@@ -147,8 +147,10 @@ def test_train_on_the_stand_in(run_program, run, tmp_path, solver):
         'home',
         'mf-movielens-out',
     ]  # nothing else was written
-    for words in re.findall(
-        r'^  mf-movielens (?!serve)(.*)$', p.stdout, flags=re.M
+    advised = re.findall(r'^  mf-movielens (?!serve)(.*)$', p.stdout, flags=re.M)
+    assert [words.split()[0] for words in advised] == ['recommend', 'similar', 'rate']
+    for words in (
+        advised
     ):  # the advice at the end works as it stands; a server does not end by itself
         # by the shell once; what it makes of the words does not depend on the solver
         if solver == 'ials':
@@ -743,7 +745,9 @@ def test_what_to_try_next_can_be_typed(run, tmp_path):
         'user,item,rating,title\n-3,1,4,Dune\n-3,2,1,Dune\n7,1,5,Dune\n7,3,2,Emma\n'
     )
     p = run('train', 'r.csv', '--no-evaluate', '--n-factors', 2)
+    assert p.returncode == 0
     *lines, serve = p.stdout.split('now try:\n')[1].strip().splitlines()
+    assert [line.split()[1] for line in lines] == ['recommend', 'similar', 'rate']
     # it does not end by itself; tests of the server start it
     assert serve.endswith('mf-movielens serve')
     for line in lines:

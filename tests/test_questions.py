@@ -48,6 +48,7 @@ def test_python_of_the_answers_runs(folder: Path) -> None:
 
 
 def test_commands_of_the_answers_run(folder: Path, call) -> None:
+    assert len(lines_of('sh')) >= 12
     for command in lines_of('sh'):
         status, out, err = call(*shlex.split(command)[1:])
         assert status == 0, f'{command}\n{out}\n{err}'

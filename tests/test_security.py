@@ -129,7 +129,11 @@ FORBIDDEN_IMPORTS = {
     'subprocess',
     'socket',
     'urllib',
+    'urllib3',
     'http',
+    'httpcore',
+    'httpx',
+    'aiohttp',
     'ftplib',
     'telnetlib',
     'ctypes',
@@ -181,9 +185,12 @@ def test_the_source_uses_nothing_that_runs_code_of_others(path):
     assert not imported_packages(tree) & FORBIDDEN_IMPORTS
 
 
+DOWNLOADERS = {'requests', 'pooch', 'httpx', 'httpcore', 'urllib3', 'aiohttp'}
+
+
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.stem)
 def test_only_archives_are_downloaded(path):
-    downloads = imported_packages(ast.parse(path.read_text())) & {'requests', 'pooch'}
+    downloads = imported_packages(ast.parse(path.read_text())) & DOWNLOADERS
     assert not downloads or path.stem == 'archives'
 
 
