@@ -644,7 +644,8 @@ def test_odd_settings_are_understood_or_refused():
         dict(n_kept_samples=0),
         dict(n_threads=0),
     ):
-        with pytest.raises(ValueError):
+        ((name, value),) = wrong.items()
+        with pytest.raises(ValueError, match=f'^{name}={value!r}: '):
             fit_bayes(ratings, **wrong)
     milliseconds = (ratings.timestamp + 10**9) * 1000
     with pytest.raises(RatingsError, match='milliseconds'):

@@ -158,9 +158,12 @@ def test_compiled_and_uncompiled_loops_agree(monkeypatch):
     refit_rows(fast, targets, other, weights)
     from mf_movielens import least_squares
 
-    for name, loop in list(vars(least_squares).items()):
-        if isinstance(loop, CompiledLoop):
-            monkeypatch.setattr(least_squares, name, loop.function)
+    loops = {
+        n: v for n, v in vars(least_squares).items() if isinstance(v, CompiledLoop)
+    }
+    assert len(loops) == 5
+    for name, loop in loops.items():
+        monkeypatch.setattr(least_squares, name, loop.function)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         refit_rows(slow, targets, other, weights)

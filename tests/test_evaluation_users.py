@@ -291,7 +291,7 @@ def test_one_length_keeps_its_names_and_agrees_with_several(models, split):
     # The shorter length comes first.
     assert [n for n in listed.index if n.startswith('hit')] == ['hit@5', 'hit@10']
     for wrong in ([], [5, 5], [0], ['x'], 'ten', 2.5):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match='^k=.*(give one number|ask for one item)'):
             model.evaluate(split.test, k=wrong, folded_in=0.5)
 
 

@@ -263,6 +263,7 @@ def test_ids_of_text(book_models, book_table):
 def test_recommendations_are_unrated_items_on_the_scale(book_models, book_table):
     top_items = book_models[0].recommend(4).toArrow().to_pandas()
     rated = set(zip(book_table.reader, book_table.isbn))
+    assert set(top_items.user) == set(book_table.reader)
     assert not rated & set(zip(top_items.user, top_items.item))
     assert (top_items.groupby('user')['rank'].max() <= 4).all()
     assert top_items.score.between(0.5, 5).all()
