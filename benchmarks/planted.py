@@ -1045,8 +1045,8 @@ BUGS = [
     Bug(
         'the Bayesian model is validated by pairs without stars, too',
         'bayes',
-        '    valid = None if valid is None else keep_stars(valid)\n',
-        '',
+        '    return keep_stars(valid)',
+        '    return valid',
         'kinds',
     ),
     Bug(

@@ -821,10 +821,10 @@ def _check_side(
     }
 
 
-def _check_held_out(valid: Any, ratings: Ratings) -> None:
-    """Refuse held-out ratings of other users and items."""
+def _held_out_stars(valid: Any, ratings: Ratings) -> Ratings | None:
+    """Held-out ratings, which must be of the same users and items."""
     if valid is None:
-        return
+        return None
     if not isinstance(valid, Ratings):
         raise TypeError(f'valid must be Ratings, not {type(valid).__name__}')
     if (valid.users, valid.items) != (ratings.users, ratings.items):
@@ -832,6 +832,7 @@ def _check_held_out(valid: Any, ratings: Ratings) -> None:
             '`valid` has other vocabularies than `ratings`; take both from the same '
             'Ratings'
         )
+    return keep_stars(valid)
 
 # %% ../nbs/14_bayes.ipynb #43e09108
 class _RunningPrediction:
@@ -1127,8 +1128,7 @@ def fit_bayes(
     """
     _check_ratings_to_fit(ratings, likelihood)
     ratings = keep_stars(ratings)
-    valid = None if valid is None else keep_stars(valid)
-    _check_held_out(valid, ratings)
+    valid = _held_out_stars(valid, ratings)
     tables = _check_side(side, ratings)
     given = dict(likelihood=likelihood, prior_scale=prior_scale, time=time)
     by_data = bayes_settings(ratings, given)
