@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
@@ -23,10 +24,18 @@ def source_and_tree(module):
     return source, ast.dump(ast.parse(source))
 
 
+@cache
+def code_of_chapter(module):
+    source, _ = source_and_tree(module)
+    notebook = nbformat.read(planted.chapter_of(source, ROOT / 'mf_movielens'), 4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == 'code']
+
+
 @pytest.mark.parametrize('bug', planted.BUGS, ids=[bug.name for bug in planted.BUGS])
 def test_a_bug_changes_its_module_and_its_chapter(bug, tmp_path):
     source, tree = source_and_tree(bug.module)
     assert source.count(bug.before) == 1
+    assert any(bug.before in code for code in code_of_chapter(bug.module))
     changed = source.replace(bug.before, bug.after)
     assert ast.dump(ast.parse(changed)) != tree
     for name in bug.tests.split():
