@@ -792,8 +792,8 @@ BUGS = [
     Bug(
         'the folder of compiled code is changed for other libraries, too',
         'compiled',
-        '        config.CACHE_DIR = before\n',
-        '        config.CACHE_DIR = config.CACHE_DIR\n',
+        '        config.CACHE_DIR = before',
+        '        config.CACHE_DIR = config.CACHE_DIR',
         'compiled',
     ),
     Bug(
@@ -1482,6 +1482,85 @@ BUGS = [
         '            self.fitted[name]',
         '            settings = self.trials[0].settings\n            self.fitted[name]',
         'tuning',
+    ),
+    Bug(
+        'ALS reads its checkpoint and begins anew',
+        'als',
+        '        log.use_checkpoint(checkpoint, key, n_iterations)\n',
+        '        log.use_checkpoint(checkpoint, key, n_iterations)\n'
+        '        log.records.clear()\n'
+        '        first = _first_tables(ratings, n_factors, seed, start)\n'
+        '        tables[0][:], tables[1][:] = first\n',
+        'ials als',
+    ),
+    Bug(
+        'the ranking solver reads its checkpoint and begins anew',
+        'ials',
+        '        log.use_checkpoint(checkpoint, key, n_iterations)\n',
+        '        log.use_checkpoint(checkpoint, key, n_iterations)\n'
+        '        log.records.clear()\n'
+        '        items[:] = _random_items(ratings, n_factors, seed)\n',
+        'ials',
+    ),
+    Bug(
+        'the network reads its checkpoint and begins anew',
+        'training',
+        '        for j, variable in enumerate(self._variables()):\n'
+        "            variable.assign(arrays[f'v{j}'])\n",
+        '        self.records = []\n        return\n',
+        'shards training',
+    ),
+    Bug(
+        'the sampler reads its checkpoint and begins anew',
+        'bayes',
+        '        run.load(checkpoint, fit_key)\n',
+        '        run.load(checkpoint, fit_key)\n'
+        '        sampler = GibbsSampler(ratings, tables, **model)\n'
+        '        run = _SamplingRun(sampler, **chain, valid=valid)\n',
+        'bayes',
+    ),
+    Bug(
+        'the items for a new user are in reverse order',
+        'recommender',
+        "    found.attrs['unknown_users'] = [*histories.unknown_users]\n",
+        "    found['item'] = found.item.to_numpy()[::-1]\n"
+        "    found.attrs['unknown_users'] = [*histories.unknown_users]\n",
+        'updating',
+    ),
+    Bug(
+        'the lists of later blocks of users go to the first ones',
+        'ranking',
+        'yield RankedBlock(start + row, rank',
+        'yield RankedBlock(row, rank',
+        'recommender',
+    ),
+    Bug(
+        'the mean of a group is that of its lowest and highest score',
+        'rules',
+        "    'mean': np.mean,\n",
+        "    'mean': lambda t, axis: (np.min(t, axis=axis) + np.max(t, axis=axis)) / 2,\n",
+        'rules',
+    ),
+    Bug(
+        'users are compared by products of factors instead of cosines',
+        'similarity',
+        '        similarity, numbers = _cosines(vectors, own[0]), own\n',
+        '        similarity, numbers = vectors @ own[0], own\n',
+        'rules',
+    ),
+    Bug(
+        'the files of shards come in the same order in each epoch',
+        'shards',
+        'parts = map(self.read, rng.permutation(len(self.sizes)))',
+        'parts = map(self.read, range(len(self.sizes)))',
+        'shards',
+    ),
+    Bug(
+        'the biases of a batch are not regularized',
+        'model',
+        'biases = bias_reg * _sum_of_squares(user_bias, item_bias)',
+        'biases = 0 * _sum_of_squares(user_bias, item_bias)',
+        'training',
     ),
 ]
 
