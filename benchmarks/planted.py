@@ -1538,7 +1538,7 @@ BUGS = [
         'the mean of a group is that of its lowest and highest score',
         'rules',
         "    'mean': np.mean,\n",
-        "    'mean': lambda t, axis: (np.min(t, axis=axis) + np.max(t, axis=axis)) / 2,\n",
+        "    'mean': lambda t, axis: (np.min(t, axis) + np.max(t, axis)) / 2,\n",
         'rules',
     ),
     Bug(
