@@ -47,7 +47,7 @@ OUTCOMES = ['test', 'time-out', 'chapter', 'equivalent', 'survived']
 # Of each module, the tests that concern it, without `test_`: quick files first.
 TESTS = {
     'validation': 'validation encoding',
-    'encoding': 'encoding tables_asked',
+    'encoding': 'encoding tables_asked kinds',
     'factors': 'factors new_users',
     'least_squares': 'least_squares decay features_ials objectives ials',
     'ials': 'ials decay features_ials',

@@ -14,6 +14,7 @@ from mf_movielens.factors import (
     Factors,
     apply_link,
     check_histories,
+    invert_sigmoid,
     popularity_bias,
 )
 from mf_movielens.feature_maps import FeatureMap
@@ -33,6 +34,10 @@ def test_links_by_definition():
         apply_link(x, 'identity', (-1, 3)), [-1, -1, 0.5, 3, 3]
     )
     assert apply_link(x, 'score', (1, 5)) is x
+    shares = np.array([0.01, 0.25, 0.5, 0.99])
+    inverse = invert_sigmoid(2 + 8 * shares, (2, 10))
+    np.testing.assert_allclose(inverse, np.log(shares / (1 - shares)))
+    assert invert_sigmoid(np.array([10.0]), (2, 10)) == inverse[-1:]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +65,8 @@ def test_what_does_not_go_together_is_refused(change, words):
 def test_maps_of_features_go_with_as_many_factors_that_rank():
     ranks = replace(FACTORS, link='score', item_map=GENRES, user_map=GENRES)
     assert ranks.item_map is GENRES
+    kept = Factors.from_arrays(ranks.to_arrays())
+    assert kept.item_map.names == kept.user_map.names == GENRES.names
     narrow = FeatureMap(np.ones((1, 1)), np.zeros(1), np.zeros(1), ('new',))
     for name in ('item_map', 'user_map'):
         with pytest.raises(ValueError, match='as many factors that rank'):

@@ -67,6 +67,18 @@ def test_no_other_rows_do_better():
         assert ials_objective(moved, ratings, *weights) > least
 
 
+def test_the_objective_counts_each_of_many_pairs_once():
+    n, m = 900, 1200
+    user_ix, item_ix = (ix.ravel().astype('int32') for ix in np.indices((n, m)))
+    ids = Vocabulary(range(n), 'user'), Vocabulary(range(m))
+    likes = Ratings(user_ix, item_ix, np.ones(n * m, 'float32'), *ids, (1.0, 1.0))
+    f = Factors.for_ranking(likes, np.full((n, 1), 0.5), np.full((m, 1), 0.5))
+    # Each pair: an error of 3/4, a score of 1/4, and squared factors of 1/4.
+    expected = n * m * (0.75**2 + 0.2 * 0.25**2 + 2 * 0.1 * 0.25) + (n + m) * 0.25
+    found = ials_objective(f, likes, 0.1, 1, 0.2)
+    assert np.isclose(found, expected, rtol=1e-5)
+
+
 def test_the_objective_is_that_of_all_pairs():
     ratings, _ = planted(n=30, m=20)
     f = fit_ials(ratings, 3)
