@@ -18,6 +18,7 @@ from mf_movielens.baselines import damped_biases, variance_components
 from mf_movielens.encoding import Ratings, Vocabulary, build_csr
 from mf_movielens.factors import Factors
 from mf_movielens.least_squares import Regularization, half_steps
+from mf_movielens.metrics import rmse
 
 
 def drawn(seed, n_users=30, n_items=20, share=0.3):
@@ -65,6 +66,15 @@ def test_the_order_of_ratings_does_not_matter(seed):
         for r in (ratings, shuffled)
     ]
     assert np.allclose(*predictions, atol=1e-3)
+
+
+def test_errors_in_records_are_those_of_all_ratings():
+    ratings, valid = drawn(0), drawn(1)
+    f = fit_als(ratings, 2, n_iterations=3)
+    errors = als._errors(f, ratings, valid, dict(reg=0.1, bias_reg=0.0))
+    for name, part in (('rmse', ratings), ('val_rmse', valid)):
+        error = rmse(part.rating, f.predict(part.user_ix, part.item_ix))
+        assert np.isclose(errors[name], error, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

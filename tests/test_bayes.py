@@ -24,6 +24,7 @@ from mf_movielens.posterior import (
     POSTERIOR_FORMAT,
     POSTERIOR_VERSION,
     Posterior,
+    _NewUser as NewUser,
     coverage_table,
     log_score,
 )
@@ -116,6 +117,29 @@ def test_neither_the_order_of_ratings_nor_threads_matter(seed, timed, likelihood
     one = fit_bayes(ratings, **chain)
     other = fit_bayes(ratings.take(order), **chain, n_threads=2)
     assert_same_samples(one, other)
+
+
+def test_a_one_takes_the_place_of_the_bias_of_an_item():
+    posterior = fit_bayes(random_ratings(0), **SHORT)
+    rng = np.random.default_rng(0)
+    user = NewUser(posterior, np.array([4, 7]), np.array([5.0, 1.0]), rng)
+    items = posterior.item_samples[:, [4, 7]]
+    assert user.regressors.shape[2] == 4
+    assert np.array_equal(user.regressors[..., :-1], items[..., :-1])
+    assert (user.regressors[..., -1] == 1).all()
+    assert np.array_equal(user.item_bias, items[..., -1])
+
+
+def test_ratings_on_another_scale_are_predicted_on_it():
+    ratings = random_ratings(0)
+    higher = replace(ratings, rating=2 * ratings.rating + 10, scale=(12, 20))
+    predictions = [
+        fit_bayes(r, **SHORT, likelihood='normal', prior_scale=1.0).predict(
+            r.user_ix, r.item_ix
+        )
+        for r in (ratings, higher)
+    ]
+    assert np.allclose(2 * predictions[0] + 10, predictions[1], atol=1e-3)
 
 
 @pytest.mark.parametrize(

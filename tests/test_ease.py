@@ -94,6 +94,9 @@ def test_twenty_thousand_items_fit_into_24_gigabytes(monkeypatch):
     ease._check_memory(5_000, 20_000, 2_000_000)
     with pytest.raises(MemoryError, match=r'60,000 items take 43\.3 GB'):
         ease._check_memory(140_000, 60_000, 2_000_000)
+    # Weights, targets, and tables of the users, of whom there are fewer.
+    with pytest.raises(MemoryError, match=r'60,000 items take 32\.2 GB'):
+        ease._check_memory(5_000, 60_000, 370_000_000)
 
 
 @pytest.mark.parametrize('n_users, n_items', [(700, 600), (200, 900)])

@@ -6,6 +6,7 @@ import tracemalloc
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import product
+from threading import get_ident
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from mf_movielens.ranking import (
     rank_items,
     ranking_metrics,
     relevance_threshold,
+    relevant_ratings,
     top_k,
 )
 
@@ -349,6 +351,18 @@ def test_recommendations_do_not_depend_on_the_size_of_blocks(monkeypatch):
     assert (rank_items(scorer(scores), range(50), seen.to_csr()) == whole).all()
 
 
+def test_a_scorer_of_whole_rows_is_called_by_one_thread(monkeypatch):
+    threads = set()
+
+    def score(user_ix):
+        threads.add(get_ident())
+        return np.ones((len(user_ix), 20))
+
+    monkeypatch.setattr(ranking, 'MAX_SCORES_PER_BLOCK', 45)
+    rank_items(score, range(1000), ratings_of(np.eye(1000, 20)))
+    assert threads == {get_ident()}
+
+
 def test_integers_can_be_scores():
     scores = np.arange(5)[None]
     seen = ratings_of(np.array([[0, 0, 0, 0, 3]]))
@@ -368,6 +382,8 @@ def test_the_relevance_threshold_depends_on_the_scale(scale, relevant):
     found = ranking_metrics([np.arange(len(values))], [0], held_out, k=1)
     assert values[values >= relevance_threshold(scale)].tolist() == relevant
     assert found.relevant.tolist() == [len(relevant)]
+    is_high = relevant_ratings(held_out, high)
+    assert held_out.rating[is_high].tolist() == [high]
 
 
 def test_beyond_accuracy_metrics_do_not_depend_on_the_order_of_users():
