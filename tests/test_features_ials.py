@@ -487,8 +487,9 @@ def test_new_items_bring_their_own_titles() -> None:
 def test_items_cannot_be_added_without_features() -> None:
     rows, items, _ = frames()
     model = Recommender.fit(rows, n_factors=8, kind='likes')
-    with pytest.raises(ValueError, match='without features of items'):
-        model.add_items(items)
+    for unlearned in (model, model.with_features(items)):
+        with pytest.raises(ValueError, match='without features of items'):
+            unlearned.add_items(items)
     with pytest.raises(ValueError, match='without features of items'):
         model.explain(0, 3, by='features')
     with_map, _ = fitted()
